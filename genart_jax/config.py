@@ -1,0 +1,290 @@
+"""All options, as frozen dataclasses of JSON scalars, strings and tuples. No jax here.
+
+A `Run` is one model's whole configuration: what a preset holds, what the command line is made from and what is saved
+as config.json. The comment or docstring of a field is its help text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+
+class UserError(ValueError):
+    """The user's input is wrong. The message is one line that says what, and how to mend it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchSpec:
+    """What a batch of a model holds: enough to load and use a model without its data."""
+
+    image_shape: tuple[int, ...] = (32, 32, 3)
+    """(height, width, channels)."""
+    conditions: tuple[tuple[str, int], ...] = ()
+    """(name, number of classes) of each integer condition."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """An Optax optimizer, its schedule, and what is done to gradients before it."""
+
+    name: Literal["adam", "adamw", "sgd", "lion", "rmsprop"] = "adam"
+    """Update rule."""
+    learning_rate: float = 2e-4
+    """Peak learning rate."""
+    b1: float = 0.9
+    """First-moment decay of adam, adamw and lion; momentum of sgd and rmsprop."""
+    b2: float = 0.999
+    """Second-moment decay of adam, adamw, lion and rmsprop."""
+    eps: float = 1e-8
+    """Added to the denominator of adam, adamw and rmsprop."""
+    nesterov: bool = False
+    """Nesterov momentum (adam, adamw, sgd, rmsprop)."""
+    schedule: Literal["constant", "cosine", "linear", "exponential"] = "constant"
+    """Shape of the learning rate after the warm-up, over train.steps."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    final_fraction: float = 0.0
+    """The schedule ends at this fraction of the peak (exponential needs more than 0)."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, for every optimizer (Loshchilov & Hutter 2019)."""
+    decay_paths: str = r"kernel$"
+    """Regular expression: the parameter paths that weight_decay, l1 and l2 touch."""
+    l1: float = 0.0
+    """L1 penalty; its gradient, l1 * sign(w), is added to the loss's."""
+    l2: float = 0.0
+    """L2 penalty (l2/2 * |w|^2); its gradient, l2 * w, is added to the loss's."""
+    clip_norm: float = 0.0
+    """Clip the global gradient norm to this (0: off)."""
+    clip_value: float = 0.0
+    """Clip each gradient entry to +- this (0: off)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gan:
+    """Options of the adversarial step."""
+
+    loss: Literal["non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic"] = (
+        "non_saturating"
+    )
+    """Adversarial loss of both players."""
+    d_steps: int = 1
+    """Critic updates a step, each on its own real batch."""
+    g_steps: int = 1
+    """Generator updates a step."""
+    critic_learning_rate: float | None = None
+    """The critic's peak learning rate; None: the generator's."""
+    r1_gamma: float = 0.0
+    """Weight of the R1 penalty, gamma/2 * |grad D(real)|^2 (0: off)."""
+    r1_every: int = 16
+    """R1 is computed every so many steps, and multiplied by as much."""
+    ema_decay: float = 0.999
+    """Decay of the generator's moving average, after its warm-up (0: off)."""
+    condition_dropout: float = 0.0
+    """Probability with which each condition of an example is hidden from both players in training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Vae:
+    """Options of the variational step."""
+
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    """Decoder's distribution of a pixel."""
+    beta: float = 1.0
+    """Weight of the KL divergence (Higgins et al. 2017)."""
+    free_bits: float = 0.0
+    """Nats a latent dimension may cost for free, over the batch's mean (Kingma et al. 2016)."""
+    scale: Literal["optimal", "learned", "fixed"] = "optimal"
+    """Gaussian's standard deviation: the batch's optimum (Rybkin et al. 2021), a learned scalar, or fixed_scale."""
+    fixed_scale: float = 0.1
+    """Standard deviation in units of [-1, 1], where scale is fixed."""
+    binarize: Literal["none", "threshold", "stochastic"] = "none"
+    """How pixels become 0 or 1 for the Bernoulli likelihood (none: grey values as probabilities)."""
+    ema_decay: float = 0.999
+    """Decay of the moving average of the parameters, after its warm-up (0: off)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """Options of the classification step."""
+
+    label_smoothing: float = 0.0
+    """Mass that the target distribution spreads over all classes."""
+    ema_decay: float = 0.999
+    """Decay of the moving average of the parameters, after its warm-up (0: off)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where pictures come from and what is done to them."""
+
+    source: str = "emoji"
+    """emoji[:SIZE], idx:DIR, folder:DIR or tfds:NAME[:SPLIT]."""
+    image_size: tuple[int, ...] = ()
+    """One number or height and width to resize folder and tfds pictures to; empty: what the model's preset says."""
+    channels: int = 3
+    """3 for colour, 1 for grey (folder and tfds)."""
+    test_fraction: float = 0.1
+    """Share held out for evaluation where the source has no test split."""
+    strict: bool = False
+    """A picture that cannot be read is an error, instead of being skipped and counted."""
+    flip: bool = False
+    """Mirror each training picture left to right with probability one half."""
+    crop: int = 0
+    """Pad training pictures by so many edge pixels and crop back at a random place."""
+    memory_limit_mb: int = 2048
+    """Sets larger than this (decoded) are streamed by grain instead of held in device memory."""
+    workers: int = 4
+    """Threads that decode streamed pictures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Length, rhythm and reporting of a run."""
+
+    steps: int = 1000
+    """Steps in all; a larger number continues a finished run."""
+    batch: int = 64
+    """Examples a step, over all devices (of the generator; a critic with d_steps = n sees n times as many)."""
+    seed: int = 0
+    """Seed of initialisation, data order and every random draw."""
+    log_every: int = 50
+    """Steps between rows of metrics.jsonl."""
+    sample_every: int = 500
+    """Steps between sample grids (0: only at the end)."""
+    eval_every: int = 0
+    """Steps between evaluations on the test split (0: only at the end)."""
+    save_every: int = 500
+    """Steps between checkpoints (0: only at the end)."""
+    keep: int = 2
+    """How many checkpoints to keep."""
+    steps_per_dispatch: int = 1
+    """Steps run on the device at a time, by lax.scan: pays for steps of a few milliseconds."""
+    samples: int = 64
+    """Pictures in a sample grid."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parallel:
+    """The mesh of devices."""
+
+    data: int = 0
+    """Devices that share a batch (0: all there are)."""
+    model: int = 1
+    """Devices that share the parameters."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One model's whole configuration."""
+
+    model: Any
+    """The model's own Config."""
+    step: Any
+    """Options of its step: Gan, Vae, Classifier."""
+    optimizer: Optimizer = Optimizer()
+    data: Data = Data()
+    train: Train = Train()
+    parallel: Parallel = Parallel()
+    name: str = ""
+    """The model's name in the registry."""
+
+
+def spec_of(run: Run) -> BatchSpec:
+    """The batch that a resolved configuration is trained on.
+
+    Raises:
+      UserError: `image_shape` or `conditions` was left None and nothing has filled it.
+    """
+    shape, conditions = run.model.image_shape, getattr(run.model, "conditions", ())
+    if shape is None:
+        raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
+    return BatchSpec(tuple(shape), tuple(conditions or ()))
+
+
+def resolve(run: Run, spec: BatchSpec) -> Run:
+    """Fills what the model's Config leaves None from what the data offers.
+
+    `conditions` may also be given as names alone, or as one name; the class counts are then the data's.
+
+    Raises:
+      UserError: the Config asks for a shape or a condition that the data does not have.
+    """
+    changes: dict[str, Any] = {}
+    fields = {f.name for f in dataclasses.fields(run.model)}
+    offered = dict(spec.conditions)
+    if run.model.image_shape is None:
+        changes["image_shape"] = tuple(spec.image_shape)
+    elif tuple(run.model.image_shape) != tuple(spec.image_shape):
+        raise UserError(f"the model wants pictures of shape {run.model.image_shape}, the data has {spec.image_shape}")
+    if "conditions" in fields:
+        wanted = run.model.conditions
+        names = list(offered) if wanted is None else [c if isinstance(c, str) else c[0] for c in wanted]
+        for name in names:
+            if name not in offered:
+                raise UserError(f"the data has no condition {name!r}; it has {', '.join(offered) or 'none'}")
+        resolved = tuple((name, offered[name]) for name in names)
+        for given in wanted or ():
+            if not isinstance(given, str) and tuple(given) not in resolved:
+                raise UserError(f"condition {given[0]!r}: the model has {given[1]} classes, the data {offered[given[0]]}")
+        changes["conditions"] = resolved
+    if "label" in fields:
+        label = run.model.label
+        if not offered:
+            raise UserError("the data has no labels, so there is nothing to classify")
+        if label is not None and label not in offered:
+            raise UserError(f"the data has no condition {label!r} to classify; it has {', '.join(offered)}")
+        label = label or next(iter(offered))
+        changes |= {"label": label, "conditions": ((label, offered[label]),)}
+    return dataclasses.replace(run, model=dataclasses.replace(run.model, **changes))
+
+
+def to_json(config: Any) -> str:
+    """A configuration as JSON, indented."""
+    return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def from_dict(cls: type, values: Mapping[str, Any], template: Any = None) -> Any:
+    """The dataclass `cls` from what `json.loads` gave; the classes of `Any` fields are taken from `template`.
+
+    Raises:
+      UserError: an unknown field, as a file of another version has.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise UserError(f"{cls.__name__} has no option {unknown[0]!r}: saved by another version?")
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        sub = getattr(template, name, None)
+        hint = type(sub) if dataclasses.is_dataclass(sub) else hints[name]
+        if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            out[name] = from_dict(hint, value, sub)
+        else:
+            out[name] = _tuples(value)
+    return cls(**out)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def override(config: Any, **changes: Any) -> Any:
+    """`dataclasses.replace` that names a field that does not exist.
+
+    A dict given for a field that is itself a dataclass changes just the named parts of it.
+
+    Raises:
+      UserError: no such field.
+    """
+    names = [f.name for f in dataclasses.fields(config)]
+    for name, value in changes.items():
+        if name not in names:
+            raise UserError(f"{type(config).__name__} has no option {name!r}; it has {', '.join(names)}")
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(getattr(config, name)):
+            changes[name] = override(getattr(config, name), **value)
+    return dataclasses.replace(config, **changes)

@@ -1,0 +1,1 @@
+"""Losses as unreduced pure functions: one value an example."""

@@ -1,0 +1,1 @@
+"""One file a model; `genart_jax.registry` knows them by name."""

@@ -1,0 +1,115 @@
+"""The models by name. No jax here: `genart list` answers at once.
+
+A module named here has a `Config` (the architecture), `networks(config, dtype, axis_name)` and `PRESETS`, a dict of
+`config.Run` with at least `default` and `tiny`. Users add their own with `register`, or name one as `module:Config`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from types import ModuleType
+
+from genart_jax.config import Run, UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One model: its name, family ("gan", "vae", "cnn"), module path, the step that trains it, and its paper."""
+
+    name: str
+    family: str
+    module: str
+    step: str
+    paper: str
+
+
+def _entries(*rows: tuple[str, str, str, str, str]) -> dict[str, Entry]:
+    return {row[0]: Entry(*row) for row in rows}
+
+
+_MODELS = _entries(
+    ("dcgan", "gan", "genart_jax.models.dcgan", "genart_jax.steps.gan", "Radford et al. 2015, arXiv:1511.06434"),
+    ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
+    ("simple_cnn", "cnn", "genart_jax.models.simple_cnn", "genart_jax.steps.classifier", "LeCun et al. 1998"),
+)
+
+
+def register(name: str, *, module: str, step: str, family: str = "user", paper: str = "") -> None:
+    """Adds a model from outside the package.
+
+    `module` is an importable path with `Config`, `networks` and `PRESETS`; `step` is the path of a module with
+    `build(networks, config, axis_name)`, such as "genart_jax.steps.gan".
+
+    Raises:
+      UserError: the name is taken.
+    """
+    if name in _MODELS:
+        raise UserError(f"model {name!r} is already registered; choose another name")
+    _MODELS[name] = Entry(name, family, module, step, paper)
+
+
+def list_models(family: str | None = None) -> list[str]:
+    """The names of all models, or of one family, sorted.
+
+    Raises:
+      UserError: there is no such family.
+    """
+    families = sorted({e.family for e in _MODELS.values()})
+    if family is not None and family not in families:
+        raise UserError(f"family {family!r} is unknown; there are {', '.join(families)}")
+    return sorted(e.name for e in _MODELS.values() if family in (None, e.family))
+
+
+def find(name: str) -> Entry:
+    """The entry of a registered model, or of the user's own as `module:Config`.
+
+    A user's module that is not registered names its step in a constant `STEP`, such as "genart_jax.steps.gan".
+
+    Raises:
+      UserError: nothing of that name; says which names are near.
+    """
+    if name in _MODELS:
+        return _MODELS[name]
+    if ":" in name:
+        path, _, attribute = name.partition(":")
+        module = _import(path, name)
+        for wanted in (attribute, "networks", "PRESETS", "STEP"):
+            if not hasattr(module, wanted):
+                raise UserError(f"model {name!r}: module {path} has no {wanted!r}")
+        return Entry(name, getattr(module, "FAMILY", "user"), path, module.STEP, "")
+    near = difflib.get_close_matches(name, _MODELS, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(list_models())}"
+    raise UserError(f"model {name!r} is unknown; {hint}")
+
+
+def _import(path: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (path == error.name or path.startswith(error.name + ".")):
+            raise UserError(f"model {name!r}: there is no module {path!r} on the Python path") from None
+        raise
+
+
+def model_module(name: str) -> ModuleType:
+    """The model's module, imported."""
+    return _import(find(name).module, name)
+
+
+def step_module(name: str) -> ModuleType:
+    """The module of the step that trains the model, imported."""
+    return _import(find(name).step, name)
+
+
+def get_config(name: str, preset: str = "default") -> Run:
+    """The whole configuration of a model's preset.
+
+    Raises:
+      UserError: no such model or preset.
+    """
+    presets: dict[str, Run] = model_module(name).PRESETS
+    if preset not in presets:
+        raise UserError(f"model {name!r} has no preset {preset!r}; there are {', '.join(presets)}")
+    return dataclasses.replace(presets[preset], name=name)

@@ -1,0 +1,1 @@
+"""`build(networks, config, axis_name) -> Algorithm` for each family of training steps."""

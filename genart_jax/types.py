@@ -1,0 +1,113 @@
+"""The floor that every module stands on: batches, states, algorithms and the image contract.
+
+Images are NHWC float32 in [-1, 1] inside the package and uint8 at rest and at its edges; volumes are NDHWC and
+videos NTHWC with the same range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genart_jax.config import BatchSpec, UserError
+
+Batch = dict[str, Any]
+"""Arrays with a leading batch axis: `image`, optionally `condition` (a dict of integer arrays), `target`, `mask`
+and `weight` (1 for a real example, 0 for padding)."""
+
+Metrics = dict[str, jax.Array]
+"""Plain scalars by name."""
+
+Params = Any
+Sums = dict[str, tuple[jax.Array, jax.Array]]
+"""Mergeable evaluation results: name -> (weighted sum, weight). Where both are vectors, the ratio is taken per entry
+and averaged over the entries that have weight (balanced accuracy over classes, say)."""
+
+
+class State(flax.struct.PyTreeNode):
+    """Everything that training changes, as one pytree: one donation, one checkpoint, one sharding rule set.
+
+    Attributes:
+      step: int32 scalar, the number of finished steps.
+      params: role -> parameters ("generator", "critic", "encoder", ...).
+      mutable: role -> mutable collections of the role's module ({"batch_stats": ...}); {} where it has none.
+      opt: player -> Optax state.
+      ema: role -> {"params": ..., **mutable}, the moving averages that sampling uses; {} where switched off.
+      extra: what else the algorithm carries from step to step.
+      frozen: parameters that never train; kept once for a run, not in every checkpoint.
+    """
+
+    step: jax.Array
+    params: dict[str, Params]
+    mutable: dict[str, Any]
+    opt: dict[str, Any]
+    ema: dict[str, Any]
+    extra: dict[str, Any]
+    frozen: dict[str, Any] = flax.struct.field(default_factory=dict)
+
+
+class Algorithm(NamedTuple):
+    """A model with its training and its uses, as pure functions; needs nothing but JAX.
+
+    `step(state, batch, key, due=None)`: `key` is the run's key and the same in every step; the step folds `state.step`
+    into it. `due` names the lazy terms to compute: None decides by `lax.cond` on `state.step`, a static tuple decides
+    at trace time. `lazy` lists them as (name, every how many steps). Where a family lacks an operation, it is None.
+    """
+
+    batch_spec: BatchSpec
+    batches_per_step: int
+    init: Callable[..., State]  # init(key, batch) -> State
+    step: Callable[..., tuple[State, Metrics]]  # step(state, batch, key, due=None)
+    evaluate: Callable[..., Sums]  # evaluate(state, batch, key)
+    decode: Callable[..., jax.Array] | None = None  # decode(state, latents, condition=None) -> images
+    sample: Callable[..., jax.Array] | None = None  # sample(state, key, num, condition=None) -> images
+    encode: Callable[..., jax.Array] | None = None  # encode(state, images, key, condition=None) -> latents
+    predict: Callable[..., jax.Array] | None = None  # predict(state, images) -> log probabilities
+    transform: Callable[..., jax.Array] | None = None  # transform(state, images, key) -> images
+    lazy: tuple[tuple[str, int], ...] = ()
+
+    def due(self, step: int) -> tuple[str, ...]:
+        """The lazy terms that are due at `step` (an int on the host): the static `due` to pass to `step`."""
+        return tuple(name for name, every in self.lazy if step % every == 0)
+
+
+def to_float(images: Any) -> jax.Array:
+    """uint8 images (any shape) -> float32 in [-1, 1]."""
+    return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1.0
+
+
+def to_uint8(images: Any) -> np.ndarray[Any, Any]:
+    """Float images in [-1, 1] (any shape) -> uint8 on the host, rounded; values outside are clipped."""
+    scaled = (np.asarray(images, np.float32) + 1.0) * 127.5
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def check_images(images: Any, shape: tuple[int, ...], name: str = "image") -> None:
+    """Raises UserError unless `images` is a float32 batch of `shape` images in [-1, 1].
+
+    Under `jit` the values are unknown, and only shape and dtype are checked.
+    """
+    got = getattr(images, "shape", None), getattr(images, "dtype", None)
+    wanted = f"({', '.join(['batch', *map(str, shape)])}) float32 in [-1, 1]"
+    if got[0] is None or len(got[0]) != len(shape) + 1 or tuple(got[0][1:]) != tuple(shape):
+        raise UserError(f"{name}: got shape {got[0]} {got[1]}, wanted {wanted}")
+    if got[1] != jnp.float32:
+        hint = "; scale uint8 pixels with genart_jax.to_float" if got[1] == jnp.uint8 else ""
+        raise UserError(f"{name}: got {got[0]} {got[1]}, wanted {wanted}{hint}")
+    if not isinstance(images, jax.core.Tracer):
+        low, high = float(np.min(images)), float(np.max(images))
+        if not (low >= -1.0001 and high <= 1.0001):
+            raise UserError(f"{name}: got {got[0]} {got[1]} in [{low:g}, {high:g}], wanted {wanted}")
+
+
+def check_condition(condition: Mapping[str, Any] | None, spec: BatchSpec) -> None:
+    """Raises UserError where `condition` has a name that the model does not know."""
+    known = [name for name, _ in spec.conditions]
+    for name in condition or {}:
+        if name not in known:
+            raise UserError(f"condition {name!r} is unknown; this model has {', '.join(known) or 'none'}")
