@@ -1,0 +1,308 @@
+"""The forms of convolution: exact ways to compute the same sums, of different speed.
+
+A convolution is linear in the image and in the kernel. With x (N, *S, Ci), w (*K, Ci/G, Co) and y (N, *O, Co),
+stride s, dilation d and low padding p, three contractions come from the one sum over n, o, k, ci, co of
+x[n, o*s + k*d - p, ci] * w[k, ci, co] * y[n, o, co]:
+
+* ``conv``       x, w -> y    the convolution,
+* ``transpose``  y, w -> x    its transpose in x, which is also the "transposed convolution" of a generator,
+* ``weight``     x, y -> w    its transpose in w, the gradient of the kernel.
+
+Each function here computes one of the three for a `Geometry`; which one runs is decided by `conv.choose`.
+The tests hold every form against ``lax``. Arrays are channels-last and kernels (*K, I, O): every convolution that is
+emitted has these dimension numbers, because XLA on CPU runs the others tens of times slower inside loops.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Form = Callable[[jax.Array, jax.Array, "Geometry"], jax.Array]
+Pair = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """What a convolution is apart from its arrays: all static, hashable, one entry for each spatial axis."""
+
+    size: tuple[int, ...]  # of x
+    kernel: tuple[int, ...]  # of w
+    strides: tuple[int, ...]
+    padding: tuple[Pair, ...]  # may be negative: cropping
+    dilation: tuple[int, ...]
+    groups: int = 1
+    precision: lax.PrecisionLike = None
+    forms: tuple[tuple[str, str], ...] = ()  # (operation, form) that overrule `conv.choose`
+
+    @property
+    def ndim(self) -> int:
+        return len(self.size)
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """The extent of the dilated kernel."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """The spatial size of y."""
+        axes = zip(self.size, self.padding, self.reach, self.strides, strict=True)
+        return tuple(max(0, (n + lo + hi - r) // s + 1) for n, (lo, hi), r, s in axes)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The extent of the dilated kernel in blocks of one stride, rounded up."""
+        return tuple(-(-r // s) for r, s in zip(self.reach, self.strides, strict=True))
+
+    def taps(self) -> Iterator[tuple[int, ...]]:
+        """Every position in the kernel."""
+        return itertools.product(*map(range, self.kernel))
+
+
+def canonical(ndim: int) -> lax.ConvDimensionNumbers:
+    """The dimension numbers N...C, ...IO -> N...C."""
+    spatial = tuple(range(1, ndim + 1))
+    image = (0, ndim + 1, *spatial)
+    return lax.ConvDimensionNumbers(image, (ndim + 1, ndim, *range(ndim)), image)
+
+
+def _pad(x: jax.Array, pads: list[tuple[int, int, int]]) -> jax.Array:
+    return lax.pad(x, jnp.zeros((), x.dtype), pads)
+
+
+def _accumulate(dtype: jnp.dtype) -> jnp.dtype:
+    """Sums of half-precision products are kept in float32, as `lax` does inside a convolution."""
+    return jnp.promote_types(dtype, jnp.float32) if jnp.issubdtype(dtype, jnp.floating) else dtype
+
+
+def _dot(a: jax.Array, b: jax.Array, axes: tuple[tuple[int, ...], tuple[int, ...]], g: Geometry) -> jax.Array:
+    numbers = (axes, ((), ()))
+    return lax.dot_general(a, b, numbers, g.precision, preferred_element_type=_accumulate(a.dtype))
+
+
+# --- lax: one convolution, as automatic differentiation would emit it but with canonical dimension numbers
+
+
+def conv_lax(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, w, g.strides, g.padding, rhs_dilation=g.dilation, dimension_numbers=canonical(g.ndim),
+        feature_group_count=g.groups, precision=g.precision,
+    )  # fmt: skip
+
+
+def swap(w: jax.Array, groups: int) -> jax.Array:
+    """The kernel of the transpose: (*K, Ci/G, Co) -> (*K, Co/G, Ci), flipped in space."""
+    *k, i, o = w.shape
+    n = len(k)
+    w = lax.rev(w, tuple(range(n))).reshape(*k, i, groups, o // groups)
+    return w.transpose(*range(n), n + 2, n + 1, n).reshape(*k, o // groups, groups * i)
+
+
+def transpose_lax(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
+    padding = [(r - 1 - lo, n - (o - 1) * s - 1 + lo) for n, o, r, s, (lo, _) in axes]
+    return lax.conv_general_dilated(
+        y, swap(w, g.groups), (1,) * g.ndim, padding, g.strides, g.dilation, canonical(g.ndim),
+        feature_group_count=g.groups, precision=g.precision,
+    )  # fmt: skip
+
+
+def weight_lax(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    # The batch is what is summed over, so it takes the place of the input channels; y is the kernel.
+    axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
+    padding = [(lo, r - n - lo + (o - 1) * s) for n, o, r, s, (lo, _) in axes]
+    image, kernel = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
+    w = lax.conv_general_dilated(
+        image, kernel, g.dilation, padding, None, g.strides, canonical(g.ndim),
+        batch_group_count=g.groups, precision=g.precision,
+    )  # fmt: skip
+    return jnp.moveaxis(w, 0, -2)
+
+
+# --- phases: the transpose of a strided convolution is one stride-1 convolution for each output phase
+
+
+def transpose_phases(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """The pixels whose index is i modulo the stride see only every s-th tap of the kernel (no zeros are multiplied)."""
+    w = _pad(w, [(0, 0, d - 1) for d in g.dilation] + [(0, 0, 0)] * 2)
+    counts = [-(-n // s) for n, s in zip(g.size, g.strides, strict=True)]
+    parts = []
+    for phase in itertools.product(*map(range, g.strides)):
+        starts = [i + lo for i, (lo, _) in zip(phase, g.padding, strict=True)]
+        part = w[tuple(slice(a % s, None, s) for a, s in zip(starts, g.strides, strict=True))]
+        if 0 in part.shape:
+            parts.append(jnp.zeros((y.shape[0], *counts, w.shape[-2] * g.groups), y.dtype))
+            continue
+        axes = zip(part.shape, starts, g.strides, counts, g.out, strict=False)
+        padding = [(q - 1 - a // s, m + a // s - o) for q, a, s, m, o in axes]
+        parts.append(
+            lax.conv_general_dilated(
+                y, swap(part, g.groups), (1,) * g.ndim, padding, dimension_numbers=canonical(g.ndim),
+                feature_group_count=g.groups, precision=g.precision,
+            )
+        )  # fmt: skip
+    x = jnp.stack(parts).reshape(*g.strides, *parts[0].shape)
+    return _crop(_interleave(x, g.ndim), g.size, (0,) * g.ndim)
+
+
+def _interleave(x: jax.Array, n: int) -> jax.Array:
+    """(*s, N, *B, C) -> (N, *(B * s), C): depth to space with the phases in front."""
+    order = [n, *(a for i in range(n) for a in (n + 1 + i, i)), 2 * n + 1]
+    batch, *blocks, channels = x.shape[n:]
+    sizes = [b * s for b, s in zip(blocks, x.shape[:n], strict=True)]
+    return x.transpose(order).reshape(batch, *sizes, channels)
+
+
+def _crop(x: jax.Array, size: tuple[int, ...], low: tuple[int, ...]) -> jax.Array:
+    """x[:, low : low + size] in each spatial axis, with zeros where that reaches outside."""
+    pads = [(-lo, n + lo - m, 0) for n, lo, m in zip(size, low, x.shape[1:-1], strict=True)]
+    return _pad(x, [(0, 0, 0), *pads, (0, 0, 0)])
+
+
+# --- blocks: space to depth makes a strided convolution one of stride 1 with fewer taps and more channels
+
+
+def _to_blocks(x: jax.Array, g: Geometry) -> jax.Array:
+    """Space to depth: (N, *S, C) -> (N, *(O + Q - 1), *s, C), padded or cropped to what the kernel reads."""
+    counts = [o + q - 1 for o, q in zip(g.out, g.blocks, strict=True)]
+    size = tuple(b * s for b, s in zip(counts, g.strides, strict=True))
+    x = _crop(x, size, tuple(-lo for lo, _ in g.padding))
+    x = x.reshape(x.shape[0], *(v for pair in zip(counts, g.strides, strict=True) for v in pair), x.shape[-1])
+    n = g.ndim
+    return x.transpose(0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2), 2 * n + 1)
+
+
+def _from_blocks(x: jax.Array, g: Geometry) -> jax.Array:
+    """The transpose of `_to_blocks`: (N, *(O + Q - 1), *s, C) -> (N, *S, C)."""
+    n = g.ndim
+    x = jnp.moveaxis(x, range(n + 1, 2 * n + 1), range(n))
+    return _crop(_interleave(x, n), g.size, tuple(lo for lo, _ in g.padding))
+
+
+def _kernel_blocks(w: jax.Array, g: Geometry) -> jax.Array:
+    """The same for the kernel: (*K, Ci, Co) -> (*Q, *s, Ci, Co), filled with zeros to whole blocks."""
+    n = g.ndim
+    axes = zip(g.blocks, g.strides, g.reach, g.dilation, strict=True)
+    w = _pad(w, [(0, q * s - r, d - 1) for q, s, r, d in axes] + [(0, 0, 0)] * 2)
+    w = w.reshape(*(v for pair in zip(g.blocks, g.strides, strict=True) for v in pair), *w.shape[-2:])
+    return w.transpose(*range(0, 2 * n, 2), *range(1, 2 * n, 2), 2 * n, 2 * n + 1)
+
+
+def _kernel_from_blocks(w: jax.Array, g: Geometry) -> jax.Array:
+    """The transpose of `_kernel_blocks`."""
+    n = g.ndim
+    w = w.transpose(*(a for i in range(n) for a in (i, n + i)), 2 * n, 2 * n + 1)
+    w = w.reshape(*(q * s for q, s in zip(g.blocks, g.strides, strict=True)), *w.shape[-2:])
+    return w[tuple(slice(0, r, d) for r, d in zip(g.reach, g.dilation, strict=True))]
+
+
+def conv_blocks(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    n, depth = g.ndim, math.prod(g.strides) * w.shape[-2]
+    blocks = _to_blocks(x, g)
+    kernel = _kernel_blocks(w, g).reshape(*g.blocks, depth, w.shape[-1])
+    blocks = blocks.reshape(*blocks.shape[: n + 1], depth)
+    return lax.conv_general_dilated(
+        blocks, kernel, (1,) * n, "VALID", dimension_numbers=canonical(n), precision=g.precision
+    )
+
+
+def transpose_blocks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    n, depth = g.ndim, math.prod(g.strides) * w.shape[-2]
+    kernel = swap(_kernel_blocks(w, g).reshape(*g.blocks, depth, w.shape[-1]), 1)
+    x = lax.conv_general_dilated(
+        y, kernel, (1,) * n, [(q - 1, q - 1) for q in g.blocks], dimension_numbers=canonical(n), precision=g.precision
+    )
+    return _from_blocks(x.reshape(*x.shape[:-1], *g.strides, w.shape[-2]), g)
+
+
+def _windows(blocks: jax.Array, g: Geometry) -> list[jax.Array]:
+    """The part of the blocks that each of the Q taps meets, (N, *O, ...)."""
+    return [
+        blocks[(slice(None), *(slice(q, q + o) for q, o in zip(tap, g.out, strict=True)))]
+        for tap in itertools.product(*map(range, g.blocks))
+    ]
+
+
+def _patches(x: jax.Array, g: Geometry) -> jax.Array:
+    """What each output sees: (N, *S, Ci) -> (N, *O, prod(Q) * prod(s) * Ci)."""
+    windows = _windows(_to_blocks(x, g), g)
+    return jnp.concatenate([v.reshape(*v.shape[: g.ndim + 1], -1) for v in windows], -1)
+
+
+# --- matmul: one matrix product over all taps, with patches (im2col) or overlap-add (col2im) around it
+
+
+def conv_matmul(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    kernel = _kernel_blocks(w, g).reshape(-1, w.shape[-1])
+    return _dot(_patches(x, g), kernel, ((g.ndim + 1,), (0,)), g).astype(x.dtype)
+
+
+def transpose_matmul(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    n = g.ndim
+    kernel = _kernel_blocks(w, g).reshape(-1, w.shape[-1])
+    columns = _dot(y, kernel, ((n + 1,), (1,)), g)
+    columns = columns.reshape(*y.shape[:-1], math.prod(g.blocks), *g.strides, w.shape[-2])
+    total = None
+    for i, tap in enumerate(itertools.product(*map(range, g.blocks))):
+        part = lax.index_in_dim(columns, i, n + 1, keepdims=False)
+        pads = [(q, b - 1 - q, 0) for q, b in zip(tap, g.blocks, strict=True)]
+        part = _pad(part, [(0, 0, 0), *pads, *[(0, 0, 0)] * (n + 1)])
+        total = part if total is None else total + part
+    assert total is not None
+    return _from_blocks(total.astype(y.dtype), g)
+
+
+def weight_matmul(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    axes = tuple(range(g.ndim + 1))
+    w = _dot(_patches(x, g), y, (axes, axes), g).astype(x.dtype)
+    return _kernel_from_blocks(w.reshape(*g.blocks, *g.strides, -1, y.shape[-1]), g)
+
+
+def weight_blocks(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    """One matrix product for each tap of the blocks."""
+    axes = tuple(range(g.ndim + 1))
+    windows = _windows(_to_blocks(x, g), g)
+    w = jnp.stack([_dot(v.reshape(*v.shape[: g.ndim + 1], -1), y, (axes, axes), g) for v in windows])
+    return _kernel_from_blocks(w.astype(x.dtype).reshape(*g.blocks, *g.strides, -1, y.shape[-1]), g)
+
+
+# --- taps: one strided window of x for each tap of the kernel
+
+
+def _padded(x: jax.Array, g: Geometry) -> jax.Array:
+    """The image padded or cropped to just what the kernel reads."""
+    axes = zip(g.out, g.strides, g.reach, strict=True)
+    return _crop(x, tuple((o - 1) * s + r for o, s, r in axes), tuple(-lo for lo, _ in g.padding))
+
+
+def _window(x: jax.Array, tap: tuple[int, ...], g: Geometry) -> jax.Array:
+    starts = [k * d for k, d in zip(tap, g.dilation, strict=True)]
+    axes = zip(starts, g.out, g.strides, strict=True)
+    return x[(slice(None), *(slice(a, a + (o - 1) * s + 1, s) for a, o, s in axes))]
+
+
+def weight_taps(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    axes, x = tuple(range(g.ndim + 1)), _padded(x, g)
+    w = jnp.stack([_dot(_window(x, tap, g), y, (axes, axes), g) for tap in g.taps()])
+    return w.astype(x.dtype).reshape(*g.kernel, x.shape[-1], y.shape[-1])
+
+
+CONV: dict[str, Form] = {"lax": conv_lax, "blocks": conv_blocks, "matmul": conv_matmul}
+TRANSPOSE: dict[str, Form] = {
+    "lax": transpose_lax,
+    "phases": transpose_phases,
+    "blocks": transpose_blocks,
+    "matmul": transpose_matmul,
+}
+WEIGHT: dict[str, Form] = {
+    "lax": weight_lax,
+    "taps": weight_taps,
+    "blocks": weight_blocks,
+    "matmul": weight_matmul,
+}
+FORMS: dict[str, dict[str, Form]] = {"conv": CONV, "transpose": TRANSPOSE, "weight": WEIGHT}
