@@ -32,8 +32,8 @@ class BatchSpec:
 class Optimizer:
     """An Optax optimizer, its schedule, and what is done to gradients before it."""
 
-    name: Literal["adam", "adamw", "sgd", "lion", "rmsprop"] = "adam"
-    """Update rule."""
+    name: str = "adam"
+    """Update rule: adam, adamw, sgd, lion, rmsprop or another of Optax's by its name there."""
     learning_rate: float = 2e-4
     """Peak learning rate."""
     b1: float = 0.9
@@ -78,6 +78,8 @@ class Gan:
     """Generator updates a step."""
     critic_learning_rate: float | None = None
     """The critic's peak learning rate; None: the generator's."""
+    critic_batch: Literal["joint", "separate"] = "joint"
+    """The critic sees real and generated pictures in one batch, or each in its own (for BatchNorm in the critic)."""
     r1_gamma: float = 0.0
     """Weight of the R1 penalty, gamma/2 * |grad D(real)|^2 (0: off)."""
     r1_every: int = 16
@@ -98,8 +100,8 @@ class Vae:
     """Weight of the KL divergence (Higgins et al. 2017)."""
     free_bits: float = 0.0
     """Nats a latent dimension may cost for free, over the batch's mean (Kingma et al. 2016)."""
-    scale: Literal["optimal", "learned", "fixed"] = "optimal"
-    """Gaussian's standard deviation: the batch's optimum (Rybkin et al. 2021), a learned scalar, or fixed_scale."""
+    scale: Literal["optimal", "fixed"] = "optimal"
+    """Gaussian's standard deviation: the optimum for the batch (Rybkin et al. 2021), or fixed_scale."""
     fixed_scale: float = 0.1
     """Standard deviation in units of [-1, 1], where scale is fixed."""
     binarize: Literal["none", "threshold", "stochastic"] = "none"

@@ -1,0 +1,46 @@
+"""A zoo of image-generating models as pure functions on JAX.
+
+The public names are imported when they are first used, so that `import genart_jax` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genart_jax.api import build, configure
+    from genart_jax.config import BatchSpec, Run, UserError
+    from genart_jax.grid import make_grid, save_grid
+    from genart_jax.registry import get_config, list_models, register
+    from genart_jax.train.checkpoint import Model, load
+    from genart_jax.train.trainer import fit
+    from genart_jax.types import Algorithm, Batch, Metrics, State, to_float, to_uint8
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "genart_jax.api": ("build", "configure"),
+    "genart_jax.config": ("BatchSpec", "Run", "UserError"),
+    "genart_jax.grid": ("make_grid", "save_grid"),
+    "genart_jax.registry": ("get_config", "list_models", "register"),
+    "genart_jax.train.checkpoint": ("Model", "load"),
+    "genart_jax.train.trainer": ("fit",),
+    "genart_jax.types": ("Algorithm", "Batch", "Metrics", "State", "to_float", "to_uint8"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Algorithm", "Batch", "BatchSpec", "Metrics", "Model", "Run", "State", "UserError", "build", "configure", "fit",
+    "get_config", "list_models", "load", "make_grid", "register", "save_grid", "to_float", "to_uint8",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'genart_jax' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

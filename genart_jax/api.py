@@ -1,0 +1,54 @@
+"""From a model's name or configuration to its algorithm."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from genart_jax import registry
+from genart_jax.config import Run, UserError, override
+from genart_jax.types import Algorithm
+
+_SECTIONS = ("step", "optimizer", "data", "train", "parallel")
+
+
+def configure(model: str | Run, *, preset: str = "default", **options: Any) -> Run:
+    """A model's configuration with options changed.
+
+    `options` are fields of the model's own Config (`width=32`), or sections of `Run` as a dataclass or as a dict of the
+    fields to change (`optimizer={"learning_rate": 1e-3}`).
+
+    Raises:
+      UserError: no such model, preset or option.
+    """
+    run = registry.get_config(model, preset) if isinstance(model, str) else model
+    sections = {name: options.pop(name) for name in _SECTIONS if name in options}
+    return override(dataclasses.replace(run, model=override(run.model, **options)), **sections)
+
+
+def build(
+    model: str | Run, *, preset: str = "default", axis_name: str | None = None, **options: Any
+) -> Algorithm:
+    """The algorithm of a model: pure functions to initialise, train, evaluate and use it.
+
+    Args:
+      model: a name in the registry, `my_module:Config`, or a whole configuration.
+      preset: which of the model's presets to start from, where `model` is a name.
+      axis_name: axis of `jax.pmap` or `shard_map` over which gradients, statistics and metrics are averaged; None under
+        plain `jit`, sharded or not.
+      **options: see `configure`. `image_shape` is needed; conditions that are left None are none.
+
+    Raises:
+      UserError: no such model, preset or option, or a shape that the model cannot make.
+    """
+    run = configure(model, preset=preset, **options)
+    if hasattr(run.model, "conditions"):
+        conditions = run.model.conditions or ()
+        if any(isinstance(c, str) for c in conditions):
+            raise UserError(f"conditions {conditions}: without data, give (name, number of classes) of each")
+        run = dataclasses.replace(run, model=override(run.model, conditions=tuple(conditions)))
+    if run.model.image_shape is None:
+        raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
+    module, step = registry.model_module(run.name), registry.step_module(run.name)
+    algorithm: Algorithm = step.build(module.networks(run.model, axis_name=axis_name), run, axis_name)
+    return algorithm

@@ -1,0 +1,72 @@
+"""Which combinations of conditions occur, to draw the conditions of samples from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from genart_jax.config import UserError
+from genart_jax.data.source import Split
+
+Table = Sequence[Sequence[int]]
+"""Rows of one class a condition, and last the number of training pictures that have them."""
+
+
+def condition_table(split: Split, names: Sequence[str]) -> list[list[int]]:
+    """The combinations of the named conditions in a split, with their counts; empty where they are not known."""
+    if not names or any(name not in split.condition for name in names):
+        return []
+    rows = np.stack([split.condition[name] for name in names], axis=1)
+    unique, counts = np.unique(rows, axis=0, return_counts=True)
+    return [[*map(int, row), int(count)] for row, count in zip(unique, counts, strict=True)]
+
+
+def draw_conditions(
+    conditions: Sequence[tuple[str, int]], table: Table, num: int, seed: int, given: Mapping[str, int] | None = None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Conditions of `num` samples: those given, and the others drawn as they occur together in the training data.
+
+    Where no training picture has what is given, or nothing is known of the data, the others are drawn uniformly.
+    """
+    given = given or {}
+    rng = np.random.default_rng(seed)
+    names = [name for name, _ in conditions]
+    rows = np.array(table, dtype=np.int64).reshape(-1, len(names) + 1)
+    for i, name in enumerate(names):
+        if given.get(name, -1) >= 0:
+            rows = rows[rows[:, i] == given[name]]
+    if len(rows):
+        chosen = rows[rng.choice(len(rows), size=num, p=rows[:, -1] / rows[:, -1].sum()), :-1]
+    else:
+        chosen = np.stack([rng.integers(0, classes, num) for _, classes in conditions], axis=1) if names else rows
+    out = {name: chosen[:, i].astype(np.int32) for i, name in enumerate(names)}
+    return out | {name: np.full(num, value, np.int32) for name, value in given.items()}
+
+
+def parse_conditions(words: Sequence[str], class_names: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Words such as "style=noto" -> {"style": 0}. The value is a class's name or number, or "none" to hide it.
+
+    Raises:
+      UserError: a word of another form, or a name that there is not.
+    """
+    out = {}
+    for word in words:
+        match = re.fullmatch(r"([^=]+)=(.+)", word)
+        if not match:
+            raise UserError(f"condition {word!r}: write name=value, such as style=noto")
+        name, value = match.groups()
+        if name not in class_names:
+            raise UserError(f"condition {name!r} is unknown; this model has {', '.join(class_names) or 'none'}")
+        classes = list(class_names[name])
+        if value == "none":
+            out[name] = -1
+        elif value in classes:
+            out[name] = classes.index(value)
+        elif value.isdecimal() and int(value) < len(classes):
+            out[name] = int(value)
+        else:
+            raise UserError(f"condition {name}={value}: choose from {', '.join(classes)}, or none")
+    return out

@@ -1,0 +1,45 @@
+"""The terms of the evidence lower bound, in nats, one value an example."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+
+def kl_normal(mean: jax.Array, log_variance: jax.Array) -> jax.Array:
+    """KL(N(mean, variance) || N(0, 1)) of each latent dimension: (batch, latent), not summed.
+
+    Kingma & Welling 2013, appendix B, with its sign turned.
+    """
+    return 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance)
+
+
+def gaussian_nll(x: jax.Array, mean: jax.Array, scale: jax.Array | float) -> jax.Array:
+    """-log N(x; mean, scale^2), summed over an example's pixels and channels: (batch,).
+
+    A density over the units of x, so it may be negative. Kingma & Welling 2013, appendix C.2.
+    """
+    squared = jnp.sum(jnp.square(x - mean), axis=tuple(range(1, x.ndim)))
+    dimensions = math.prod(x.shape[1:])
+    log_scale = jnp.log(scale)
+    return 0.5 * squared * jnp.exp(-2.0 * log_scale) + dimensions * (log_scale + 0.5 * math.log(2.0 * math.pi))
+
+
+def bernoulli_nll(x: jax.Array, logits: jax.Array) -> jax.Array:
+    """-log Bernoulli(x; sigmoid(logits)), summed over an example's pixels and channels: (batch,).
+
+    Kingma & Welling 2013, eq. 11. For x strictly between 0 and 1 this is a cross entropy and no likelihood.
+    """
+    nll = jax.nn.softplus(logits) - x * logits
+    return jnp.sum(nll, axis=tuple(range(1, x.ndim)))
+
+
+def bits_per_dimension(nats: jax.Array, dimensions: int) -> jax.Array:
+    """Nats of a discrete example -> bits a pixel and channel.
+
+    For a density over 8-bit pixels scaled to [-1, 1] and made continuous by uniform noise of one level (Theis et al.
+    2016, section 3.1), add log(127.5) nats a dimension first: a level is 1/127.5 wide.
+    """
+    return nats / (dimensions * math.log(2.0))

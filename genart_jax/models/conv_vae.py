@@ -1,0 +1,121 @@
+"""Convolutional variational autoencoder.
+
+Kingma & Welling 2013, "Auto-encoding variational Bayes", arXiv:1312.6114: the encoder gives the mean and log variance
+of q(z|x) (eq. 9), the decoder the parameters of p(x|z), and z = mean + deviation * noise (eq. 4). Encoder and decoder
+are strided convolutions of kernel 4x4, doubled in channels with every halving, around one dense layer each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae
+from genart_jax.nn.conv import Conv, ConvTranspose
+from genart_jax.nn.embed import ConditionEmbed
+
+Condition = Mapping[str, jax.Array] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture of a convolutional VAE."""
+
+    image_shape: tuple[int, ...] | None = None
+    """(height, width, channels); each side a multiple of 2 to the power of `stages`."""
+    conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = ()
+    """Conditions to give to encoder and decoder; None: all that the data has."""
+    latent_dim: int = 64
+    """Length of z."""
+    width: int = 32
+    """Channels of the first stage."""
+    stages: int = 2
+    """Halvings of the image."""
+    hidden: int = 256
+    """Units of the dense layers."""
+    embed_dim: int = 16
+    """Length of a condition's vector."""
+
+
+class Encoder(nn.Module):
+    """Images (batch, height, width, channels) in [-1, 1] -> mean and log variance of z, (batch, latent_dim) each."""
+
+    config: Config
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[Any, Any]:
+        """Also returns the activations of each stage."""
+        c = self.config
+        x, aux = images.astype(self.dtype), {}
+        for i in range(c.stages):
+            x = nn.relu(Conv(c.width * 2**i, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{i}")(x))
+            aux[f"stage_{i}"] = x
+        embedded = ConditionEmbed(c.conditions or (), c.embed_dim, dtype=self.dtype, name="embed")(condition, len(x))
+        x = jnp.concatenate([x.reshape(len(x), -1), *embedded], axis=-1)
+        x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
+        mean, log_variance = jnp.split(nn.Dense(2 * c.latent_dim, name="out")(x.astype(jnp.float32)), 2, axis=-1)
+        return (mean, log_variance), aux
+
+
+class Decoder(nn.Module):
+    """(batch, latent_dim) -> the mean of a Gaussian in units of [-1, 1], or the logits of a Bernoulli."""
+
+    config: Config
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+        """Also returns the activations of each stage."""
+        c = self.config
+        height, width, channels = c.image_shape or ()
+        shape = height // 2**c.stages, width // 2**c.stages, c.width * 2 ** (c.stages - 1)
+        embedded = ConditionEmbed(c.conditions or (), c.embed_dim, dtype=self.dtype, name="embed")(condition, len(z))
+        x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
+        x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
+        x = nn.relu(nn.Dense(shape[0] * shape[1] * shape[2], dtype=self.dtype, name="in")(x)).reshape(-1, *shape)
+        aux = {"stage_0": x}
+        for i in range(1, c.stages):
+            features = c.width * 2 ** (c.stages - 1 - i)
+            x = nn.relu(ConvTranspose(features, (4, 4), (2, 2), dtype=self.dtype, name=f"up_{i}")(x))
+            aux[f"stage_{i}"] = x
+        x = ConvTranspose(channels, (4, 4), (2, 2), dtype=self.dtype, name="out")(x)
+        return x.astype(jnp.float32), aux
+
+
+class Networks(NamedTuple):
+    """The modules of a VAE."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
+    """The modules for a resolved Config.
+
+    Raises:
+      UserError: the image's shape does not fit.
+    """
+    shape = config.image_shape or ()
+    if len(shape) != 3 or shape[0] % 2**config.stages or shape[1] % 2**config.stages:
+        raise UserError(f"conv_vae: image_shape {shape}: sides must be multiples of {2**config.stages} (2 ** stages)")
+    return Networks(Encoder(config, dtype), Decoder(config, dtype))
+
+
+_ADAM = Optimizer(learning_rate=1e-3)
+
+PRESETS = {
+    "default": Run(Config(), Vae(), _ADAM, Data(), Train(steps=5000, batch=128, save_every=1000, log_every=100)),
+    "tiny": Run(
+        Config(latent_dim=4, width=4, hidden=16, embed_dim=4),
+        Vae(),
+        _ADAM,
+        Data(),
+        Train(steps=4, batch=8, log_every=1, sample_every=2, save_every=2, samples=4),
+    ),
+}

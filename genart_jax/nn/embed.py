@@ -1,0 +1,44 @@
+"""Embeddings of named conditions, each of which may be hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+HIDDEN = -1
+"""The class that stands for 'not told'."""
+
+
+class ConditionEmbed(nn.Module):
+    """One learned vector a class and condition, and one for a hidden condition.
+
+    Attributes:
+      conditions: (name, number of classes) of each.
+      features: length of a vector.
+      stddev: of the normal initialisation.
+    """
+
+    conditions: tuple[tuple[str, int], ...]
+    features: int
+    stddev: float = 1.0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, condition: Mapping[str, jax.Array] | None, batch: int) -> list[jax.Array]:
+        """Integer arrays (batch,) by name -> one (batch, features) array a condition, in the order of `conditions`.
+
+        A condition that is missing, or negative for an example, is hidden.
+        """
+        out = []
+        for name, classes in self.conditions:
+            table = self.param(name, nn.initializers.normal(self.stddev), (classes + 1, self.features))
+            index = (condition or {}).get(name)
+            index = jnp.full((batch,), HIDDEN) if index is None else jnp.asarray(index)
+            index = jnp.where(index < 0, classes, index)
+            # A product with one-hot rows: its derivative is a product too, where a gather's is a slow scatter.
+            out.append(jax.nn.one_hot(index, classes + 1, dtype=self.dtype) @ table.astype(self.dtype))
+        return out

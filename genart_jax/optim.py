@@ -1,0 +1,102 @@
+"""Optax optimizers from the options of `config.Optimizer`.
+
+On the shared floor, not in `train`: steps build their optimizers, and imports point left.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from genart_jax.config import Optimizer, UserError
+
+
+def schedule(config: Optimizer, steps: int, peak: float | None = None) -> optax.Schedule:
+    """Learning rate by update: a linear warm-up from 0, then the schedule over what is left of `steps`."""
+    peak = config.learning_rate if peak is None else peak
+    rest = max(1, steps - config.warmup_steps)
+    final = config.final_fraction
+    if config.schedule == "cosine":
+        main = optax.cosine_decay_schedule(peak, rest, alpha=final)
+    elif config.schedule == "linear":
+        main = optax.linear_schedule(peak, peak * final, rest)
+    elif config.schedule == "exponential":
+        if final <= 0:
+            raise UserError("optimizer.schedule exponential needs optimizer.final-fraction above 0")
+        main = optax.exponential_decay(peak, rest, final, end_value=peak * final)
+    else:
+        main = optax.constant_schedule(peak)
+    if not config.warmup_steps:
+        return main
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, config.warmup_steps), main], [config.warmup_steps])
+
+
+def make_optimizer(config: Optimizer, steps: int, learning_rate: float | None = None) -> optax.GradientTransformation:
+    """The optimizer of one player.
+
+    In order: clipping, the gradients of the L1 and L2 penalties, the update rule, decoupled weight decay, and the
+    learning rate (of `steps` updates; `learning_rate` replaces the peak).
+
+    Raises:
+      UserError: an unknown rule, or an option out of range.
+    """
+    if config.learning_rate < 0 or config.warmup_steps < 0:
+        raise UserError("optimizer: learning-rate and warmup-steps must not be negative")
+    try:
+        pattern = re.compile(config.decay_paths)
+    except re.error as error:
+        raise UserError(f"optimizer.decay-paths {config.decay_paths!r} is no regular expression: {error}") from None
+    mask = lambda params: path_mask(params, pattern)  # noqa: E731
+    parts: list[optax.GradientTransformation] = []
+    if config.clip_value:
+        parts.append(optax.clip(config.clip_value))
+    if config.clip_norm:
+        parts.append(optax.clip_by_global_norm(config.clip_norm))
+    if config.l1:
+        parts.append(optax.masked(_add_sign(config.l1), mask))
+    if config.l2:
+        parts.append(optax.add_decayed_weights(config.l2, mask))
+    parts.append(_rule(config))
+    if config.weight_decay:
+        # The rule's output already points downhill, hence the sign.
+        parts.append(optax.add_decayed_weights(-config.weight_decay, mask))
+    rate = schedule(config, steps, learning_rate)
+    parts.append(optax.scale_by_schedule(rate))
+    return optax.chain(*parts)
+
+
+def _rule(config: Optimizer) -> optax.GradientTransformation:
+    """Optax's own optimizer at learning rate 1 and without its weight decay, which `make_optimizer` adds."""
+    factory = getattr(optax, config.name, None)
+    parameters = inspect.signature(factory).parameters if inspect.isfunction(factory) else {}
+    if "learning_rate" not in parameters:
+        known = [n for n in vars(optax) if "learning_rate" in _parameters(getattr(optax, n))]
+        near = difflib.get_close_matches(config.name, known, n=3, cutoff=0.4)
+        raise UserError(f"optimizer.name {config.name!r} is not an optimizer of Optax; near are {', '.join(near) or known}")
+    momentum = {"momentum": config.b1 or None, "decay": config.b2} if "b1" not in parameters else {}
+    options: dict[str, Any] = {"b1": config.b1, "b2": config.b2, "eps": config.eps, "nesterov": config.nesterov}
+    options |= {"learning_rate": 1.0, "weight_decay": 0.0, **momentum}
+    return factory(**{k: v for k, v in options.items() if k in parameters})
+
+
+def _parameters(thing: Any) -> Any:
+    return inspect.signature(thing).parameters if inspect.isfunction(thing) else {}
+
+
+def path_mask(params: Any, pattern: re.Pattern[str]) -> Any:
+    """True for each parameter whose path, such as "in/kernel", matches somewhere."""
+    path = lambda keys: "/".join(str(getattr(k, "key", k)) for k in keys)  # noqa: E731
+    return jax.tree_util.tree_map_with_path(lambda keys, _: bool(pattern.search(path(keys))), params)
+
+
+def _add_sign(weight: float) -> optax.GradientTransformation:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return jax.tree.map(lambda g, p: g + weight * jnp.sign(p), updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

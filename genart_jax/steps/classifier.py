@@ -1,0 +1,99 @@
+"""The classification step: cross entropy over the classes of one named condition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from genart_jax.config import Classifier, Run, UserError, spec_of
+from genart_jax.nn import random
+from genart_jax.optim import make_optimizer
+from genart_jax.steps import common
+from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, check_images
+
+
+def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a classifier: `networks` has a `classifier`.
+
+    Raises:
+      UserError: an option out of range, or not one condition to classify.
+    """
+    options: Classifier = config.step
+    spec = spec_of(config)
+    if len(spec.conditions) != 1:
+        raise UserError(f"a classifier needs one condition, not {len(spec.conditions)}; set --model.label")
+    if not 0 <= options.label_smoothing < 1:
+        raise UserError(f"step.label-smoothing {options.label_smoothing}: wanted 0 to below 1")
+    ((label, classes),) = spec.conditions
+    classifier = networks.classifier
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
+
+    def init(key: jax.Array, batch: Batch) -> State:
+        common.check_batch(batch, spec)
+        image = jnp.zeros((2, *spec.image_shape))
+        params, mutable = common.init_module(classifier, random.stream(key, "init"), image, None, train=False)
+        state = State(
+            step=jnp.zeros((), jnp.int32),
+            params={"classifier": params},
+            mutable={"classifier": mutable},
+            opt={"classifier": optimizer.init(params)},
+            ema={},
+            extra={},
+        )
+        return common.ema_start(state, ("classifier",), options.ema_decay)
+
+    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
+        common.check_batch(batch, spec)
+        key = random.stream(key, "step", state.step)
+        labels, mutable = batch["condition"][label], state.mutable["classifier"]
+        keys = random.example_keys(random.stream(key, "dropout"), len(labels), axis_name)
+
+        def objective(params: Any) -> tuple[jax.Array, Any]:
+            (logits, _), changed = common.apply(
+                classifier, params, mutable, batch["image"], None, train=True, keys=keys
+            )
+            targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
+            value = jnp.mean(optax.softmax_cross_entropy(logits, targets))
+            accuracy = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == labels))
+            return value, ({"loss": value, "accuracy": accuracy}, changed)
+
+        params = common.varying(state.params["classifier"], axis_name)
+        grads, (metrics, mutable) = jax.grad(objective, has_aux=True)(params)
+        grads, metrics = common.pmean((grads, metrics), axis_name)
+        params = state.params["classifier"]
+        updates, opt = optimizer.update(grads, state.opt["classifier"], params)
+        metrics |= common.norms("classifier", grads, updates, params)
+        state = state.replace(
+            params={"classifier": optax.apply_updates(params, updates)},
+            mutable={"classifier": mutable},
+            opt={"classifier": opt},
+        )
+        ema = common.ema_update(state.ema, state.params, state.mutable, options.ema_decay, state.step)
+        return state.replace(step=state.step + 1, ema=ema), metrics
+
+    def logits_of(state: State, images: jax.Array) -> jax.Array:
+        variables = common.sampling_variables(state, "classifier")
+        logits: jax.Array = common.apply(classifier, *variables, images, None, train=False)[0][0]
+        return logits
+
+    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
+        common.check_batch(batch, spec)
+        labels, weight = batch["condition"][label], common.weights_of(batch)
+        logits = logits_of(state, batch["image"])
+        correct = 1.0 * (jnp.argmax(logits, axis=-1) == labels)
+        by_class = jax.nn.one_hot(labels, classes) * weight[:, None]
+        sums = {
+            "loss": common.weighted(optax.softmax_cross_entropy_with_integer_labels(logits, labels), weight),
+            "accuracy": common.weighted(correct, weight),
+            "balanced_accuracy": (jnp.sum(correct[:, None] * by_class, axis=0), jnp.sum(by_class, axis=0)),
+        }
+        return common.all_sums(sums, axis_name)
+
+    def predict(state: State, images: jax.Array) -> jax.Array:
+        check_images(images, spec.image_shape)
+        return jax.nn.log_softmax(logits_of(state, images))
+
+    return Algorithm(spec, 1, init, step, evaluate, predict=predict)

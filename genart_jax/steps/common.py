@@ -1,0 +1,161 @@
+"""What the steps share: reductions over an axis name, moving averages, views of a batch, norms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from genart_jax.config import BatchSpec, UserError
+from genart_jax.nn import random
+from genart_jax.types import Batch, State, check_condition, check_images
+
+
+def pmean(tree: Any, axis_name: str | None) -> Any:
+    """The mean over devices; the tree itself without an axis name."""
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+def varying(tree: Any, axis_name: str | None) -> Any:
+    """Marks replicated parameters as one device's own before they are differentiated.
+
+    Otherwise `shard_map` sums their gradients over the devices by itself, and the mean that follows counts them as
+    often as there are devices.
+    """
+    if axis_name is None:
+        return tree
+
+    def cast(x: jax.Array) -> jax.Array:
+        if axis_name in getattr(jax.typeof(x), "vma", ()):
+            return x
+        return jax.lax.pcast(x, axis_name, to="varying")
+
+    return jax.tree.map(cast, tree)
+
+
+def init_module(module: nn.Module, key: jax.Array, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    """Initialises a module: its parameters, and its other collections."""
+    variables = dict(module.init(key, *args, **kwargs))
+    return variables.pop("params", {}), variables
+
+
+def apply(module: nn.Module, params: Any, mutable: Any, *args: Any, train: bool, **kwargs: Any) -> tuple[Any, Any]:
+    """Applies a module: its output, and its collections as they are after it (changed only in training)."""
+    variables = {"params": params, **mutable}
+    if not train or not mutable:
+        return module.apply(variables, *args, train=train, **kwargs), mutable
+    output, changed = module.apply(variables, *args, train=True, mutable=list(mutable), **kwargs)
+    return output, dict(changed)
+
+
+def ema_start(state: State, roles: tuple[str, ...], decay: float) -> State:
+    """The state with moving averages that start as copies (never the same buffers: donation forbids that)."""
+    if not decay:
+        return state
+    copy = lambda tree: jax.tree.map(jnp.copy, tree)  # noqa: E731
+    return state.replace(ema={r: {"params": copy(state.params[r]), **copy(state.mutable[r])} for r in roles})
+
+
+def ema_update(ema: Any, params: Any, mutable: Any, decay: float, step: jax.Array) -> dict[str, Any]:
+    """Moving averages of the given roles' parameters and statistics.
+
+    The decay warms up as min(decay, (1 + step) / (10 + step)), so that the first averages forget the initialisation.
+    """
+    now = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    live = {role: {"params": params[role], **mutable[role]} for role in ema}
+    return optax.incremental_update(live, ema, 1.0 - now)
+
+
+def sampling_variables(state: State, role: str) -> tuple[Any, Any]:
+    """Parameters and collections to sample with: the moving average where there is one."""
+    if role in state.ema:
+        variables = dict(state.ema[role])
+        return variables.pop("params"), variables
+    return state.params[role], state.mutable[role]
+
+
+def norms(player: str, grads: Any, updates: Any, params: Any) -> dict[str, jax.Array]:
+    """Global norms of a player's gradients, updates and parameters, for the log."""
+    return {
+        f"{player}_grad_norm": optax.global_norm(grads),
+        f"{player}_update_norm": optax.global_norm(updates),
+        f"{player}_param_norm": optax.global_norm(params),
+    }
+
+
+def check_batch(batch: Batch, spec: BatchSpec) -> None:
+    """Raises UserError unless the batch has the pictures and the conditions of `spec`."""
+    if "image" not in batch:
+        raise UserError(f"batch: has no 'image', only {', '.join(batch) or 'nothing'}")
+    check_images(batch["image"], spec.image_shape)
+    given = batch.get("condition", {})
+    for name, _ in spec.conditions:
+        if name not in given:
+            raise UserError(f"batch: condition {name!r} is missing; pass batch['condition'][{name!r}], integers (batch,)")
+
+
+def select(batch: Batch, index: int, count: int) -> Batch:
+    """The index-th of `count` batches that lie example-major in one."""
+    if count == 1:
+        return batch
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] // count, count, *x.shape[1:])[:, index], batch)
+
+
+def conditions_of(batch: Batch, spec: BatchSpec) -> dict[str, jax.Array]:
+    """The batch's conditions that the model knows."""
+    return {name: batch["condition"][name] for name, _ in spec.conditions}
+
+
+def weights_of(batch: Batch) -> jax.Array:
+    """The batch's weights, ones where it has none: (batch,)."""
+    weight: jax.Array = batch.get("weight", jnp.ones(len(batch["image"])))
+    return weight
+
+
+def weighted(values: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(weighted sum, weight) of one value an example."""
+    return jnp.sum(values * weight), jnp.sum(weight)
+
+
+def all_sums(sums: Any, axis_name: str | None) -> Any:
+    """Sums over all devices."""
+    return sums if axis_name is None else jax.lax.psum(sums, axis_name)
+
+
+def hide(condition: Mapping[str, jax.Array], key: jax.Array, rate: float, axis_name: str | None) -> dict[str, jax.Array]:
+    """Hides each condition of each example with probability `rate`."""
+    if not rate:
+        return dict(condition)
+    out = {}
+    for name, value in condition.items():
+        keys = random.example_keys(random.stream(key, name), len(value), axis_name)
+        out[name] = jnp.where(random.uniform(keys) < rate, -1, value)
+    return out
+
+
+def wanted_condition(
+    spec: BatchSpec, condition: Mapping[str, Any] | None, num: int, key: jax.Array | None
+) -> dict[str, jax.Array]:
+    """Conditions of `num` samples: those given, as scalars or (num,); the others drawn uniformly, or hidden without key.
+
+    Raises:
+      UserError: a name or a class that the model does not have.
+    """
+    check_condition(condition, spec)
+    out = {}
+    for name, classes in spec.conditions:
+        value = (condition or {}).get(name)
+        if value is not None:
+            value = jnp.asarray(value)
+            if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value >= classes) | (value < -1))):
+                raise UserError(f"condition {name}: got {value}, wanted 0 to {classes - 1}, or -1 to hide it")
+            out[name] = jnp.broadcast_to(value, (num,))
+        elif key is None:
+            out[name] = jnp.full((num,), -1)
+        else:
+            out[name] = random.randint(random.example_keys(random.stream(key, name), num), classes)
+    return out

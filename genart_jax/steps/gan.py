@@ -1,0 +1,217 @@
+"""The adversarial step (Goodfellow et al. 2014, algorithm 1), for any generator and critic.
+
+One generator forward serves both players: the critic trains on its pictures, and the generator's gradient is the
+pullback of the updated critic's gradient with respect to the same pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from genart_jax.config import Gan, Run, UserError, spec_of
+from genart_jax.losses.adversarial import LOSSES
+from genart_jax.losses.penalties import squared_gradient
+from genart_jax.nn import random
+from genart_jax.optim import make_optimizer
+from genart_jax.steps import common
+from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
+
+
+def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a GAN: `networks` has a `generator` and a `critic`.
+
+    Raises:
+      UserError: an option out of range.
+    """
+    gan: Gan = config.step
+    spec = spec_of(config)
+    latent_dim = config.model.latent_dim
+    generator, critic = networks.generator, networks.critic
+    loss = LOSSES[gan.loss]
+    if min(gan.d_steps, gan.g_steps, gan.r1_every) < 1:
+        raise UserError("step: d-steps, g-steps and r1-every must be at least 1")
+    steps = config.train.steps
+    optimizers = {
+        "generator": make_optimizer(config.optimizer, steps * gan.g_steps),
+        "critic": make_optimizer(config.optimizer, steps * gan.d_steps, gan.critic_learning_rate),
+    }
+    lazy = (("r1", gan.r1_every),) if gan.r1_gamma else ()
+
+    def init(key: jax.Array, batch: Batch) -> State:
+        common.check_batch(batch, spec)
+        z, image = jnp.zeros((2, latent_dim)), jnp.zeros((2, *spec.image_shape))
+        none = common.wanted_condition(spec, None, 2, None)
+        key = random.stream(key, "init")
+        made = {
+            "generator": common.init_module(generator, random.stream(key, "generator"), z, none, train=True),
+            "critic": common.init_module(critic, random.stream(key, "critic"), image, none, train=True),
+        }
+        state = State(
+            step=jnp.zeros((), jnp.int32),
+            params={role: params for role, (params, _) in made.items()},
+            mutable={role: mutable for role, (_, mutable) in made.items()},
+            opt={player: tx.init(made[player][0]) for player, tx in optimizers.items()},
+            ema={},
+            extra={"r1": jnp.zeros(())} if lazy else {},
+        )
+        return common.ema_start(state, ("generator",), gan.ema_decay)
+
+    def latents(key: jax.Array, num: int) -> jax.Array:
+        return random.normal(random.example_keys(random.stream(key, "latent"), num, axis_name), (latent_dim,))
+
+    def generate(params: Any, mutable: Any, z: jax.Array, condition: Any) -> tuple[jax.Array, Any]:
+        (images, _), mutable = common.apply(generator, params, mutable, z, condition, train=True)
+        return images, mutable
+
+    def score(params: Any, mutable: Any, images: jax.Array, condition: Any) -> tuple[jax.Array, Any]:
+        (scores, _), mutable = common.apply(critic, params, mutable, images, condition, train=True)
+        return scores, mutable
+
+    def score_both(params: Any, mutable: Any, real: Any, fake: Any, condition: Any) -> tuple[jax.Array, jax.Array, Any]:
+        if gan.critic_batch == "separate":
+            real_scores, mutable = score(params, mutable, real, condition)
+            fake_scores, mutable = score(params, mutable, fake, condition)
+            return real_scores, fake_scores, mutable
+        # Pairs stay neighbours, so that a batch split over devices is joined without moving pictures between them.
+        join = lambda a, b: jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])  # noqa: E731
+        scores, mutable = score(params, mutable, join(real, fake), jax.tree.map(join, condition, condition))
+        return scores[0::2], scores[1::2], mutable
+
+    def update(player: str, grads: Any, params: Any, opt: Any) -> tuple[Any, Any, Metrics]:
+        grads = common.mean_gradient(grads, axis_name)
+        updates, opt = optimizers[player].update(grads, opt, params)
+        return optax.apply_updates(params, updates), opt, common.norms(player, grads, updates, params)
+
+    def penalty(params: Any, mutable: Any, real: Any, condition: Any) -> jax.Array:
+        return jnp.mean(squared_gradient(lambda x: score(params, mutable, x, condition)[0], real))
+
+    def penalty_gradient(due: bool | jax.Array, params: Any, *inputs: Any) -> tuple[jax.Array, Any]:
+        """R1 and its gradient where it is due, zeros elsewhere; `cond` holds nothing but this."""
+        compute = lambda: jax.value_and_grad(penalty)(params, *inputs)  # noqa: E731
+        if due is True:
+            return compute()
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(compute))
+        return jax.lax.cond(due, compute, lambda: common.varying(zeros, axis_name))
+
+    def critic_update(
+        state: State, real: jax.Array, fake: jax.Array, condition: Any, due: bool | jax.Array
+    ) -> tuple[State, Metrics]:
+        params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
+
+        def objective(params: Any) -> tuple[jax.Array, Any]:
+            real_scores, fake_scores, changed = score_both(params, mutable, real, fake, condition)
+            value = jnp.mean(loss.critic(real_scores, fake_scores))
+            metrics = {"critic_loss": value, "real_score": jnp.mean(real_scores), "fake_score": jnp.mean(fake_scores)}
+            return value, (metrics, changed)
+
+        grads, (metrics, changed) = jax.grad(objective, has_aux=True)(params)
+        extra = state.extra
+        if due is not False:
+            # Scaled by the interval, to keep the penalty's weight while it is computed only so often
+            # (Karras et al. 2020, appendix B).
+            weight = 0.5 * gan.r1_gamma * gan.r1_every
+            r1, r1_grads = penalty_gradient(due, params, mutable, real, condition)
+            grads = jax.tree.map(lambda g, r: g + weight * r, grads, r1_grads)
+            extra = {"r1": jnp.where(due, common.pmean(r1, axis_name), extra["r1"])}
+        metrics = common.pmean(metrics, axis_name) | extra
+        state, norms = update(state, "critic", grads)
+        return state.replace(mutable={**state.mutable, "critic": changed}, extra=extra), metrics | norms
+
+    def generator_gradient(
+        state: State, real: jax.Array, fake: jax.Array, condition: Any, pullback: Any
+    ) -> tuple[Any, Metrics]:
+        """The pullback of the loss's gradient with respect to the generated pictures."""
+        params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
+
+        def objective(fake: jax.Array) -> jax.Array:
+            if loss.paired:
+                real_scores, fake_scores, _ = score_both(params, mutable, real, fake, condition)
+            else:
+                fake_scores, _ = score(params, mutable, fake, condition)
+                real_scores = fake_scores
+            return jnp.mean(loss.generator(real_scores, fake_scores))
+
+        value, cotangent = jax.value_and_grad(objective)(fake)
+        return pullback(cotangent)[0], {"generator_loss": common.pmean(value, axis_name)}
+
+    def update(state: State, player: str, grads: Any) -> tuple[State, Metrics]:
+        grads = common.pmean(grads, axis_name)
+        params = state.params[player]
+        updates, opt = optimizers[player].update(grads, state.opt[player], params)
+        norms = common.norms(player, grads, updates, params)
+        params = {**state.params, player: optax.apply_updates(params, updates)}
+        return state.replace(params=params, opt={**state.opt, player: opt}), norms
+
+    def forward(state: State, key: jax.Array, num: int, condition: Any) -> tuple[jax.Array, Any, Any]:
+        """Generated pictures, the pullback to the generator's parameters, and its statistics."""
+        z = latents(key, num)
+        params, mutable = common.varying(state.params["generator"], axis_name), state.mutable["generator"]
+        return jax.vjp(lambda p: generate(p, mutable, z, condition), params, has_aux=True)
+
+    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
+        common.check_batch(batch, spec)
+        key = random.stream(key, "step", state.step)
+        r1_due: bool | jax.Array = state.step % gan.r1_every == 0 if due is None else "r1" in due
+        r1_due = r1_due if lazy else False
+
+        def inputs(index: int) -> tuple[jax.Array, Any, jax.Array]:
+            one, key_i = common.select(batch, index, gan.d_steps), random.stream(key, "round", index)
+            condition = common.conditions_of(one, spec)
+            hidden = common.hide(condition, random.stream(key_i, "hide"), gan.condition_dropout, axis_name)
+            return one["image"], hidden, key_i
+
+        for index in range(gan.d_steps - 1):
+            real, condition, key_i = inputs(index)
+            fake, _, _ = forward(state, key_i, len(real), condition)
+            state, _ = critic_update(state, real, fake, condition, False)
+        real, condition, key_i = inputs(gan.d_steps - 1)
+        fake, pullback, mutable = forward(state, key_i, len(real), condition)
+        state, metrics = critic_update(state, real, fake, condition, r1_due)
+        for index in range(gan.g_steps):
+            if index:
+                again = random.stream(key_i, "again", index)
+                fake, pullback, mutable = forward(state, again, len(real), condition)
+            grads, g_metrics = generator_gradient(state, real, fake, condition, pullback)
+            state, norms = update(state, "generator", grads)
+            state = state.replace(mutable={**state.mutable, "generator": mutable})
+        ema = common.ema_update(state.ema, state.params, state.mutable, gan.ema_decay, state.step)
+        return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics | norms
+
+    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
+        common.check_batch(batch, spec)
+        condition, weight = common.conditions_of(batch, spec), common.weights_of(batch)
+        z = latents(random.stream(key, "evaluate"), len(weight))
+        variables = common.sampling_variables(state, "generator")
+        (fake, _), _ = common.apply(generator, *variables, z, condition, train=False)
+        critic_of = lambda x: common.apply(  # noqa: E731
+            critic, state.params["critic"], state.mutable["critic"], x, condition, train=False
+        )[0][0]
+        real_scores, fake_scores = critic_of(batch["image"]), critic_of(fake)
+        values = {
+            "critic_loss": loss.critic(real_scores, fake_scores),
+            "real_score": real_scores,
+            "fake_score": fake_scores,
+            "critic_accuracy": 0.5 * (1.0 * (real_scores > 0) + 1.0 * (fake_scores <= 0)),
+        }
+        sums = {name: common.weighted(value, weight) for name, value in values.items()}
+        return common.all_sums(sums, axis_name)
+
+    def decode(state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        wanted = common.wanted_condition(spec, condition, len(z), None)
+        images: jax.Array
+        (images, _), _ = common.apply(generator, *common.sampling_variables(state, "generator"), z, wanted, train=False)
+        return images
+
+    def sample(state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        key = random.stream(key, "sample")
+        z = random.normal(random.example_keys(random.stream(key, "latent"), num), (latent_dim,))
+        return decode(state, z, common.wanted_condition(spec, condition, num, key))
+
+    return Algorithm(
+        spec, gan.d_steps, init, step, evaluate, decode=decode, sample=sample, lazy=lazy
+    )

@@ -1,0 +1,189 @@
+"""The variational step: one draw of z an example, and the evidence lower bound (Kingma & Welling 2013, eq. 7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from genart_jax.config import Run, UserError, Vae, spec_of
+from genart_jax.losses import elbo
+from genart_jax.nn import random
+from genart_jax.optim import make_optimizer
+from genart_jax.steps import common
+from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, check_images
+
+LEVEL = 1 / 127.5
+"""Width of one 8-bit level in units of [-1, 1]."""
+_SCALE_DECAY = 0.99  # of the moving average that evaluation takes the optimal scale from: about 100 steps
+
+
+def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a VAE: `networks` has an `encoder` and a `decoder`.
+
+    The Gaussian likelihood is a density, so 8-bit pixels are made continuous by uniform noise of one level (Theis et al.
+    2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
+
+    Raises:
+      UserError: an option out of range.
+    """
+    options: Vae = config.step
+    spec = spec_of(config)
+    latent_dim, dimensions = config.model.latent_dim, math.prod(spec.image_shape)
+    encoder, decoder = networks.encoder, networks.decoder
+    gaussian = options.likelihood == "gaussian"
+    optimal = gaussian and options.scale == "optimal"
+    if options.beta < 0 or options.free_bits < 0:
+        raise UserError("step: beta and free-bits must not be negative")
+    if gaussian and options.fixed_scale <= 0:
+        raise UserError(f"step.fixed-scale {options.fixed_scale}: wanted more than 0")
+    optimizer = make_optimizer(config.optimizer, config.train.steps)
+    roles = ("encoder", "decoder")
+
+    def init(key: jax.Array, batch: Batch) -> State:
+        common.check_batch(batch, spec)
+        none = common.wanted_condition(spec, None, 2, None)
+        z, image = jnp.zeros((2, latent_dim)), jnp.zeros((2, *spec.image_shape))
+        key = random.stream(key, "init")
+        made = {
+            "encoder": common.init_module(encoder, random.stream(key, "encoder"), image, none, train=False),
+            "decoder": common.init_module(decoder, random.stream(key, "decoder"), z, none, train=False),
+        }
+        params = {role: made[role][0] for role in roles}
+        state = State(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            mutable={role: made[role][1] for role in roles},
+            opt={"vae": optimizer.init(params)},
+            ema={},
+            extra={"squared_error": jnp.ones(())} if optimal else {},
+        )
+        return common.ema_start(state, roles, options.ema_decay)
+
+    def pixels(images: jax.Array, keys: jax.Array) -> jax.Array:
+        """What the likelihood is of: dequantised pixels in [-1, 1], or probabilities in [0, 1]."""
+        if gaussian:
+            return images + LEVEL * random.uniform(keys, spec.image_shape, -0.5, 0.5)
+        grey = 0.5 * (images + 1.0)
+        if options.binarize == "threshold":
+            return 1.0 * (grey > 0.5)
+        return 1.0 * (random.uniform(keys, spec.image_shape) < grey) if options.binarize == "stochastic" else grey
+
+    def negative_elbo(
+        params: Any, mutable: Any, images: jax.Array, condition: Any, key: jax.Array, squared_error: Any, train: bool
+    ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+        """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections."""
+        keys = random.example_keys(key, len(images), axis_name)
+        draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)  # noqa: E731
+        x = pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
+        ((mean, log_variance), _), enc = common.apply(
+            encoder, params["encoder"], mutable["encoder"], images, condition, train=train
+        )
+        z = mean + jnp.exp(0.5 * log_variance) * draw("latent", (latent_dim,))
+        (output, _), dec = common.apply(decoder, params["decoder"], mutable["decoder"], z, condition, train=train)
+        error = common.pmean(jnp.mean(jnp.square(x - output)), axis_name) if gaussian else jnp.zeros(())
+        if gaussian:
+            # The best scale for a batch is the root of its mean squared error (Rybkin et al. 2021, eq. 7).
+            variance = (error if squared_error is None else squared_error) if optimal else options.fixed_scale**2
+            reconstruction = elbo.gaussian_nll(x, output, jnp.sqrt(variance + 1e-8))
+            reconstruction = reconstruction - dimensions * math.log(LEVEL)  # from a density to 8-bit levels
+        else:
+            reconstruction = elbo.bernoulli_nll(x, output)
+        return reconstruction, elbo.kl_normal(mean, log_variance), error, {"encoder": enc, "decoder": dec}
+
+    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
+        common.check_batch(batch, spec)
+        key = random.stream(key, "step", state.step)
+        condition = common.conditions_of(batch, spec)
+
+        def objective(params: Any) -> tuple[jax.Array, Any]:
+            reconstruction, kl, error, changed = negative_elbo(
+                params, state.mutable, batch["image"], condition, key, None, True
+            )
+            # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
+            kl_mean = common.pmean(jnp.mean(kl, axis=0), axis_name)
+            kl_cost = jnp.sum(jnp.maximum(kl_mean, options.free_bits)) if options.free_bits else jnp.sum(kl_mean)
+            value = jnp.mean(reconstruction) + options.beta * kl_cost
+            total = jnp.mean(reconstruction) + jnp.sum(kl_mean)
+            metrics = {
+                "loss": value,
+                "bits_per_dim": elbo.bits_per_dimension(total, dimensions),
+                "reconstruction": jnp.mean(reconstruction),
+                "kl": jnp.sum(kl_mean),
+            }
+            # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
+            return value / dimensions, (metrics, error, changed)
+
+        grads, (metrics, error, mutable) = jax.grad(objective, has_aux=True)(common.varying(state.params, axis_name))
+        grads, metrics = common.pmean((grads, metrics), axis_name)
+        updates, opt = optimizer.update(grads, state.opt["vae"], state.params)
+        metrics |= common.norms("vae", grads, updates, state.params)
+        extra = state.extra
+        if optimal:
+            decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
+            extra = {"squared_error": decay * extra["squared_error"] + (1 - decay) * error}
+        params = optax.apply_updates(state.params, updates)
+        ema = common.ema_update(state.ema, params, mutable, options.ema_decay, state.step)
+        state = state.replace(
+            step=state.step + 1, params=params, mutable=mutable, opt={"vae": opt}, ema=ema, extra=extra
+        )
+        return state, metrics
+
+    def averaged(state: State) -> tuple[Any, Any]:
+        pairs = {role: common.sampling_variables(state, role) for role in roles}
+        return {r: p for r, (p, _) in pairs.items()}, {r: m for r, (_, m) in pairs.items()}
+
+    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
+        common.check_batch(batch, spec)
+        weight, condition = common.weights_of(batch), common.conditions_of(batch, spec)
+        key = random.stream(key, "evaluate")
+        squared_error = state.extra.get("squared_error")
+        params, mutable = averaged(state)
+        reconstruction, kl, _, _ = negative_elbo(params, mutable, batch["image"], condition, key, squared_error, False)
+        kl = jnp.sum(kl, axis=-1)
+        values = {
+            "bits_per_dim": elbo.bits_per_dimension(reconstruction + kl, dimensions),
+            "elbo": -(reconstruction + kl),
+            "reconstruction": reconstruction,
+            "kl": kl,
+        }
+        sums = {name: common.weighted(value, weight) for name, value in values.items()}
+        return common.all_sums(sums, axis_name)
+
+    def decode(state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        params, mutable = averaged(state)
+        wanted = common.wanted_condition(spec, condition, len(z), None)
+        (output, _), _ = common.apply(decoder, params["decoder"], mutable["decoder"], z, wanted, train=False)
+        return jnp.clip(output, -1.0, 1.0) if gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
+
+    def sample(state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        key = random.stream(key, "sample")
+        z = random.normal(random.example_keys(random.stream(key, "latent"), num), (latent_dim,))
+        return decode(state, z, common.wanted_condition(spec, condition, num, key))
+
+    def encode(
+        state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
+    ) -> jax.Array:
+        check_images(images, spec.image_shape)
+        params, mutable = averaged(state)
+        wanted = common.wanted_condition(spec, condition, len(images), None)
+        ((mean, log_variance), _), _ = common.apply(
+            encoder, params["encoder"], mutable["encoder"], images, wanted, train=False
+        )
+        keys = random.example_keys(random.stream(key, "encode"), len(images))
+        z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (latent_dim,))
+        return z
+
+    def transform(
+        state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
+    ) -> jax.Array:
+        """Reconstructions."""
+        return decode(state, encode(state, images, key, condition), condition)
+
+    return Algorithm(
+        spec, 1, init, step, evaluate, decode=decode, sample=sample, encode=encode, transform=transform
+    )

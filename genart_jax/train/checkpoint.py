@@ -1,0 +1,165 @@
+"""Run directories: config.json and the checkpoints beside it, written and read."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from genart_jax import registry
+from genart_jax.api import build
+from genart_jax.config import BatchSpec, Run, UserError, from_dict, spec_of
+from genart_jax.types import Algorithm, Batch, State
+
+_VERSION = 1
+# Fields that a resumed run may change; all others are part of what it is.
+_FREE = ("train.steps", "train.log_every", "train.sample_every", "train.eval_every", "train.save_every", "train.keep")
+_FREE += ("train.samples", "data.workers", "parallel.data", "parallel.model", "data.strict")
+
+
+class Saved(NamedTuple):
+    """What config.json holds: the resolved configuration, and what a model must know of its data.
+
+    `data` has the keys source, fingerprint, class_names and condition_table.
+    """
+
+    run: Run
+    data: dict[str, Any]
+
+
+class Model(NamedTuple):
+    """A trained model: its algorithm and its state."""
+
+    algorithm: Algorithm
+    state: State
+
+
+def write_config(directory: Path, saved: Saved) -> None:
+    """Writes config.json, whole or not at all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    content = {"version": _VERSION, "run": dataclasses.asdict(saved.run), "data": saved.data}
+    temporary = directory / "config.json.tmp"
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(directory / "config.json")
+
+
+def read_config(directory: str | Path) -> Saved:
+    """Reads config.json.
+
+    Raises:
+      UserError: there is no such run, or another version wrote it.
+    """
+    path = Path(directory) / "config.json"
+    if not path.is_file():
+        raise UserError(f"{directory} is not a run: it has no config.json; train one with `genart train NAME --run DIR`")
+    try:
+        content = json.loads(path.read_text())
+        version, values, data = content["version"], content["run"], content["data"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged; restore it from a copy, or train into another --run") from None
+    if version != _VERSION:
+        raise UserError(f"{path} has version {version}, this program reads {_VERSION}")
+    return Saved(from_dict(Run, values, registry.get_config(values["name"])), data)
+
+
+def differences(saved: Run, wanted: Run) -> list[str]:
+    """Lines "section.field: saved -> wanted" of what a resumed run must not change."""
+    old, new = _flat(dataclasses.asdict(saved)), _flat(dataclasses.asdict(wanted))
+    changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and key not in _FREE]
+    return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in changed]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, value in tree.items():
+        out |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return out
+
+
+class Checkpoints:
+    """The checkpoints of a run: `checkpoints/STEP`, the newest `keep` of them."""
+
+    def __init__(self, directory: str | Path, keep: int = 2) -> None:
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of every normal save
+        policy = ocp.training.preservation_policies.LatestN(max(1, keep))
+        path = Path(directory).absolute() / "checkpoints"
+        self._orbax = ocp.training.Checkpointer(path, preservation_policy=policy)
+
+    def steps(self) -> list[int]:
+        """The steps that there are checkpoints of, ascending."""
+        return sorted(c.step for c in self._orbax.checkpoints)
+
+    def save(self, state: State, position: bytes | None) -> None:
+        """Saves a state (its frozen part excepted) and the position of streamed data.
+
+        Raises:
+          OSError: it could not be written.
+        """
+        step = int(state.step)
+        if step in self.steps():
+            return
+        metadata = {"position": None if position is None else base64.b64encode(position).decode()}
+        if not self._orbax.save(step, state.replace(frozen={}), custom_metadata=metadata):
+            raise OSError(f"checkpoint of step {step} was not written")
+
+    def load(self, abstract: State) -> tuple[State, bytes | None]:
+        """The newest state that can be read, and its data position; `abstract` has shapes, dtypes and shardings.
+
+        Raises:
+          UserError: there is none, or none that fits; says why for each.
+        """
+        reasons = []
+        for step in reversed(self.steps()):
+            try:
+                state = self._orbax.load(step, abstract.replace(frozen={}))
+                metadata = self._orbax.metadata(step).custom_metadata
+            except Exception as error:  # whatever Orbax or the file system raised: an older one may be whole
+                reasons.append(f"step {step}: {str(error).strip().splitlines()[0][:200]}")
+                continue
+            position = (metadata or {}).get("position")
+            return state.replace(frozen=abstract.frozen), None if position is None else base64.b64decode(position)
+        raise UserError(f"no checkpoint can be read in {self._orbax.directory}: {'; '.join(reasons) or 'there is none'}")
+
+    def close(self) -> None:
+        """Ends what Orbax has running."""
+        self._orbax.close()
+
+
+def batch_shapes(spec: BatchSpec, batch: int) -> Batch:
+    """Shapes and dtypes of a training batch."""
+    struct = jax.ShapeDtypeStruct
+    condition = {name: struct((batch,), jax.numpy.int32) for name, _ in spec.conditions}
+    return {"image": struct((batch, *spec.image_shape), jax.numpy.float32), "condition": condition}
+
+
+def abstract_state(algorithm: Algorithm) -> State:
+    """Shapes and dtypes of an algorithm's state."""
+    shapes = batch_shapes(algorithm.batch_spec, 2 * algorithm.batches_per_step)
+    state: State = jax.eval_shape(algorithm.init, jax.random.key(0), shapes)
+    return state
+
+
+def load(directory: str | Path) -> Model:
+    """The model of a run directory at its newest good checkpoint, on the default device.
+
+    Raises:
+      UserError: no run there, or no checkpoint that can be read.
+    """
+    saved = read_config(directory)
+    spec_of(saved.run)
+    algorithm = build(saved.run)
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
+    )
+    checkpoints = Checkpoints(directory)
+    state, _ = checkpoints.load(abstract)
+    checkpoints.close()
+    return Model(algorithm, state)

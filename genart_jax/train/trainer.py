@@ -1,0 +1,427 @@
+"""The only training loop. It knows an Algorithm, never a model."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import math
+import platform
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genart_jax.api import build
+from genart_jax.config import Run, UserError, resolve
+from genart_jax.data.conditions import condition_table, draw_conditions
+from genart_jax.data.pipeline import Loader, evaluation_batches, make_loader, prepare
+from genart_jax.data.source import Source, open_source
+from genart_jax.grid import save_grid
+from genart_jax.nn import random
+from genart_jax.train import checkpoint, parallel
+from genart_jax.train.checkpoint import Checkpoints, Saved
+from genart_jax.train.log import RunLog
+from genart_jax.types import Algorithm, Metrics, State, Sums
+
+Callback = Callable[[str, dict[str, Any]], None]
+"""Called as callback(event, values) with the events data, start, progress, log, evaluate, sample, save and end."""
+
+_IN_FLIGHT = 2  # dispatches that the host may run ahead of the device: enough to hide it, few enough to stop quickly
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss became NaN or infinite. The message names step, metric and the last good checkpoint."""
+
+
+def ratios(sums: Sums) -> dict[str, float]:
+    """The figures of an evaluation from its sums: see `types.Sums`."""
+    out = {}
+    for name, (value, weight) in sums.items():
+        value, weight = np.asarray(value, np.float64), np.asarray(weight, np.float64)
+        present = weight > 0
+        out[name] = float(np.mean(value[present] / weight[present])) if present.any() else math.nan
+    return out
+
+
+def fit(run: Run, directory: str | Path, callback: Callback | None = None, init_from: str | Path | None = None) -> Path:
+    """Trains a model, or goes on with what `directory` holds; returns the run directory.
+
+    A run that is complete is left as it is. SIGINT and SIGTERM end it after the step in progress, with a checkpoint;
+    its summary then says "interrupted".
+
+    Args:
+      run: the configuration; what it leaves None is filled from the data.
+      directory: where config.json, metrics.jsonl, samples/, checkpoints/ and summary.json go.
+      callback: told of everything that happens; see `Callback`.
+      init_from: a run to take the parameters from, for a new run with a fresh optimizer.
+
+    Raises:
+      UserError: wrong options, or a directory that holds another run; says how to mend it.
+      NotFiniteError: a loss became NaN or infinite.
+    """
+    return Trainer(run, Path(directory), callback or (lambda event, values: None), init_from).train()
+
+
+class Trainer:
+    """One run, from its configuration to its summary."""
+
+    def __init__(self, run: Run, directory: Path, tell: Callback, init_from: str | Path | None = None) -> None:
+        _check(run)
+        self.directory, self.tell = directory, tell
+        self.source = open_source(run.data)
+        self.run = run = resolve(run, self.source.spec)
+        resumed = (directory / "config.json").exists()
+        self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
+        self.algorithm = build(run)
+        saved = Saved(run, _data_facts(self.source, self.algorithm))
+        if resumed:
+            _check_resume(directory, checkpoint.read_config(directory), saved)
+        if resumed and init_from is not None:
+            raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
+        self.replicated, self.split = parallel.replicated(self.mesh), parallel.batch_sharding(self.mesh)
+        self.key = jax.device_put(jax.random.key(run.train.seed), self.replicated)
+        self.loader = make_loader(
+            self.source.train,
+            run.train.seed,
+            run.train.batch * self.algorithm.batches_per_step,
+            jax.process_index(),
+            jax.process_count(),
+            run.data.workers,
+            place=lambda tree: parallel.put(tree, self.replicated),
+        )
+        # Before anything is written: what the loader or the shapes refuse must leave no half a run behind.
+        abstract = checkpoint.abstract_state(self.algorithm)
+        self.layout = parallel.state_sharding(self.mesh, abstract)
+        self.abstract = jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, self.layout
+        )
+        self.tell("data", {"source": self.source, "run": run, "devices": self.mesh.devices.size})
+        directory.mkdir(parents=True, exist_ok=True)
+        self.checkpoints = Checkpoints(directory, run.train.keep)
+        self.state = self._first_state(init_from)
+        checkpoint.write_config(directory, saved)
+        self.log = RunLog(directory, self.step)
+        self.sample_condition = self._sample_condition(saved)
+
+    @property
+    def step(self) -> int:
+        """Finished steps."""
+        return int(self.state.step)
+
+    def _first_state(self, init_from: str | Path | None) -> State:
+        if self.checkpoints.steps():
+            state, position = self.checkpoints.load(self.abstract)
+            self.loader.set_state(position)
+            return state
+        shapes = checkpoint.batch_shapes(self.algorithm.batch_spec, 2 * self.algorithm.batches_per_step)
+
+        def init(key: jax.Array) -> State:
+            return self.algorithm.init(key, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
+
+        # Born sharded: nothing is ever whole on one device that need not be.
+        state: State = jax.jit(init, out_shardings=self.layout)(self.key)
+        return state if init_from is None else _take_parameters(state, init_from)
+
+    def _sample_condition(self, saved: Saved) -> dict[str, Any]:
+        conditions = self.algorithm.batch_spec.conditions
+        return draw_conditions(conditions, saved.data["condition_table"], self.run.train.samples, self.run.train.seed)
+
+    def train(self) -> Path:
+        """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
+        options, first = self.run.train, self.step
+        self.tell("start", {"step": first, "steps": options.steps, "directory": self.directory})
+        clock = _Clock()
+        interrupted = False
+        pending: list[tuple[int, Metrics]] = []
+        last: dict[str, float] = {}
+        if first < options.steps:
+            dispatch = make_dispatch(self.algorithm, self.loader, self.run)
+            with _stop_signals() as stop:
+                while self.step_count(first, pending) < options.steps and not stop:
+                    step = self.step_count(first, pending)
+                    count = min(_next_stop(step, options.steps_per_dispatch), options.steps - step)
+                    self.state, metrics = dispatch(self, step, count)
+                    pending.append((step + count, metrics))
+                    step += count
+                    clock.tick(metrics, count)
+                    self.tell("progress", {"step": step, "rate": clock.rate() * self.images_per_step})
+                    if _crossed(step, count, options.log_every) or step == options.steps:
+                        last = self._flush(pending, clock)
+                        first, pending = step, []
+                    for every, act in (
+                        (options.sample_every, self._samples),
+                        (options.eval_every, self._evaluate),
+                        (options.save_every, self._save),
+                    ):
+                        if _crossed(step, count, every) and step < options.steps:
+                            last = self._flush(pending, clock) if pending else last
+                            first, pending = step, []
+                            with clock.paused():
+                                act(step)
+                if pending:
+                    last = self._flush(pending, clock)
+                interrupted = self.step < options.steps
+                self._save(self.step)
+        return self._finish(last, clock, interrupted)
+
+    @staticmethod
+    def step_count(first: int, pending: list[tuple[int, Metrics]]) -> int:
+        """The step that the host has dispatched up to, without waiting for the device."""
+        return pending[-1][0] if pending else first
+
+    @property
+    def images_per_step(self) -> int:
+        """Real pictures that a step sees."""
+        return self.run.train.batch * self.algorithm.batches_per_step
+
+    def _flush(self, pending: list[tuple[int, Metrics]], clock: _Clock) -> dict[str, float]:
+        """Brings metrics to the host, stops at one that is not finite, and writes their means as a row."""
+        fetched = jax.device_get([metrics for _, metrics in pending])
+        for (end, _), metrics in zip(pending, fetched, strict=True):
+            for name, values in metrics.items():
+                bad = np.flatnonzero(~np.isfinite(np.atleast_1d(values)))
+                if len(bad):
+                    step = end - np.size(values) + int(bad[0]) + 1
+                    raise NotFiniteError(self._not_finite(step, name, float(np.atleast_1d(values)[bad[0]])))
+        means = {name: float(np.mean(np.concatenate([np.atleast_1d(m[name]) for m in fetched if name in m])))
+                 for name in fetched[-1]}  # fmt: skip
+        step = pending[-1][0]
+        rate = clock.rate() * self.images_per_step
+        self.log.write(step, means | {"images_per_second": rate, "seconds": clock.total})
+        self.tell("log", {"step": step, "metrics": means, "rate": rate})
+        return means
+
+    def _not_finite(self, step: int, name: str, value: float) -> str:
+        good = self.checkpoints.steps()
+        where = f"the last good checkpoint is step {good[-1]} in {self.directory}" if good else "there is no checkpoint yet"
+        return f"step {step}: {name} is {value}; {where}. Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
+
+    def _samples(self, step: int) -> None:
+        if self.algorithm.sample is None:
+            return
+        num = self.run.train.samples
+        images = self._sample(self.state, random.stream(self.key, "samples"), num, self.sample_condition)
+        path = self.directory / "samples" / f"{step:06d}.png"
+        save_grid(path, jax.device_get(images), scale=max(1, 96 // images.shape[1]))
+        self.tell("sample", {"step": step, "path": path})
+
+    @functools.cached_property
+    def _sample(self) -> Callable[..., jax.Array]:
+        assert self.algorithm.sample is not None
+        return jax.jit(self.algorithm.sample, static_argnums=2, out_shardings=self.replicated)
+
+    def evaluate(self) -> dict[str, float]:
+        """The algorithm's own figures on the test split."""
+        totals: Sums | None = None
+        names = [name for name, _ in self.algorithm.batch_spec.conditions]
+        size = self.mesh.shape["data"] * max(1, 256 // self.mesh.shape["data"])
+        batches = evaluation_batches(
+            self.source.test, size, jax.process_index(), jax.process_count(), self.run.data.workers
+        )
+        for index, raw in enumerate(batches):
+            raw["condition"] = {name: raw["condition"][name] for name in names}
+            key = random.stream(self.key, "evaluation", index)
+            sums = jax.device_get(self._evaluate_batch(self.state, parallel.put(raw, self.split), key))
+            totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
+        return ratios(totals or {})
+
+    @functools.cached_property
+    def _evaluate_batch(self) -> Callable[..., Sums]:
+        def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
+            return self.algorithm.evaluate(state, prepare(raw, None, self.run.data), key)
+
+        return jax.jit(evaluate, out_shardings=self.replicated)
+
+    def _evaluate(self, step: int) -> dict[str, float]:
+        figures = self.evaluate()
+        self.log.write(step, {f"test/{name}": value for name, value in figures.items()})
+        self.tell("evaluate", {"step": step, "metrics": figures})
+        return figures
+
+    def _save(self, step: int) -> None:
+        self.checkpoints.save(self.state, self.loader.get_state())
+        self.tell("save", {"step": step})
+
+    def _finish(self, last: dict[str, float], clock: _Clock, interrupted: bool) -> Path:
+        step, path = self.step, self.directory / "summary.json"
+        summary: dict[str, Any] = {"model": self.run.name, "step": step, "interrupted": interrupted}
+        if not last and path.exists():
+            summary = json.loads(path.read_text()) | {"interrupted": False}
+        else:
+            summary |= {
+                "metrics": last,
+                "images_per_second": clock.rate() * self.images_per_step,
+                "seconds": clock.total,
+                "devices": [str(d.device_kind) for d in self.mesh.devices.flat],
+                "versions": {"jax": jax.__version__, "python": platform.python_version()},
+                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            }
+        if not interrupted and "test" not in summary:
+            self._samples(step)
+            summary["test"] = self._evaluate(step)
+        path.write_text(json.dumps(summary, indent=2) + "\n")
+        self.checkpoints.close()
+        self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted})
+        return self.directory
+
+
+def make_dispatch(algorithm: Algorithm, loader: Loader, run: Run) -> Callable[[Trainer, int, int], tuple[State, Metrics]]:
+    """One compiled form for the whole run: single steps with static `due`, or a scan over several.
+
+    `scan` and single dispatch differ by rounding, so a run never mixes them.
+    """
+
+    def one(state: State, constants: Any, payload: Any, key: jax.Array, due: Any) -> tuple[State, Metrics]:
+        raw = loader.materialize(constants, payload)
+        stream = random.stream(key, "augment", state.step)
+        batch = prepare(raw, random.example_keys(stream, len(raw["image"])), run.data)
+        return algorithm.step(state, batch, key, due)
+
+    def several(state: State, constants: Any, payloads: Any, key: jax.Array) -> tuple[State, Metrics]:
+        due = None if algorithm.lazy else ()
+        return jax.lax.scan(lambda s, payload: one(s, constants, payload, key, due), state, payloads)
+
+    def place(trainer: Trainer, payload: Any, axis: int) -> Any:
+        return parallel.put(payload, parallel.batch_sharding(trainer.mesh, axis))
+
+    single = jax.jit(one, donate_argnums=0, static_argnames="due")
+    scanned = jax.jit(several, donate_argnums=0)
+
+    def dispatch(trainer: Trainer, step: int, count: int) -> tuple[State, Metrics]:
+        if run.train.steps_per_dispatch == 1:
+            payload = place(trainer, loader.next(step), 0)
+            return single(trainer.state, loader.constants, payload, trainer.key, due=algorithm.due(step))
+        payloads = [loader.next(s) for s in range(step, step + count)]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *payloads)
+        return scanned(trainer.state, loader.constants, place(trainer, stacked, 1), trainer.key)
+
+    return dispatch
+
+
+def _check(run: Run) -> None:
+    options = run.train
+    for name in ("steps", "batch", "log_every", "steps_per_dispatch", "samples"):
+        if getattr(options, name) < 1:
+            raise UserError(f"train.{name.replace('_', '-')} must be at least 1, not {getattr(options, name)}")
+    for name in ("sample_every", "eval_every", "save_every"):
+        if getattr(options, name) < 0:
+            raise UserError(f"train.{name.replace('_', '-')} must not be negative (0: only at the end)")
+
+
+def _data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
+    names = [name for name, _ in algorithm.batch_spec.conditions]
+    return {
+        "source": source.name,
+        "fingerprint": source.fingerprint,
+        "class_names": {name: list(source.class_names[name]) for name in names},
+        "condition_table": condition_table(source.train, names),
+    }
+
+
+def _check_resume(directory: Path, saved: Saved, wanted: Saved) -> None:
+    advice = "choose another --run, or repeat the options it was begun with"
+    if saved.run.name != wanted.run.name:
+        raise UserError(f"{directory} is a run of {saved.run.name}, not of {wanted.run.name}; choose another --run")
+    if changed := checkpoint.differences(saved.run, wanted.run):
+        raise UserError(f"{directory} was begun with other options ({'; '.join(changed[:5])}); {advice}")
+    if saved.data["fingerprint"] != wanted.data["fingerprint"]:
+        raise UserError(f"{directory} was trained on other data: {saved.data['source']} has changed since; {advice}")
+
+
+def _take_parameters(state: State, init_from: str | Path) -> State:
+    """`state` with parameters, statistics and averages of another run; optimizer and step stay fresh."""
+    other = checkpoint.load(init_from).state
+    parts = {}
+    for part in ("params", "mutable", "ema"):
+        mine, theirs = getattr(state, part), getattr(other, part)
+        if part == "ema" and not (mine and theirs):
+            continue
+        shapes = [{jax.tree_util.keystr(k): v.shape for k, v in jax.tree.leaves_with_path(t)} for t in (mine, theirs)]
+        for path in sorted({*shapes[0], *shapes[1]}):
+            if shapes[0].get(path) != shapes[1].get(path):
+                raise UserError(
+                    f"--init-from {init_from}: {part}{path} has shape {shapes[1].get(path)} there and"
+                    f" {shapes[0].get(path)} here; give the same --model options"
+                )
+        # Taken leaf by leaf, as the order of keys is not part of a tree's meaning.
+        parts[part] = jax.tree.map(lambda m, t: jax.device_put(t, m.sharding), mine, theirs)
+    return state.replace(**parts)
+
+
+def _next_stop(step: int, chunk: int) -> int:
+    """Steps to the next multiple of `chunk`: a resumed run cuts its chunks where the uninterrupted one did."""
+    return chunk - step % chunk
+
+
+def _crossed(step: int, count: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in the last `count` steps up to `step`."""
+    return every > 0 and step // every > (step - count) // every
+
+
+class _Clock:
+    """Seconds of training, without compilation, evaluation and saving."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self._window: deque[tuple[float, int]] = deque(maxlen=50)
+        self._flight: deque[Metrics] = deque()
+        self._last: float | None = None
+        self._seen = 0
+
+    def tick(self, metrics: Metrics, steps: int) -> None:
+        """Counts a dispatch, and holds the host back while too many are under way."""
+        self._flight.append(metrics)
+        if len(self._flight) > _IN_FLIGHT:
+            jax.block_until_ready(self._flight.popleft())
+        now = time.perf_counter()
+        self._seen += 1
+        # The first dispatches wait for compilation.
+        if self._last is not None and self._seen > _IN_FLIGHT + 2:
+            self._window.append((now - self._last, steps))
+            self.total += now - self._last
+        self._last = now
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves out what happens inside."""
+        start = time.perf_counter()
+        yield
+        if self._last is not None:
+            self._last += time.perf_counter() - start
+
+    def rate(self) -> float:
+        """Steps a second over the last dispatches; 0 before there are any."""
+        seconds = sum(s for s, _ in self._window)
+        return sum(n for _, n in self._window) / seconds if seconds else 0.0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that is empty until SIGINT or SIGTERM comes; a second SIGINT is Python's own again."""
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, handle)
+    except ValueError:  # not the main thread: signals go where the caller has sent them
+        pass
+    try:
+        yield received
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old)
+
