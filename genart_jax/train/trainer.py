@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import functools
 import json
-import math
 import platform
 import signal
 import time
@@ -23,14 +22,15 @@ import numpy as np
 from genart_jax.api import build
 from genart_jax.config import Run, UserError, resolve
 from genart_jax.data.conditions import condition_table, draw_conditions
-from genart_jax.data.pipeline import Loader, evaluation_batches, make_loader, prepare
+from genart_jax.data.pipeline import Loader, make_loader, prepare
 from genart_jax.data.source import Source, open_source
 from genart_jax.grid import save_grid
 from genart_jax.nn import random
 from genart_jax.train import checkpoint, parallel
 from genart_jax.train.checkpoint import Checkpoints, Saved
+from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.log import RunLog
-from genart_jax.types import Algorithm, Metrics, State, Sums
+from genart_jax.types import Algorithm, Metrics, State
 
 Callback = Callable[[str, dict[str, Any]], None]
 """Called as callback(event, values) with the events data, start, progress, log, evaluate, sample, save and end."""
@@ -40,16 +40,6 @@ _IN_FLIGHT = 2  # dispatches that the host may run ahead of the device: enough t
 
 class NotFiniteError(ArithmeticError):
     """A loss became NaN or infinite. The message names step, metric and the last good checkpoint."""
-
-
-def ratios(sums: Sums) -> dict[str, float]:
-    """The figures of an evaluation from its sums: see `types.Sums`."""
-    out = {}
-    for name, (value, weight) in sums.items():
-        value, weight = np.asarray(value, np.float64), np.asarray(weight, np.float64)
-        present = weight > 0
-        out[name] = float(np.mean(value[present] / weight[present])) if present.any() else math.nan
-    return out
 
 
 def fit(run: Run, directory: str | Path, callback: Callback | None = None, init_from: str | Path | None = None) -> Path:
@@ -82,7 +72,7 @@ class Trainer:
         resumed = (directory / "config.json").exists()
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
-        saved = Saved(run, _data_facts(self.source, self.algorithm))
+        self.saved = saved = Saved(run, _data_facts(self.source, self.algorithm))
         if resumed:
             _check_resume(directory, checkpoint.read_config(directory), saved)
         if resumed and init_from is not None:
@@ -110,7 +100,7 @@ class Trainer:
         self.state = self._first_state(init_from)
         checkpoint.write_config(directory, saved)
         self.log = RunLog(directory, self.step)
-        self.sample_condition = self._sample_condition(saved)
+        self.sample_condition = self._sample_condition()
 
     @property
     def step(self) -> int:
@@ -131,9 +121,9 @@ class Trainer:
         state: State = jax.jit(init, out_shardings=self.layout)(self.key)
         return state if init_from is None else _take_parameters(state, init_from)
 
-    def _sample_condition(self, saved: Saved) -> dict[str, Any]:
+    def _sample_condition(self) -> dict[str, Any]:
         conditions = self.algorithm.batch_spec.conditions
-        return draw_conditions(conditions, saved.data["condition_table"], self.run.train.samples, self.run.train.seed)
+        return draw_conditions(conditions, self.saved.data["condition_table"], self.run.train.samples, self.run.train.seed)
 
     def train(self) -> Path:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
@@ -219,30 +209,12 @@ class Trainer:
         assert self.algorithm.sample is not None
         return jax.jit(self.algorithm.sample, static_argnums=2, out_shardings=self.replicated)
 
-    def evaluate(self) -> dict[str, float]:
-        """The algorithm's own figures on the test split."""
-        totals: Sums | None = None
-        names = [name for name, _ in self.algorithm.batch_spec.conditions]
-        size = self.mesh.shape["data"] * max(1, 256 // self.mesh.shape["data"])
-        batches = evaluation_batches(
-            self.source.test, size, jax.process_index(), jax.process_count(), self.run.data.workers
-        )
-        for index, raw in enumerate(batches):
-            raw["condition"] = {name: raw["condition"][name] for name in names}
-            key = random.stream(self.key, "evaluation", index)
-            sums = jax.device_get(self._evaluate_batch(self.state, parallel.put(raw, self.split), key))
-            totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
-        return ratios(totals or {})
-
     @functools.cached_property
-    def _evaluate_batch(self) -> Callable[..., Sums]:
-        def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
-            return self.algorithm.evaluate(state, prepare(raw, None, self.run.data), key)
-
-        return jax.jit(evaluate, out_shardings=self.replicated)
+    def _evaluator(self) -> Callable[..., dict[str, float]]:
+        return make_evaluator(self.algorithm, self.run.data, self.mesh)
 
     def _evaluate(self, step: int) -> dict[str, float]:
-        figures = self.evaluate()
+        figures = self._evaluator(self.state, self.source.test, self.key)
         self.log.write(step, {f"test/{name}": value for name, value in figures.items()})
         self.tell("evaluate", {"step": step, "metrics": figures})
         return figures
@@ -270,7 +242,9 @@ class Trainer:
             summary["test"] = self._evaluate(step)
         path.write_text(json.dumps(summary, indent=2) + "\n")
         self.checkpoints.close()
-        self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted})
+        names = self.saved.data["class_names"]
+        self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
+                          "class_names": names})  # fmt: skip
         return self.directory
 
 

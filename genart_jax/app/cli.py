@@ -1,0 +1,277 @@
+"""The command line: `genart COMMAND ...`.
+
+Options come from the dataclasses of the configuration, through tyro. The command and the model's name are peeled off
+first, so that help and lists answer without importing jax.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from genart_jax import registry
+from genart_jax.config import Data, Optimizer, Parallel, Run, Train, UserError
+
+_SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ListOptions:
+    """Options of `genart list`."""
+
+    family: str | None = None
+    """Only the models of one family: gan, vae, cnn."""
+    json: bool = False
+    """As JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleOptions:
+    """Options of `genart sample`."""
+
+    num: int = 64
+    """How many pictures."""
+    seed: int = 0
+    """The same seed gives the same pictures."""
+    condition: tuple[str, ...] = ()
+    """Words such as style=noto shape=food; the others are drawn as in the training data; style=none hides it."""
+    out: Path | None = None
+    """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateOptions:
+    """Options of `genart evaluate`."""
+
+    data: str | None = None
+    """Another source of test pictures than the run's own."""
+    classifier: str | None = None
+    """A run of a classifier that judges the model's own pictures: do they show the condition they were made for?"""
+    num: int = 1000
+    """How many pictures the classifier judges."""
+    seed: int = 0
+    """Seed of what is drawn."""
+    json: bool = False
+    """As JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SharedOptions:
+    """The options of `genart train` that all models share. `genart train NAME --help` shows the model's own too."""
+
+    run: Path | None = None
+    """Run directory; None: runs/NAME. A run that is there already goes on."""
+    preset: str = "default"
+    """Which of the model's presets to start from."""
+    init_from: Path | None = None
+    """A run to take the parameters from, for a new run with a fresh optimizer."""
+    optimizer: Optimizer = Optimizer()
+    data: Data = Data()
+    train: Train = Train()
+    parallel: Parallel = Parallel()
+
+
+_TRAIN_NOTE = "Shorter: --data for --data.source, --steps for --train.steps, --seed for --train.seed."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0 done, 1 the program failed, 2 the input is wrong."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not args or args[0] in ("-h", "--help"):
+            print(_usage())
+            return 0 if args else 2
+        if args[0] not in _COMMANDS:
+            raise UserError(f"command {args[0]!r} is unknown; there are {', '.join(_COMMANDS)}")
+        _COMMANDS[args[0]][0](args[1:])
+        return 0
+    except UserError as error:
+        print(f"genart: {error}", file=sys.stderr)
+        return 2
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("genart: stopped", file=sys.stderr)
+        return 1
+    except ArithmeticError as error:  # a run that diverged: its message says all
+        print(f"genart: {error}", file=sys.stderr)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {usage:<44}{text}" for _, usage, text in _COMMANDS.values())
+    return f"usage: genart COMMAND ...\n\n{rows}\n\nEvery command has --help.  Models: {', '.join(registry.list_models())}"
+
+
+def _parse(cls: Any, args: Sequence[str], prog: str, description: str) -> Any:
+    """An instance of the dataclass `cls` from arguments; a mistake becomes one line."""
+    import tyro
+
+    mistake = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(mistake):
+            return tyro.cli(cls, args=list(args), prog=prog, description=description)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        lines = [re.sub(r"^[│╭╰─ ]+|[│╮╯─ ]+$", "", line) for line in mistake.getvalue().splitlines()]
+        lines = [line for line in lines if line]
+        hints = [b.split()[0] for a, b in zip(lines, lines[1:], strict=False) if a.startswith("Perhaps you meant")]
+        message = next((line for line in lines if ":" in line), " ".join(lines[:2]))
+        hint = f"perhaps you meant {hints[0]}" if hints else f"see {prog} --help"
+        raise UserError(f"{message}; {hint}") from None
+
+
+def _peel(args: Sequence[str], command: str, what: str) -> tuple[str, list[str]]:
+    """The first argument, and the others."""
+    if not args or args[0].startswith("-"):
+        raise UserError(f"{command} needs {what} first: genart {command} {what.upper()} ...")
+    return args[0], list(args[1:])
+
+
+def _wants_help(args: Sequence[str]) -> bool:
+    return bool(args) and args[0] in ("-h", "--help")
+
+
+def _list(args: Sequence[str]) -> None:
+    options: ListOptions = _parse(ListOptions, args, "genart list", "The models of the zoo.")
+    entries = [registry.find(name) for name in registry.list_models(options.family)]
+    if options.json:
+        print(json.dumps([{"name": e.name, "family": e.family, "paper": e.paper} for e in entries], indent=2))
+    else:
+        for e in entries:
+            print(f"{e.name:<16}{e.family:<8}{e.paper}")
+
+
+def _train(args: Sequence[str]) -> None:
+    args = _expand(args)
+    if _wants_help(args) or (not args and not sys.stdin.isatty()):
+        names = ", ".join(registry.list_models())
+        _parse(SharedOptions, ["--help"], "genart train NAME", f"Trains a model: {names}. {_TRAIN_NOTE}")
+    name, rest = _model_name(args)
+    registry.find(name)
+    early = _early(rest)
+    directory = Path(early.get("--run", f"runs/{name.rpartition('.')[2].replace(':', '-')}"))
+    saved = _saved_run(directory, name) if not {"-h", "--help"} & set(rest) else None
+    run = saved or registry.get_config(name, early.get("--preset", "default"))
+    options = _parse(_train_options(run), rest, f"genart train {name}", f"Trains {name}. {_TRAIN_NOTE}")
+    sections = {f: getattr(options, f) for f in ("model", "step", "optimizer", "data", "train", "parallel")}
+
+    from genart_jax.app.progress import Progress
+    from genart_jax.train.trainer import fit
+
+    with Progress() as progress:
+        fit(dataclasses.replace(run, **sections), directory, progress, options.init_from)
+
+
+def _expand(args: Sequence[str]) -> list[str]:
+    """Long names for the short options."""
+    out = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        out.append(_SHORT.get(name, name) + equals + value)
+    return out
+
+
+def _model_name(args: list[str]) -> tuple[str, list[str]]:
+    """The model's name, given first or as --model NAME."""
+    for i, arg in enumerate(args):
+        if arg == "--model" and i + 1 < len(args):
+            return args[i + 1], args[:i] + args[i + 2 :]
+        if arg.startswith("--model="):
+            return arg.partition("=")[2], args[:i] + args[i + 1 :]
+    return _peel(args, "train", "name")
+
+
+def _early(args: Sequence[str]) -> dict[str, str]:
+    """The options that decide what the others' defaults are."""
+    out = {}
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if name in ("--run", "--preset"):
+            out[name] = value if equals else (args[i + 1] if i + 1 < len(args) else "")
+    return out
+
+
+def _saved_run(directory: Path, name: str) -> Run | None:
+    """The configuration to go on with, where the directory holds a run of this model."""
+    if not (directory / "config.json").exists():
+        return None
+    from genart_jax.train.checkpoint import read_config
+
+    saved = read_config(directory).run
+    if saved.name != name:
+        raise UserError(f"{directory} is a run of {saved.name}, not of {name}; choose another --run")
+    return saved
+
+
+def _train_options(run: Run) -> type:
+    """The shared options with a model's own, and its defaults."""
+    fields: list[Any] = [
+        ("model", type(run.model), dataclasses.field(default=run.model)),
+        ("step", type(run.step), dataclasses.field(default=run.step)),
+    ]
+    fields += [(f, type(getattr(run, f)), dataclasses.field(default=getattr(run, f)))
+               for f in ("optimizer", "data", "train", "parallel")]  # fmt: skip
+    return dataclasses.make_dataclass("TrainOptions", fields, bases=(SharedOptions,), frozen=True)
+
+
+def _sample(args: Sequence[str]) -> None:
+    prog, text = "genart sample RUN", "Draws pictures from a trained model."
+    if _wants_help(args):
+        _parse(SampleOptions, ["--help"], prog, text)
+    run, rest = _peel(args, "sample", "run")
+    options: SampleOptions = _parse(SampleOptions, rest, prog, text)
+
+    from genart_jax.data.conditions import parse_conditions
+    from genart_jax.sample import draw_samples, write_samples
+    from genart_jax.train.checkpoint import load, read_config
+
+    saved = read_config(run)
+    given = parse_conditions(options.condition, saved.data["class_names"])
+    samples = draw_samples(load(run), saved, options.num, options.seed, given)
+    out = options.out or Path(run) / "samples" / f"sample_seed{options.seed}.png"
+    write_samples(out, samples, saved.data["class_names"], options.seed)
+    print(out)
+
+
+def _evaluate(args: Sequence[str]) -> None:
+    prog, text = "genart evaluate RUN", "A trained model's figures on the test split, and a classifier's view of its pictures."
+    if _wants_help(args):
+        _parse(EvaluateOptions, ["--help"], prog, text)
+    run, rest = _peel(args, "evaluate", "run")
+    options: EvaluateOptions = _parse(EvaluateOptions, rest, prog, text)
+
+    from genart_jax.evaluate import conditional_accuracy, evaluate_run
+
+    figures = evaluate_run(run, options.data, options.seed)
+    if options.classifier is not None:
+        figures |= conditional_accuracy(run, options.classifier, options.num, options.seed)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name, value in figures.items():
+            print(f"{name:<28}{value:.4f}" if isinstance(value, float) else f"{name:<28}{value}")
+
+
+_COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
+    "list": (_list, "list [--family F] [--json]", "the models"),
+    "train": (_train, "train NAME [--data SOURCE] [--run DIR] ...", "train a model, or go on with a run"),
+    "sample": (_sample, "sample RUN [--condition style=noto] ...", "draw pictures from a run"),
+    "evaluate": (_evaluate, "evaluate RUN [--json]", "figures on the test split"),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

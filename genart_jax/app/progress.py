@@ -1,0 +1,96 @@
+"""A training run on the terminal: what the data is, a bar with the losses, and what to do next."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from rich import progress
+
+_PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
+
+
+class Progress:
+    """A callback of the trainer that prints. A bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar = progress.Progress(
+            progress.TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            progress.BarColumn(bar_width=24),
+            progress.TextColumn("{task.fields[rate]:.0f} images/s  {task.fields[losses]}"),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            disable=not sys.stdout.isatty(),
+        )
+        self._task: progress.TaskID | None = None
+        self._losses = ""
+        self._steps, self._first, self._started, self._printed = 0, 0, 0.0, 0.0
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: str, values: dict[str, Any]) -> None:
+        """Takes one event; see `trainer.Callback`."""
+        handler = getattr(self, f"_on_{event}", None)
+        if handler is not None:
+            handler(values)
+
+    def _print(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _on_data(self, values: dict[str, Any]) -> None:
+        for line in values["source"].report:
+            self._print(line)
+        for line in values["source"].warnings:
+            self._print(f"warning: {line}")
+
+    def _on_start(self, values: dict[str, Any]) -> None:
+        self._steps, self._first = values["steps"], values["step"]
+        if self._first >= self._steps:
+            self._print(f"{values['directory']} has all its {self._first} steps; a larger --steps goes on from there")
+            return
+        begun = f"goes on from step {self._first}" if self._first else "compiling the first step"
+        self._print(f"{values['directory']}: {begun}")
+        self._task = self._bar.add_task("", total=self._steps, completed=self._first, rate=0.0, losses="")
+        self._started = self._printed = time.monotonic()
+
+    def _on_progress(self, values: dict[str, Any]) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, completed=values["step"], rate=values["rate"], losses=self._losses)
+        now = time.monotonic()
+        if self._bar.disable and now - self._printed > _PLAIN_EVERY:
+            self._printed = now
+            left = (now - self._started) / (values["step"] - self._first) * (self._steps - values["step"])
+            line = f"step {values['step']}/{self._steps}  {values['rate']:.0f} images/s  {self._losses}"
+            self._print(f"{line}  left {int(left) // 60}:{int(left) % 60:02d}")
+
+    def _on_log(self, values: dict[str, Any]) -> None:
+        shown = {k: v for k, v in values["metrics"].items() if "loss" in k or k in ("accuracy", "bits_per_dim")}
+        self._losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
+
+    def _on_evaluate(self, values: dict[str, Any]) -> None:
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in values["metrics"].items())
+        self._print(f"test split at step {values['step']}: {figures}")
+
+    def _on_end(self, values: dict[str, Any]) -> None:
+        self._bar.stop()
+        directory, summary = values["directory"], values["summary"]
+        if values["interrupted"]:
+            self._print(f"stopped at step {values['step']} with a checkpoint; the same command goes on from there")
+            return
+        pictures = sorted((directory / "samples").glob("[0-9]*.png"))
+        if pictures:
+            self._print(f"\npicture: {pictures[-1]}")
+        commands = [f"genart evaluate {directory}", f"genart train {summary['model']} --run {directory} --steps {2 * self._steps}"]
+        if pictures:
+            words = " ".join(f"{name}={names[0]}" for name, names in list(values["class_names"].items())[:2])
+            commands.insert(0, f"genart sample {directory}" + (f" --condition {words}" if words else ""))
+        else:
+            commands.insert(1, f"cat {directory / 'summary.json'}")
+        self._print("next:\n" + "\n".join(f"  {command}" for command in commands))

@@ -1,0 +1,86 @@
+"""Pictures out of a trained model: drawing them and writing them to files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from genart_jax.config import UserError
+from genart_jax.data.conditions import draw_conditions
+from genart_jax.grid import save_grid
+from genart_jax.nn import random
+from genart_jax.train.checkpoint import Model, Saved
+from genart_jax.types import to_uint8
+
+_BATCH = 64  # fixed, so that the same seed gives the same picture however many are asked for
+
+
+class Samples(NamedTuple):
+    """uint8 images (n, height, width, channels), and integer conditions (n,) by name."""
+
+    images: np.ndarray[Any, Any]
+    condition: dict[str, np.ndarray[Any, Any]]
+
+
+def draw_samples(model: Model, saved: Saved, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:
+    """`num` pictures from a seed. Conditions that are not given are drawn as they occur in the training data.
+
+    Raises:
+      UserError: the model makes no pictures, or `num` is not positive.
+    """
+    algorithm, state = model
+    if algorithm.sample is None:
+        raise UserError(f"{saved.run.name} makes no pictures from nothing; try `genart evaluate`")
+    if num < 1:
+        raise UserError(f"num {num}: wanted at least 1")
+    whole = -(-num // _BATCH) * _BATCH
+    condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
+    sample, key = jax.jit(algorithm.sample, static_argnums=2), jax.random.key(seed)
+    parts = []
+    for index in range(whole // _BATCH):
+        part = {name: value[index * _BATCH : (index + 1) * _BATCH] for name, value in condition.items()}
+        parts.append(to_uint8(sample(state, random.stream(key, "batch", index), _BATCH, part)))
+    return Samples(np.concatenate(parts)[:num], {name: value[:num] for name, value in condition.items()})
+
+
+def caption(condition: Mapping[str, Any], class_names: Mapping[str, Sequence[str]]) -> str:
+    """Words such as "style=noto shape=food"; "any" where pictures differ."""
+    words = []
+    for name, values in condition.items():
+        one = int(values[0])
+        same = bool(np.all(values == one))
+        words.append(f"{name}={('none' if one < 0 else class_names[name][one]) if same else 'any'}")
+    return " ".join(words)
+
+
+def write_samples(out: Path, samples: Samples, class_names: Mapping[str, Sequence[str]], seed: int) -> None:
+    """Writes a grid (FILE.png), arrays (FILE.npz: images and each condition), or single pictures (a folder).
+
+    Raises:
+      UserError: another kind of file, or a place that cannot be written.
+    """
+    images, condition = samples
+    try:
+        if out.suffix == ".npz":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            names = {f"{name}_names": np.array(class_names[name]) for name in condition}
+            np.savez(out, allow_pickle=False, images=images, **condition, **names)
+        elif out.suffix == ".png":
+            text = f"{caption(condition, class_names)}  seed={seed}".strip()
+            save_grid(out, images, scale=max(1, 96 // images.shape[1]), caption=text)
+        elif not out.suffix:
+            out.mkdir(parents=True, exist_ok=True)
+            for i, image in enumerate(images):
+                classes = [class_names[name][int(v[i])] if v[i] >= 0 else "none" for name, v in condition.items()]
+                Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
+                    out / ("_".join([f"{i:05d}", *classes]) + ".png")
+                )
+        else:
+            raise UserError(f"--out {out}: write FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures")
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None

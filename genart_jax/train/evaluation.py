@@ -1,0 +1,54 @@
+"""An algorithm's own figures over a whole split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from genart_jax.config import Data
+from genart_jax.data.pipeline import evaluation_batches, prepare
+from genart_jax.data.source import Split
+from genart_jax.nn import random
+from genart_jax.train import parallel
+from genart_jax.types import Algorithm, State, Sums
+
+_BATCH = 256  # over all devices, or the next multiple of their number
+
+
+def ratios(sums: Sums) -> dict[str, float]:
+    """The figures of an evaluation from its sums: see `types.Sums`."""
+    out = {}
+    for name, pair in sums.items():
+        value, weight = (np.asarray(x, np.float64) for x in pair)
+        present = weight > 0
+        out[name] = float(np.mean(value[present] / weight[present])) if present.any() else math.nan
+    return out
+
+
+def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[State, Split, jax.Array], dict[str, float]]:
+    """A function (state, split, key) -> figures; compiled once, each example counted once on any number of devices."""
+
+    def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
+        return algorithm.evaluate(state, prepare(raw, None, data), key)
+
+    compiled = jax.jit(evaluate, out_shardings=parallel.replicated(mesh))
+    names = [name for name, _ in algorithm.batch_spec.conditions]
+    devices = mesh.shape["data"]
+    size = devices * max(1, _BATCH // devices)
+
+    def run(state: State, split: Split, key: jax.Array) -> dict[str, float]:
+        totals: Sums | None = None
+        batches = evaluation_batches(split, size, jax.process_index(), jax.process_count(), data.workers)
+        for index, raw in enumerate(batches):
+            raw["condition"] = {name: raw["condition"][name] for name in names}
+            placed = parallel.put(raw, parallel.batch_sharding(mesh))
+            sums = jax.device_get(compiled(state, placed, random.stream(key, "evaluation", index)))
+            totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
+        return ratios(totals or {})
+
+    return run
