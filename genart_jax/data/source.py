@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import difflib
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genart_jax.config import BatchSpec
+from genart_jax.config import BatchSpec, Data, UserError
 
 Array = np.ndarray[Any, Any]
+
+KINDS = ("emoji", "idx", "folder", "tfds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,3 +67,107 @@ class Source:
     def spec(self) -> BatchSpec:
         """The batch that this source offers."""
         return BatchSpec(self.image_shape, tuple((name, len(names)) for name, names in self.class_names.items()))
+
+
+def open_source(data: Data) -> Source:
+    """The source that `data.source` names: emoji[:SIZE], idx:DIR, folder:DIR or tfds:NAME[:SPLIT].
+
+    Its report begins with one line that is alike for every kind: sizes, shape and conditions.
+
+    Raises:
+      UserError: an unknown kind, or what the kind itself finds wrong.
+    """
+    kind, _, rest = data.source.partition(":")
+    if kind not in KINDS:
+        raise UserError(f"unknown data source {data.source!r}; {_advice(data.source, kind)}")
+    if kind != "emoji" and not rest:
+        raise UserError(
+            f"data source {kind!r} needs a {'name, tfds:NAME' if kind == 'tfds' else f'folder, {kind}:DIR'}"
+        )
+    # Imported here: each kind has needs of its own (Pillow, tfds), and this module is the contract they all import.
+    if kind == "emoji":
+        from genart_jax.data import emoji
+
+        if rest and not rest.isdecimal():
+            raise UserError(f"emoji:{rest}: the size is a number of pixels, as in emoji:32")
+        source = emoji.load(int(rest)) if rest else emoji.load()
+    elif kind == "idx":
+        from genart_jax.data import idx
+
+        source = idx.load(Path(rest).expanduser())
+    elif kind == "folder":
+        from genart_jax.data import folder
+
+        source = folder.load(Path(rest).expanduser(), data)
+    else:
+        from genart_jax.data import tfds
+
+        source = tfds.load(rest, data)
+    source = dataclasses.replace(source, name=data.source)
+    return dataclasses.replace(source, report=(summary(source), *source.report))
+
+
+def _advice(source: str, kind: str) -> str:
+    if source and Path(source).expanduser().is_dir():
+        return f"for a folder of pictures say folder:{source}"
+    near = difflib.get_close_matches(kind, KINDS, 1)
+    return f"did you mean {near[0]}?" if near else "choose emoji[:SIZE], idx:DIR, folder:DIR or tfds:NAME[:SPLIT]"
+
+
+def example(split: Split, index: int) -> dict[str, Any]:
+    """One example of either kind of split, as `Split.read` gives it."""
+    if split.images is not None:
+        condition = {name: int(values[index]) for name, values in split.condition.items()}
+        return {"image": split.images[index], "condition": condition}
+    assert split.read is not None
+    return split.read(index)
+
+
+def summary(source: Source) -> str:
+    """One line: name, sizes, shape, conditions with their numbers of classes."""
+    conditions = ", ".join(f"{name} ({len(names)})" for name, names in source.class_names.items())
+    shape = "x".join(map(str, source.image_shape))
+    with_conditions = f"conditions {conditions}" if conditions else "no conditions"
+    return f"{source.name}: {source.train.size} train, {source.test.size} test, {shape}, {with_conditions}"
+
+
+def count_lines(class_names: Mapping[str, Sequence[str]], train: Split, test: Split, most: int = 20) -> tuple[str, ...]:
+    """One line a condition: how many examples its first `most` classes have in each split, where that is known."""
+    lines = []
+    for name, names in class_names.items():
+        if name in train.condition and name in test.condition:
+            counts = [np.bincount(split.condition[name], minlength=len(names)) for split in (train, test)]
+            shown = [f"{word} {a}/{b}" for word, a, b in list(zip(names, *counts, strict=False))[:most]]
+            lines.append(f"{name} (train/test): {', '.join(shown)}{', ...' if len(names) > most else ''}")
+    return tuple(lines)
+
+
+def fingerprint(*parts: Array | bytes | str) -> str:
+    """SHA-256 (hex) over arrays (with their shape and dtype), bytes and words."""
+    sha = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            sha.update(f"{part.dtype}{part.shape}".encode())
+            sha.update(np.ascontiguousarray(part).data)
+        else:
+            data = part.encode() if isinstance(part, str) else part
+            sha.update(f"{len(data)}:".encode() + data)
+    return sha.hexdigest()
+
+
+def held_out(digests: Sequence[bytes], fraction: float) -> Array:
+    """Which examples to test on: boolean (len(digests),), decided by each example's own SHA-256 digest.
+
+    So the choice does not change when examples come or go, and copies stay on one side. At least one example is on
+    either side, provided that there are two different ones; if there are not, all are False.
+
+    Raises:
+      UserError: `fraction` is not in [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise UserError(f"data.test_fraction: got {fraction}, wanted 0 or more and less than 1")
+    ranks = np.array([int.from_bytes(d[:8], "big") for d in digests], np.uint64)
+    if len(ranks) == 0 or ranks.min() == ranks.max():
+        return np.zeros(len(ranks), bool)
+    test = (ranks / 2.0**64 < fraction) | (ranks == ranks.min())
+    return test & (ranks != ranks.max())

@@ -1,0 +1,199 @@
+"""A data set that TensorFlow Datasets has prepared as array_record, read without TensorFlow and without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genart_jax.config import Data, UserError
+from genart_jax.data import picture
+from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint, held_out
+
+_PREPARE = (
+    'python -c "import tensorflow_datasets as tfds; '
+    "tfds.builder('{}', file_format='array_record').download_and_prepare()\""
+)
+
+
+def load(name: str, data: Data) -> Source:
+    """Opens `NAME[/CONFIG][:VERSION][:SPLIT]` from `$TFDS_DATA_DIR`, or ~/tensorflow_datasets.
+
+    The builder's code is not needed, only what it has prepared, so a builder of one's own works as well. The image is
+    the feature `image`, or the first one by name; each ClassLabel is a condition, `label` before the others. Pictures
+    are brought to `data.image_size` (where empty: the feature's own size, or 64x64) by `picture.to_uint8_picture`.
+    SPLIT is `train` where it is left out, and may be any of TFDS's split expressions. `test` is used for evaluation
+    where there is one that has labels and is not SPLIT itself; else a share of SPLIT is held out. Above
+    `data.memory_limit_mb` pictures are decoded when asked for; conditions are then not known in advance.
+
+    Raises:
+      UserError: the extra is missing, the data set is not prepared or not as array_record, or has no such split or
+        no image.
+    """
+    name, version, split = _parse(name)
+    missing = [m for m in ("tensorflow_datasets", "array_record", "importlib_resources") if not _installed(m)]
+    if missing:
+        raise UserError(f'tfds:{name}: {missing[0]} is not installed: pip install "genart_jax[data]"')
+    folder = _prepared(name, version)
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(folder))
+    if "array_record" not in {f.value for f in builder.info.available_file_formats()}:
+        fmt = builder.info.file_format.value
+        raise UserError(f"tfds:{name}: prepared as {fmt}, which needs TensorFlow; prepare it again: {_how(name)}")
+    # Sorted, `label` first: TFDS restores features in an order that differs from one process to the next.
+    features = dict(sorted(builder.info.features.items(), key=lambda item: (item[0] != "label", item[0])))
+    images = [key for key, f in features.items() if isinstance(f, tfds.features.Image)]
+    if not images:
+        raise UserError(f"tfds:{name}: has no image; its features are {', '.join(features)}")
+    key = "image" if "image" in images else images[0]
+    if np.dtype(features[key].np_dtype) not in (np.uint8, np.uint16):
+        raise UserError(f"tfds:{name}: feature {key!r} is {features[key].np_dtype}, wanted uint8 or uint16 pixels")
+    labels = {k: f for k, f in features.items() if isinstance(f, tfds.features.ClassLabel) and f.num_classes}
+    class_names = {k: tuple(f.names) for k, f in labels.items()}
+
+    def records(split: str) -> Sequence[dict[str, Any]]:
+        skip = {image: tfds.decode.SkipDecoding() for image in images}
+        known = ", ".join(builder.info.splits)
+        wrong = f"tfds:{name}: split {split!r} is unknown or empty; there are {known}, and TFDS's slices of them"
+        try:
+            opened = builder.as_data_source(split, decoders=skip, file_format="array_record")
+        except ValueError as error:
+            raise UserError(wrong) from error
+        if not len(opened):
+            raise UserError(wrong)
+        return opened
+
+    native = features[key].shape[:2]
+    size = picture.picture_size(data.image_size, native if all(native) else picture.DEFAULT_SIZE)
+    picture.check_channels(data.channels)
+    shape = (*size, data.channels)
+    train, rows = records(split), None
+    # Some sets publish their test split without labels (-1): nothing conditional can be evaluated on that.
+    test = records("test") if "test" in builder.info.splits and not re.search(r"\b(test|all)\b", split) else None
+    unlabelled = test is not None and any(test[0][label] < 0 for label in labels)
+    whole = len(train) + (len(test) if test is not None and not unlabelled else 0)
+    stream = whole * int(np.prod(shape)) > data.memory_limit_mb * 2**20
+    if test is None or unlabelled:
+        test, rows = train, _hold_out(train, key, stream, data)
+    make = partial(_split, name=name, key=key, labels=tuple(labels), shape=shape, stream=stream, workers=data.workers)
+    splits = make(train, rows and rows[0]), make(test, rows and rows[1])
+    report = [
+        f"version {builder.version}, split {split}, {'streamed' if stream else 'held in memory'}, "
+        f"brought to {size[0]}x{size[1]}",
+        f"evaluated on {'a share of ' + split + ' that is held out' if rows else 'the split test'}",
+    ]
+    files = [f"{file.name} {file.stat().st_size}" for file in sorted(folder.iterdir())]
+    in_memory = [part for s in splits if s.images is not None for part in (s.images, *s.condition.values())]
+    return Source(
+        name=f"tfds:{name}",
+        train=splits[0],
+        test=splits[1],
+        image_shape=shape,
+        class_names=class_names,
+        fingerprint=fingerprint(str((shape, split, class_names, data.test_fraction)), *(in_memory or files)),
+        report=(*count_lines(class_names, *splits), *report),
+        warnings=("the test split has no labels, and is not used",) if unlabelled else (),
+    )
+
+
+def _parse(name: str) -> tuple[str, str, str]:
+    """NAME[/CONFIG][:VERSION][:SPLIT] -> its parts; a split may hold colons itself, as in train[:80%]."""
+    name, _, rest = name.partition(":")
+    version = ""
+    if re.match(r"\d+\.\d+\.\d+(:|$)", rest):
+        version, _, rest = rest.partition(":")
+    if not re.fullmatch(r"\w+(/\w[\w.+-]*)?", name):
+        raise UserError(f"tfds:{name}: not a name; wanted tfds:NAME[/CONFIG][:VERSION][:SPLIT]")
+    return name, version, rest or "train"
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _how(name: str) -> str:
+    return _PREPARE.format(name) + " (array_record must be installed; most builders need TensorFlow for this step)"
+
+
+def _prepared(name: str, version: str) -> Path:
+    """The folder with the newest (or the given) version; only looks at the disk, so it answers at once."""
+    root = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+    def versions(folder: Path) -> list[Path]:
+        found = [p.parent for p in folder.glob("*/features.json") if re.fullmatch(r"\d+\.\d+\.\d+", p.parent.name)]
+        found = [p for p in found if (p / "dataset_info.json").is_file()]
+        return sorted(found, key=lambda p: [int(n) for n in p.name.split(".")])
+
+    found = versions(root / name)
+    if not found and "/" not in name and (root / name).is_dir():
+        configs = [p for p in sorted((root / name).iterdir()) if p.is_dir() and versions(p)]
+        if len(configs) > 1:
+            raise UserError(f"tfds:{name}: choose one of {', '.join(f'tfds:{name}/{c.name}' for c in configs)}")
+        found = [v for c in configs for v in versions(c)]
+    if not found:
+        raise UserError(f"tfds:{name}: not prepared in {root} ($TFDS_DATA_DIR); do it once: {_how(name)}")
+    if version and version not in [p.name for p in found]:
+        raise UserError(f"tfds:{name}:{version}: not prepared; there is {', '.join(p.name for p in found)}")
+    return next((p for p in found if p.name == version), found[-1])
+
+
+def _hold_out(records: Sequence[dict[str, Any]], key: str, stream: bool, data: Data) -> tuple[Array, Array]:
+    """Row numbers to train and to test on: by content, or, where reading it all would take long, by row number."""
+    tokens: Callable[[int], bytes] = (lambda i: str(i).encode()) if stream else (lambda i: _content(records[i], key))
+    test = held_out([hashlib.sha256(tokens(i)).digest() for i in range(len(records))], data.test_fraction)
+    if not test.any():
+        raise UserError("tfds: the split holds just one different picture, so none can be held out")
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def _content(record: dict[str, Any], key: str) -> bytes:
+    """The encoded picture of a record."""
+    return bytes(record[key])
+
+
+def _split(
+    records: Sequence[dict[str, Any]],
+    rows: Array | None,
+    *,
+    name: str,
+    key: str,
+    labels: tuple[str, ...],
+    shape: tuple[int, int, int],
+    stream: bool,
+    workers: int,
+) -> Split:
+    """The split of these rows of `records` (None: all)."""
+    rows = np.arange(len(records)) if rows is None else rows
+
+    def read(index: int) -> dict[str, Any]:
+        record = records[int(rows[index])]
+        try:
+            image = picture.decode(_content(record, key), shape[:2], shape[2])
+        except picture.BadPictureError as error:
+            raise UserError(f"tfds:{name}: picture {rows[index]} cannot be read: {error}") from error
+        return {"image": image, "condition": {label: int(record[label]) for label in labels}}
+
+    if stream:
+        return Split(len(rows), {}, read=read)
+    images = np.empty((len(rows), *shape), np.uint8)
+    condition = {label: np.empty(len(rows), np.int32) for label in labels}
+
+    def store(index: int) -> None:
+        example = read(index)
+        images[index] = example["image"]
+        for label, value in example["condition"].items():
+            condition[label][index] = value
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for _ in pool.map(store, range(len(rows))):
+            pass
+    return Split(len(rows), condition, images)
