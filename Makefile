@@ -1,0 +1,38 @@
+# make demo: install and train on the embedded art set. make test: install what testing needs, lint, and test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.PHONY: demo test test-full lint bench clean
+
+demo: $(VENV)/core
+	$(BIN)/genart train dcgan --run runs/demo
+
+test: lint
+	$(BIN)/pytest
+
+test-full: $(VENV)/dev
+	$(BIN)/pytest --full 2>&1 | tee /dev/stderr | tail -n 25 > benchmarks/results/test_full.txt
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/core
+	$(BIN)/python -m benchmarks.throughput
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/dev: $(VENV)/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@

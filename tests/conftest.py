@@ -1,0 +1,43 @@
+"""Eight fake devices, warnings as errors, and the fixtures that run over the registry."""
+
+import os
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+from genart_jax import registry  # noqa: E402
+from tests import zoo  # noqa: E402
+
+jax.config.update("jax_numpy_dtype_promotion", "standard")
+jax.config.update("jax_debug_key_reuse", False)
+
+FAMILIES = {"gan": "dcgan", "vae": "conv_vae", "classifier": "simple_cnn"}
+"""One model for each family of steps."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="every model through every layout")
+
+
+def pytest_generate_tests(metafunc):
+    if "model" in metafunc.fixturenames:
+        metafunc.parametrize("model", registry.list_models())
+    if "family_model" in metafunc.fixturenames:
+        full = metafunc.config.getoption("--full")
+        metafunc.parametrize("family_model", registry.list_models() if full else list(FAMILIES.values()))
+
+
+@pytest.fixture
+def tiny(model):
+    """(algorithm, batch of 8) of each model's `tiny` preset."""
+    return zoo.tiny(model), zoo.batch(zoo.tiny(model).batch_spec, 8)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compilation_cache(tmp_path_factory):
+    """The same little programs are compiled in many tests."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax_cache")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

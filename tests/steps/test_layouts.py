@@ -1,0 +1,127 @@
+"""One step gives the same on one device, sharded over eight, under pmap and under shard_map."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from tests import zoo
+
+DEVICES, BATCH = 8, 16
+KEY = jax.random.key(3)
+
+
+def mesh():
+    return jax.make_mesh((DEVICES,), ("data",), (AxisType.Auto,))
+
+
+def plain(name, **options):
+    algorithm = zoo.tiny(name, **options)
+    state = algorithm.init(KEY, zoo.full_batch(algorithm, BATCH))
+    return algorithm, state, jax.jit(algorithm.step, static_argnames="due")
+
+
+def sharded(name, **options):
+    algorithm = zoo.tiny(name, **options)
+    split, whole = NamedSharding(mesh(), P("data")), NamedSharding(mesh(), P())
+    step = jax.jit(algorithm.step, static_argnames="due", out_shardings=whole)
+
+    def run(state, batch, key, due=None):
+        return step(jax.device_put(state, whole), jax.device_put(batch, split), key, due=due)
+
+    return run
+
+
+def shard_mapped(name, **options):
+    algorithm = zoo.tiny(name, axis_name="data", **options)
+
+    @functools.partial(jax.jit, static_argnames="due")
+    def run(state, batch, key, due=None):
+        step = functools.partial(algorithm.step, due=due)
+        return jax.shard_map(step, mesh=mesh(), in_specs=(P(), P("data"), P()), out_specs=P())(state, batch, key)
+
+    return run
+
+
+def pmapped(name, **options):
+    algorithm = zoo.tiny(name, axis_name="data", **options)
+    step = jax.pmap(algorithm.step, axis_name="data", static_broadcasted_argnums=3)
+
+    def run(state, batch, key, due=None):
+        stack = lambda tree: jax.tree.map(lambda x: jnp.stack([x] * DEVICES), tree)
+        split = jax.tree.map(lambda x: x.reshape(DEVICES, -1, *x.shape[1:]), batch)
+        return jax.tree.map(lambda x: x[0], step(stack(state), split, jnp.stack([key] * DEVICES), due))
+
+    return run
+
+
+LAYOUTS = {"sharded": sharded, "shard_map": shard_mapped, "pmap": pmapped}
+
+
+def relative(a, b):
+    """The largest difference of any leaf, relative to the largest entry of that leaf."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(np.max(np.abs(x - y)) / (np.max(np.abs(x)) + 1e-12)) for x, y in pairs)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_parameters_after_one_sgd_step_are_equal(family_model, layout):
+    options = {"optimizer": zoo.SGD}
+    algorithm, state, step = plain(family_model, **options)
+    batch, due = zoo.full_batch(algorithm, BATCH), algorithm.due(0)
+    expected, _ = step(state, batch, KEY, due=due)
+    got, _ = LAYOUTS[layout](family_model, **options)(state, batch, KEY, due)
+    moved = jax.tree.map(jnp.subtract, expected.params, state.params)
+    got_moved = jax.tree.map(jnp.subtract, got.params, state.params)
+    assert relative(expected.params, got.params) < 1e-5
+    # The change itself, too: a gradient that is eight times too large hides behind large parameters.
+    assert relative(moved, got_moved) < 1e-3
+    assert relative(expected.mutable, got.mutable) < 1e-5 if jax.tree.leaves(expected.mutable) else True
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_losses_and_gradient_norms_over_ten_steps_are_equal(family_model, layout):
+    algorithm, state, step = plain(family_model)
+    other, other_step = state, LAYOUTS[layout](family_model)
+    for i in range(10):
+        batch, due = zoo.full_batch(algorithm, BATCH, seed=i), algorithm.due(i)
+        state, metrics = step(state, batch, KEY, due=due)
+        other, other_metrics = other_step(other, batch, KEY, due)
+        for name in metrics:
+            if "loss" in name or "grad_norm" in name:
+                np.testing.assert_allclose(metrics[name], other_metrics[name], rtol=1e-4, atol=1e-5, err_msg=f"{i} {name}")
+
+
+def test_vmap_over_seeds_equals_single_runs(family_model):
+    algorithm, _, _ = plain(family_model)
+    batch = zoo.full_batch(algorithm, BATCH)
+    keys = jax.random.split(KEY, 3)
+    states = jax.vmap(algorithm.init, in_axes=(0, None))(keys, batch)
+    # The step counter stays unbatched, or each `cond` on it would become a `select`.
+    axes = jax.tree.map(lambda _: 0, states).replace(step=None)
+    states = states.replace(step=states.step[0])
+    due = algorithm.due(0)
+    members, _ = jax.vmap(
+        functools.partial(algorithm.step, due=due), in_axes=(axes, None, 0), out_axes=(axes, 0)
+    )(states, batch, keys)
+    for i in range(3):
+        single, _ = algorithm.step(algorithm.init(keys[i], batch), batch, keys[i], due=due)
+        member = jax.tree.map(lambda x, i=i: x[i], members.params)
+        assert relative(single.params, member) < 1e-4
+
+
+def test_scan_over_steps_equals_single_steps(family_model):
+    algorithm, state, step = plain(family_model)
+    batches = [zoo.full_batch(algorithm, BATCH, seed=i) for i in range(4)]
+    single = state
+    for i, batch in enumerate(batches):
+        single, metrics = step(single, batch, KEY, due=algorithm.due(i))
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
+    scanned, all_metrics = jax.jit(lambda s, b: jax.lax.scan(lambda s, x: algorithm.step(s, x, KEY), s, b))(state, stacked)
+    assert int(scanned.step) == 4
+    for name in metrics:
+        np.testing.assert_allclose(metrics[name], all_metrics[name][-1], rtol=1e-3, atol=1e-4, err_msg=name)
