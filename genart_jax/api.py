@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from genart_jax import registry
-from genart_jax.config import Run, UserError, override
+from genart_jax.config import Run, UserError, classes_of, override
 from genart_jax.types import Algorithm
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel")
@@ -26,9 +26,7 @@ def configure(model: str | Run, *, preset: str = "default", **options: Any) -> R
     return override(dataclasses.replace(run, model=override(run.model, **options)), **sections)
 
 
-def build(
-    model: str | Run, *, preset: str = "default", axis_name: str | None = None, **options: Any
-) -> Algorithm:
+def build(model: str | Run, *, preset: str = "default", axis_name: str | None = None, **options: Any) -> Algorithm:
     """The algorithm of a model: pure functions to initialise, train, evaluate and use it.
 
     Args:
@@ -43,10 +41,7 @@ def build(
     """
     run = configure(model, preset=preset, **options)
     if hasattr(run.model, "conditions"):
-        conditions = run.model.conditions or ()
-        if any(isinstance(c, str) for c in conditions):
-            raise UserError(f"conditions {conditions}: without data, give (name, number of classes) of each")
-        run = dataclasses.replace(run, model=override(run.model, conditions=tuple(conditions)))
+        run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))
     if run.model.image_shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
     module, step = registry.model_module(run.name), registry.step_module(run.name)

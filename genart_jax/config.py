@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -196,6 +195,18 @@ class Run:
     """The model's name in the registry."""
 
 
+def classes_of(conditions: Any) -> tuple[tuple[str, int], ...]:
+    """Conditions with their class counts, () for None.
+
+    Raises:
+      UserError: names alone, which only data can complete.
+    """
+    for condition in conditions or ():
+        if isinstance(condition, str):
+            raise UserError(f"conditions {conditions}: without data, give (name, number of classes) of each")
+    return tuple((name, classes) for name, classes in conditions or ())
+
+
 def spec_of(run: Run) -> BatchSpec:
     """The batch that a resolved configuration is trained on.
 
@@ -205,7 +216,7 @@ def spec_of(run: Run) -> BatchSpec:
     shape, conditions = run.model.image_shape, getattr(run.model, "conditions", ())
     if shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
-    return BatchSpec(tuple(shape), tuple(conditions or ()))
+    return BatchSpec(tuple(shape), classes_of(conditions))
 
 
 def resolve(run: Run, spec: BatchSpec) -> Run:
@@ -232,7 +243,8 @@ def resolve(run: Run, spec: BatchSpec) -> Run:
         resolved = tuple((name, offered[name]) for name in names)
         for given in wanted or ():
             if not isinstance(given, str) and tuple(given) not in resolved:
-                raise UserError(f"condition {given[0]!r}: the model has {given[1]} classes, the data {offered[given[0]]}")
+                here = offered[given[0]]
+                raise UserError(f"condition {given[0]!r}: the model has {given[1]} classes, the data {here}")
         changes["conditions"] = resolved
     if "label" in fields:
         label = run.model.label

@@ -49,7 +49,9 @@ def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0
     }
 
 
-def conditional_accuracy(directory: str | Path, classifier: str | Path, num: int = 1000, seed: int = 0) -> dict[str, Any]:
+def conditional_accuracy(
+    directory: str | Path, classifier: str | Path, num: int = 1000, seed: int = 0
+) -> dict[str, Any]:
     """The share of a model's pictures in which a classifier sees the condition that they were made for.
 
     Conditions are drawn as they occur in the training data. The standard error is that of a binomial share.

@@ -52,7 +52,7 @@ def make_optimizer(config: Optimizer, steps: int, learning_rate: float | None = 
         pattern = re.compile(config.decay_paths)
     except re.error as error:
         raise UserError(f"optimizer.decay-paths {config.decay_paths!r} is no regular expression: {error}") from None
-    mask = lambda params: path_mask(params, pattern)  # noqa: E731
+    mask = lambda params: path_mask(params, pattern)
     parts: list[optax.GradientTransformation] = []
     if config.clip_value:
         parts.append(optax.clip(config.clip_value))
@@ -75,10 +75,11 @@ def _rule(config: Optimizer) -> optax.GradientTransformation:
     """Optax's own optimizer at learning rate 1 and without its weight decay, which `make_optimizer` adds."""
     factory = getattr(optax, config.name, None)
     parameters = inspect.signature(factory).parameters if inspect.isfunction(factory) else {}
-    if "learning_rate" not in parameters:
+    if factory is None or "learning_rate" not in parameters:
         known = [n for n in vars(optax) if "learning_rate" in _parameters(getattr(optax, n))]
         near = difflib.get_close_matches(config.name, known, n=3, cutoff=0.4)
-        raise UserError(f"optimizer.name {config.name!r} is not an optimizer of Optax; near are {', '.join(near) or known}")
+        hint = ", ".join(near or known)
+        raise UserError(f"optimizer.name {config.name!r} is not an optimizer of Optax; near are {hint}")
     momentum = {"momentum": config.b1 or None, "decay": config.b2} if "b1" not in parameters else {}
     options: dict[str, Any] = {"b1": config.b1, "b2": config.b2, "eps": config.eps, "nesterov": config.nesterov}
     options |= {"learning_rate": 1.0, "weight_decay": 0.0, **momentum}
@@ -91,7 +92,7 @@ def _parameters(thing: Any) -> Any:
 
 def path_mask(params: Any, pattern: re.Pattern[str]) -> Any:
     """True for each parameter whose path, such as "in/kernel", matches somewhere."""
-    path = lambda keys: "/".join(str(getattr(k, "key", k)) for k in keys)  # noqa: E731
+    path = lambda keys: "/".join(str(getattr(k, "key", k)) for k in keys)
     return jax.tree_util.tree_map_with_path(lambda keys, _: bool(pattern.search(path(keys))), params)
 
 

@@ -81,6 +81,8 @@ def write_samples(out: Path, samples: Samples, class_names: Mapping[str, Sequenc
                     out / ("_".join([f"{i:05d}", *classes]) + ".png")
                 )
         else:
-            raise UserError(f"--out {out}: write FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures")
+            raise UserError(
+                f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures"
+            )
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None

@@ -5,11 +5,11 @@ import os
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import pytest
 
-from genart_jax import registry  # noqa: E402
-from tests import zoo  # noqa: E402
+from genart_jax import registry
+from tests import zoo
 
 jax.config.update("jax_numpy_dtype_promotion", "standard")
 jax.config.update("jax_debug_key_reuse", False)

@@ -48,14 +48,20 @@ def test_imports_point_left(path, place):
 
 @pytest.mark.parametrize(("path", "place"), modules())
 def test_only_the_app_prints(path, place):
-    names = {n.func.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    names = {
+        n.func.id
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    }
     if place != "app" and path.name != "emoji_tfds.py":  # a script of its own
         assert "print" not in names
 
 
 def loaded_after(code):
     script = f"import sys\n{code}\nprint(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
-    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()[-400:])
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()[-400:]
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,10 @@ def test_every_parameter_moves_and_stays_finite(trained):
         assert value.shape == (), name
         assert np.isfinite(value), name
     for name in state.ema:
-        assert any((a != b).any() for a, b in zip(paths(first.ema[name]).values(), paths(state.ema[name]).values(), strict=True))
+        assert any(
+            (a != b).any()
+            for a, b in zip(paths(first.ema[name]).values(), paths(state.ema[name]).values(), strict=True)
+        )
 
 
 def test_one_trace_for_each_shape_and_set_of_due_terms(model):
@@ -83,7 +86,9 @@ def test_donation_frees_every_input(model):
     state = jax.jit(algorithm.init)(KEY, batch)
     step = jax.jit(algorithm.step, donate_argnums=0, static_argnames="due")
     step(state, batch, KEY, due=algorithm.due(0))
-    alive = [path for path, leaf in zip(paths_only(state), jax.tree.leaves(state), strict=True) if not leaf.is_deleted()]
+    alive = [
+        path for path, leaf in zip(paths_only(state), jax.tree.leaves(state), strict=True) if not leaf.is_deleted()
+    ]
     assert not alive
 
 
@@ -96,7 +101,9 @@ def test_checkpoint_round_trip_is_exact(trained, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(state, None)
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm))
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
+    )
     loaded, position = checkpoints.load(abstract)
     assert position is None
     assert jax.tree.structure(loaded) == jax.tree.structure(state)

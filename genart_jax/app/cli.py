@@ -14,6 +14,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _usage() -> str:
     rows = "\n".join(f"  {usage:<44}{text}" for _, usage, text in _COMMANDS.values())
-    return f"usage: genart COMMAND ...\n\n{rows}\n\nEvery command has --help.  Models: {', '.join(registry.list_models())}"
+    models = ", ".join(registry.list_models())
+    return f"usage: genart COMMAND ...\n\n{rows}\n\nEvery command has --help.  Models: {models}"
 
 
 def _parse(cls: Any, args: Sequence[str], prog: str, description: str) -> Any:
@@ -127,7 +129,7 @@ def _parse(cls: Any, args: Sequence[str], prog: str, description: str) -> Any:
             raise
         lines = [re.sub(r"^[│╭╰─ ]+|[│╮╯─ ]+$", "", line) for line in mistake.getvalue().splitlines()]
         lines = [line for line in lines if line]
-        hints = [b.split()[0] for a, b in zip(lines, lines[1:], strict=False) if a.startswith("Perhaps you meant")]
+        hints = [b.split()[0] for a, b in pairwise(lines) if a.startswith("Perhaps you meant")]
         message = next((line for line in lines if ":" in line), " ".join(lines[:2]))
         hint = f"perhaps you meant {hints[0]}" if hints else f"see {prog} --help"
         raise UserError(f"{message}; {hint}") from None
@@ -247,7 +249,7 @@ def _sample(args: Sequence[str]) -> None:
 
 
 def _evaluate(args: Sequence[str]) -> None:
-    prog, text = "genart evaluate RUN", "A trained model's figures on the test split, and a classifier's view of its pictures."
+    prog, text = "genart evaluate RUN", "Figures on the test split, and a classifier's view of a model's pictures."
     if _wants_help(args):
         _parse(EvaluateOptions, ["--help"], prog, text)
     run, rest = _peel(args, "evaluate", "run")

@@ -87,7 +87,8 @@ class Progress:
         pictures = sorted((directory / "samples").glob("[0-9]*.png"))
         if pictures:
             self._print(f"\npicture: {pictures[-1]}")
-        commands = [f"genart evaluate {directory}", f"genart train {summary['model']} --run {directory} --steps {2 * self._steps}"]
+        longer = f"genart train {summary['model']} --run {directory} --steps {2 * self._steps}"
+        commands = [f"genart evaluate {directory}", longer]
         if pictures:
             words = " ".join(f"{name}={names[0]}" for name, names in list(values["class_names"].items())[:2])
             commands.insert(0, f"genart sample {directory}" + (f" --condition {words}" if words else ""))

@@ -55,7 +55,7 @@ def load(directory: str | Path, data: Data) -> Source:
         raise UserError(f"folder:{directory}: cannot be listed: {error}") from error
     names = sorted({path.relative_to(directory).parts[0] for path in paths if path.parent != directory})
     loose = [path for path in paths if names and path.parent == directory]
-    paths = [path for path in paths if path not in set(loose)]
+    paths = [path for path in paths if not names or path.parent != directory]
     if not paths:
         raise UserError(f"folder:{directory}: there are no pictures in it ({', '.join(picture.SUFFIXES)})")
 
@@ -75,7 +75,8 @@ def load(directory: str | Path, data: Data) -> Source:
     results, paths = [results[i] for i in good], [paths[i] for i in good]
 
     class_names: dict[str, tuple[str, ...]] = {"label": tuple(names)} if names else {}
-    label = [names.index(path.relative_to(directory).parts[0]) for path in paths] if names else []
+    number = {name: i for i, name in enumerate(names)}
+    label = [number[path.relative_to(directory).parts[0]] for path in paths] if names else []
     condition = {"label": np.array(label, np.int32)} if names else {}
     test = held_out([r.content for r in results], data.test_fraction)
     rows = (np.flatnonzero(~test), np.flatnonzero(test) if test.any() else np.arange(len(test)))

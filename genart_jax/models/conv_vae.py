@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae
+from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.embed import ConditionEmbed
 
@@ -56,7 +56,9 @@ class Encoder(nn.Module):
         for i in range(c.stages):
             x = nn.relu(Conv(c.width * 2**i, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{i}")(x))
             aux[f"stage_{i}"] = x
-        embedded = ConditionEmbed(c.conditions or (), c.embed_dim, dtype=self.dtype, name="embed")(condition, len(x))
+        embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
+            condition, len(x)
+        )
         x = jnp.concatenate([x.reshape(len(x), -1), *embedded], axis=-1)
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
         mean, log_variance = jnp.split(nn.Dense(2 * c.latent_dim, name="out")(x.astype(jnp.float32)), 2, axis=-1)
@@ -75,7 +77,9 @@ class Decoder(nn.Module):
         c = self.config
         height, width, channels = c.image_shape or ()
         shape = height // 2**c.stages, width // 2**c.stages, c.width * 2 ** (c.stages - 1)
-        embedded = ConditionEmbed(c.conditions or (), c.embed_dim, dtype=self.dtype, name="embed")(condition, len(z))
+        embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
+            condition, len(z)
+        )
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
         x = nn.relu(nn.Dense(shape[0] * shape[1] * shape[2], dtype=self.dtype, name="in")(x)).reshape(-1, *shape)

@@ -22,7 +22,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError
+from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.embed import ConditionEmbed
 
@@ -78,14 +78,18 @@ class Generator(nn.Module):
         """Also returns the activations of each stage."""
         c = self.config
         count, (height, width) = stages(c.image_shape or ())
-        norm = lambda name: nn.BatchNorm(  # noqa: E731
+        norm = lambda name: nn.BatchNorm(
             use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name,
             scale_init=_around_one, name=name,
         )  # fmt: skip
-        embedded = ConditionEmbed(c.conditions or (), c.embed_dim, dtype=self.dtype, name="embed")(condition, len(z))
+        embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
+            condition, len(z)
+        )
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
         features = c.width * 2 ** (count - 1)
-        x = nn.Dense(height * width * features, use_bias=False, kernel_init=normal(0.02), dtype=self.dtype, name="in")(x)
+        x = nn.Dense(height * width * features, use_bias=False, kernel_init=normal(0.02), dtype=self.dtype, name="in")(
+            x
+        )
         x = nn.relu(norm("norm_0")(x.reshape(-1, height, width, features)))
         aux = {"stage_0": x}
         for i in range(1, count):
@@ -112,12 +116,14 @@ class Critic(nn.Module):
         """Also returns the activations of each stage."""
         c = self.config
         count, _ = stages(c.image_shape or ())
+        # The published deviation of 0.02 counts on BatchNorm; without it, signals would fade from stage to stage.
+        init = normal(0.02) if c.critic_norm else nn.initializers.he_normal()
         x = images.astype(self.dtype)
         aux = {}
         for i in range(count):
             normed = c.critic_norm and i > 0  # not on the critic's input layer: section 3 of the paper
             x = Conv(
-                c.width * 2**i, (4, 4), (2, 2), use_bias=not normed, kernel_init=normal(0.02), dtype=self.dtype,
+                c.width * 2**i, (4, 4), (2, 2), use_bias=not normed, kernel_init=init, dtype=self.dtype,
                 name=f"down_{i}",
             )(x)  # fmt: skip
             if normed:
@@ -129,8 +135,8 @@ class Critic(nn.Module):
             aux[f"stage_{i}"] = x
         pooled = jnp.sum(x, axis=(1, 2))
         flat = x.reshape(len(x), -1)
-        score = nn.Dense(1, kernel_init=normal(0.02), dtype=self.dtype, name="out")(flat)[:, 0]
-        embed = ConditionEmbed(c.conditions or (), x.shape[-1], stddev=0.02, dtype=self.dtype, name="embed")
+        score = nn.Dense(1, kernel_init=init, dtype=self.dtype, name="out")(flat)[:, 0]
+        embed = ConditionEmbed(classes_of(c.conditions), x.shape[-1], stddev=0.02, dtype=self.dtype, name="embed")
         for vector in embed(condition, len(images)):
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score.astype(jnp.float32), aux

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import max_pool
 from genart_jax.nn.random import Dropout
@@ -63,7 +63,7 @@ class CNN(nn.Module):
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
         aux["hidden"] = x
         x = Dropout(c.dropout)(x, None if keys is None else jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys))
-        (_, classes), *_ = c.conditions or ()
+        ((_, classes),) = classes_of(c.conditions)
         return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
 
 

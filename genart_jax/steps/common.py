@@ -56,7 +56,7 @@ def ema_start(state: State, roles: tuple[str, ...], decay: float) -> State:
     """The state with moving averages that start as copies (never the same buffers: donation forbids that)."""
     if not decay:
         return state
-    copy = lambda tree: jax.tree.map(jnp.copy, tree)  # noqa: E731
+    copy = lambda tree: jax.tree.map(jnp.copy, tree)
     return state.replace(ema={r: {"params": copy(state.params[r]), **copy(state.mutable[r])} for r in roles})
 
 
@@ -95,7 +95,7 @@ def check_batch(batch: Batch, spec: BatchSpec) -> None:
     given = batch.get("condition", {})
     for name, _ in spec.conditions:
         if name not in given:
-            raise UserError(f"batch: condition {name!r} is missing; pass batch['condition'][{name!r}], integers (batch,)")
+            raise UserError(f"batch: condition {name!r} is missing; pass integers (batch,) in batch['condition']")
 
 
 def select(batch: Batch, index: int, count: int) -> Batch:
@@ -126,7 +126,9 @@ def all_sums(sums: Any, axis_name: str | None) -> Any:
     return sums if axis_name is None else jax.lax.psum(sums, axis_name)
 
 
-def hide(condition: Mapping[str, jax.Array], key: jax.Array, rate: float, axis_name: str | None) -> dict[str, jax.Array]:
+def hide(
+    condition: Mapping[str, jax.Array], key: jax.Array, rate: float, axis_name: str | None
+) -> dict[str, jax.Array]:
     """Hides each condition of each example with probability `rate`."""
     if not rate:
         return dict(condition)
@@ -140,7 +142,7 @@ def hide(condition: Mapping[str, jax.Array], key: jax.Array, rate: float, axis_n
 def wanted_condition(
     spec: BatchSpec, condition: Mapping[str, Any] | None, num: int, key: jax.Array | None
 ) -> dict[str, jax.Array]:
-    """Conditions of `num` samples: those given, as scalars or (num,); the others drawn uniformly, or hidden without key.
+    """Conditions of `num` samples: those given, as scalars or (num,); the others drawn, or hidden without a key.
 
     Raises:
       UserError: a name or a class that the model does not have.

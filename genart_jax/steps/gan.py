@@ -78,21 +78,16 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             fake_scores, mutable = score(params, mutable, fake, condition)
             return real_scores, fake_scores, mutable
         # Pairs stay neighbours, so that a batch split over devices is joined without moving pictures between them.
-        join = lambda a, b: jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])  # noqa: E731
+        join = lambda a, b: jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
         scores, mutable = score(params, mutable, join(real, fake), jax.tree.map(join, condition, condition))
         return scores[0::2], scores[1::2], mutable
-
-    def update(player: str, grads: Any, params: Any, opt: Any) -> tuple[Any, Any, Metrics]:
-        grads = common.mean_gradient(grads, axis_name)
-        updates, opt = optimizers[player].update(grads, opt, params)
-        return optax.apply_updates(params, updates), opt, common.norms(player, grads, updates, params)
 
     def penalty(params: Any, mutable: Any, real: Any, condition: Any) -> jax.Array:
         return jnp.mean(squared_gradient(lambda x: score(params, mutable, x, condition)[0], real))
 
     def penalty_gradient(due: bool | jax.Array, params: Any, *inputs: Any) -> tuple[jax.Array, Any]:
         """R1 and its gradient where it is due, zeros elsewhere; `cond` holds nothing but this."""
-        compute = lambda: jax.value_and_grad(penalty)(params, *inputs)  # noqa: E731
+        compute = lambda: jax.value_and_grad(penalty)(params, *inputs)
         if due is True:
             return compute()
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(compute))
@@ -188,7 +183,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         z = latents(random.stream(key, "evaluate"), len(weight))
         variables = common.sampling_variables(state, "generator")
         (fake, _), _ = common.apply(generator, *variables, z, condition, train=False)
-        critic_of = lambda x: common.apply(  # noqa: E731
+        critic_of = lambda x: common.apply(
             critic, state.params["critic"], state.mutable["critic"], x, condition, train=False
         )[0][0]
         real_scores, fake_scores = critic_of(batch["image"]), critic_of(fake)
@@ -212,6 +207,4 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         z = random.normal(random.example_keys(random.stream(key, "latent"), num), (latent_dim,))
         return decode(state, z, common.wanted_condition(spec, condition, num, key))
 
-    return Algorithm(
-        spec, gan.d_steps, init, step, evaluate, decode=decode, sample=sample, lazy=lazy
-    )
+    return Algorithm(spec, gan.d_steps, init, step, evaluate, decode=decode, sample=sample, lazy=lazy)

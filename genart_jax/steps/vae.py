@@ -25,8 +25,8 @@ _SCALE_DECAY = 0.99  # of the moving average that evaluation takes the optimal s
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
     """The algorithm of a VAE: `networks` has an `encoder` and a `decoder`.
 
-    The Gaussian likelihood is a density, so 8-bit pixels are made continuous by uniform noise of one level (Theis et al.
-    2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
+    The Gaussian likelihood is a density, so 8-bit pixels are made continuous by uniform noise of one level (Theis et
+    al. 2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
 
     Raises:
       UserError: an option out of range.
@@ -78,7 +78,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
         """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections."""
         keys = random.example_keys(key, len(images), axis_name)
-        draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)  # noqa: E731
+        draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
         x = pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
         ((mean, log_variance), _), enc = common.apply(
             encoder, params["encoder"], mutable["encoder"], images, condition, train=train
@@ -184,6 +184,4 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         """Reconstructions."""
         return decode(state, encode(state, images, key, condition), condition)
 
-    return Algorithm(
-        spec, 1, init, step, evaluate, decode=decode, sample=sample, encode=encode, transform=transform
-    )
+    return Algorithm(spec, 1, init, step, evaluate, decode=decode, sample=sample, encode=encode, transform=transform)

@@ -20,8 +20,13 @@ from genart_jax.types import Algorithm, Batch, State
 
 _VERSION = 1
 # Fields that a resumed run may change; all others are part of what it is.
-_FREE = ("train.steps", "train.log_every", "train.sample_every", "train.eval_every", "train.save_every", "train.keep")
-_FREE += ("train.samples", "data.workers", "parallel.data", "parallel.model", "data.strict")
+_FREE = (
+    *(
+        f"train.{name}"
+        for name in ("steps", "log_every", "sample_every", "eval_every", "save_every", "keep", "samples")
+    ),
+    *("data.workers", "data.strict", "parallel.data", "parallel.model"),
+)
 
 
 class Saved(NamedTuple):
@@ -58,7 +63,7 @@ def read_config(directory: str | Path) -> Saved:
     """
     path = Path(directory) / "config.json"
     if not path.is_file():
-        raise UserError(f"{directory} is not a run: it has no config.json; train one with `genart train NAME --run DIR`")
+        raise UserError(f"{directory} is not a run, it has no config.json; train one with genart train NAME --run DIR")
     try:
         content = json.loads(path.read_text())
         version, values, data = content["version"], content["run"], content["data"]
@@ -125,7 +130,8 @@ class Checkpoints:
                 continue
             position = (metadata or {}).get("position")
             return state.replace(frozen=abstract.frozen), None if position is None else base64.b64decode(position)
-        raise UserError(f"no checkpoint can be read in {self._orbax.directory}: {'; '.join(reasons) or 'there is none'}")
+        why = "; ".join(reasons) or "there is none"
+        raise UserError(f"no checkpoint can be read in {self._orbax.directory}: {why}")
 
     def close(self) -> None:
         """Ends what Orbax has running."""

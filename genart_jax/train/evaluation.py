@@ -30,7 +30,9 @@ def ratios(sums: Sums) -> dict[str, float]:
     return out
 
 
-def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[State, Split, jax.Array], dict[str, float]]:
+def make_evaluator(
+    algorithm: Algorithm, data: Data, mesh: Mesh
+) -> Callable[[State, Split, jax.Array], dict[str, float]]:
     """A function (state, split, key) -> figures; compiled once, each example counted once on any number of devices."""
 
     def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:

@@ -21,7 +21,8 @@ class RunLog:
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """One row; numbers that JSON cannot hold (NaN, infinity) become strings."""
-        row = {"step": step} | {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values.items()}
+        finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values.items()}
+        row = {"step": step} | finite
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         if self._tensorboard is not None:

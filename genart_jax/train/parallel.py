@@ -15,7 +15,7 @@ from genart_jax.config import Parallel, UserError
 Rules = Sequence[tuple[str, PartitionSpec]]
 
 RULES: Rules = ()
-"""Ordered (regular expression over a leaf's path, layout); the first match wins, and what matches none is replicated."""
+"""Ordered (regular expression over a leaf's path, layout); the first match wins, what matches none is replicated."""
 
 
 def make_mesh(config: Parallel, batch: int) -> Mesh:
@@ -29,7 +29,8 @@ def make_mesh(config: Parallel, batch: int) -> Mesh:
         raise UserError("parallel: model must be at least 1, data at least 0 (0: all devices)")
     data = config.data or max(1, len(devices) // config.model)
     if data * config.model > len(devices):
-        raise UserError(f"parallel: {data} x {config.model} devices wanted, {len(devices)} found; lower --parallel.data")
+        found = len(devices)
+        raise UserError(f"parallel: {data} x {config.model} devices wanted, {found} found; lower --parallel.data")
     if batch % data:
         raise UserError(f"train.batch {batch} does not divide among {data} devices; choose a multiple of {data}")
     return jax.make_mesh(

@@ -118,12 +118,14 @@ class Trainer:
             return self.algorithm.init(key, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
 
         # Born sharded: nothing is ever whole on one device that need not be.
-        state: State = jax.jit(init, out_shardings=self.layout)(self.key)
-        return state if init_from is None else _take_parameters(state, init_from)
+        fresh: State = jax.jit(init, out_shardings=self.layout)(self.key)
+        return fresh if init_from is None else _take_parameters(fresh, init_from)
 
     def _sample_condition(self) -> dict[str, Any]:
         conditions = self.algorithm.batch_spec.conditions
-        return draw_conditions(conditions, self.saved.data["condition_table"], self.run.train.samples, self.run.train.seed)
+        return draw_conditions(
+            conditions, self.saved.data["condition_table"], self.run.train.samples, self.run.train.seed
+        )
 
     def train(self) -> Path:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
@@ -192,7 +194,7 @@ class Trainer:
 
     def _not_finite(self, step: int, name: str, value: float) -> str:
         good = self.checkpoints.steps()
-        where = f"the last good checkpoint is step {good[-1]} in {self.directory}" if good else "there is no checkpoint yet"
+        where = f"the last good checkpoint is step {good[-1]} in {self.directory}" if good else "no checkpoint yet"
         return f"step {step}: {name} is {value}; {where}. Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
 
     def _samples(self, step: int) -> None:
@@ -248,7 +250,9 @@ class Trainer:
         return self.directory
 
 
-def make_dispatch(algorithm: Algorithm, loader: Loader, run: Run) -> Callable[[Trainer, int, int], tuple[State, Metrics]]:
+def make_dispatch(
+    algorithm: Algorithm, loader: Loader, run: Run
+) -> Callable[[Trainer, int, int], tuple[State, Metrics]]:
     """One compiled form for the whole run: single steps with static `due`, or a scan over several.
 
     `scan` and single dispatch differ by rounding, so a run never mixes them.
@@ -398,4 +402,3 @@ def _stop_signals() -> Iterator[list[int]]:
     finally:
         for number, old in previous.items():
             signal.signal(number, old)
-

@@ -176,15 +176,17 @@ def test_options_are_checked(tmp_path, options):
 def test_bad_files_are_named_or_an_error(tmp_path):
     for i in range(5):
         save(tmp_path / f"{i}.png")
-    whole = save(tmp_path / "cut.png", size=(64, 64)).read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    whole = save(tmp_path / "2cut.png", size=(64, 64)).read_bytes()
+    (tmp_path / "2cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.webp").write_text("hello")
     source = opened(tmp_path)
     assert source.train.size + source.test.size == 5
+    wanted = {picture.decode((tmp_path / f"{i}.png").read_bytes(), (8, 8), 3).tobytes() for i in range(5)}
+    assert {image.tobytes() for split in (source.train, source.test) for image in split.images} == wanted
     (line,) = [w for w in source.warnings if "cannot be read" in w]
     assert line.startswith("3 of 8 pictures")
-    assert all(name in line for name in ("cut.png", "empty.jpg", "text.webp"))
+    assert all(name in line for name in ("2cut.png", "empty.jpg", "text.webp"))
     with pytest.raises(UserError, match=r"cut\.png.*data\.strict"):
         opened(tmp_path, strict=True)
 

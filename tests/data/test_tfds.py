@@ -34,7 +34,7 @@ class GenartTiny(tfds.core.GeneratorBasedBuilder):
                 "thumbnail": tfds.features.Image(shape=(None, None, 3)),
                 "image": tfds.features.Image(shape=(None, None, 3)),
                 "label": tfds.features.ClassLabel(names=["even", "odd"]),
-                "third": tfds.features.ClassLabel(num_classes=3),
+                "group": tfds.features.ClassLabel(num_classes=3),
                 "note": tfds.features.Text(),
             })
         )
@@ -48,7 +48,7 @@ class GenartTiny(tfds.core.GeneratorBasedBuilder):
             Image.fromarray(np.full((10, 12, 3), i, np.uint8)).save(file, "PNG")
             data = file.getvalue()
             label = -1 if name == "unlabelled" else i % 2
-            yield i, {"thumbnail": io.BytesIO(data), "image": io.BytesIO(data), "label": label, "third": i % 3,
+            yield i, {"thumbnail": io.BytesIO(data), "image": io.BytesIO(data), "label": label, "group": i % 3,
                       "note": f"picture {i}"}
 
 
@@ -117,12 +117,12 @@ def test_train_and_test(prepared):
     assert source.image_shape == (8, 6, 3)
     assert sorted(rows(source.train)) == list(range(20))
     assert sorted(rows(source.test)) == list(range(20, 25))
-    assert source.class_names == {"label": ("even", "odd"), "third": ("0", "1", "2")}
+    assert source.class_names == {"label": ("even", "odd"), "group": ("0", "1", "2")}
     for split in (source.train, source.test):
         assert split.images.dtype == np.uint8
         assert split.condition["label"].tolist() == [i % 2 for i in rows(split)]
-        assert split.condition["third"].tolist() == [i % 3 for i in rows(split)]
-    assert source.report[0].endswith("20 train, 5 test, 8x6x3, conditions label (2), third (3)")
+        assert split.condition["group"].tolist() == [i % 3 for i in rows(split)]
+    assert source.report[0].endswith("20 train, 5 test, 8x6x3, conditions label (2), group (3)")
     assert "label (train/test): even 10/3, odd 10/2" in source.report
     assert source.fingerprint == opened("genart_tiny", image_size=(8, 6)).fingerprint
     assert "tensorflow" not in sys.modules
@@ -170,8 +170,8 @@ def test_streamed_equals_in_memory():
     for step in range(5):
         a, b = (loader.materialize(loader.constants, loader.next(step)) for loader in loaders)
         np.testing.assert_array_equal(a["image"], b["image"])
-        assert sorted(a["condition"]) == sorted(b["condition"]) == ["label", "third"]
-        np.testing.assert_array_equal(a["condition"]["third"], b["condition"]["third"])
+        assert sorted(a["condition"]) == sorted(b["condition"]) == ["group", "label"]
+        np.testing.assert_array_equal(a["condition"]["group"], b["condition"]["group"])
 
 
 @pytest.mark.parametrize(

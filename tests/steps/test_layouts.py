@@ -93,7 +93,9 @@ def test_losses_and_gradient_norms_over_ten_steps_are_equal(family_model, layout
         other, other_metrics = other_step(other, batch, KEY, due)
         for name in metrics:
             if "loss" in name or "grad_norm" in name:
-                np.testing.assert_allclose(metrics[name], other_metrics[name], rtol=1e-4, atol=1e-5, err_msg=f"{i} {name}")
+                np.testing.assert_allclose(
+                    metrics[name], other_metrics[name], rtol=1e-4, atol=1e-5, err_msg=f"{i} {name}"
+                )
 
 
 def test_vmap_over_seeds_equals_single_runs(family_model):
@@ -105,9 +107,9 @@ def test_vmap_over_seeds_equals_single_runs(family_model):
     axes = jax.tree.map(lambda _: 0, states).replace(step=None)
     states = states.replace(step=states.step[0])
     due = algorithm.due(0)
-    members, _ = jax.vmap(
-        functools.partial(algorithm.step, due=due), in_axes=(axes, None, 0), out_axes=(axes, 0)
-    )(states, batch, keys)
+    members, _ = jax.vmap(functools.partial(algorithm.step, due=due), in_axes=(axes, None, 0), out_axes=(axes, 0))(
+        states, batch, keys
+    )
     for i in range(3):
         single, _ = algorithm.step(algorithm.init(keys[i], batch), batch, keys[i], due=due)
         member = jax.tree.map(lambda x, i=i: x[i], members.params)
@@ -121,7 +123,9 @@ def test_scan_over_steps_equals_single_steps(family_model):
     for i, batch in enumerate(batches):
         single, metrics = step(single, batch, KEY, due=algorithm.due(i))
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
-    scanned, all_metrics = jax.jit(lambda s, b: jax.lax.scan(lambda s, x: algorithm.step(s, x, KEY), s, b))(state, stacked)
+    scanned, all_metrics = jax.jit(lambda s, b: jax.lax.scan(lambda s, x: algorithm.step(s, x, KEY), s, b))(
+        state, stacked
+    )
     assert int(scanned.step) == 4
     for name in metrics:
         np.testing.assert_allclose(metrics[name], all_metrics[name][-1], rtol=1e-3, atol=1e-4, err_msg=name)

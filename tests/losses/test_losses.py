@@ -1,0 +1,105 @@
+"""Losses against closed forms, Optax, SciPy and float64."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from genart_jax.losses import elbo
+from genart_jax.losses.adversarial import LOSSES
+from genart_jax.losses.penalties import squared_gradient
+
+RNG = np.random.default_rng(0)
+REAL, FAKE = RNG.normal(size=16) * 3, RNG.normal(size=16) * 3
+
+
+def log_sigmoid(x):
+    return scipy.special.log_expit(x)
+
+
+EXPECTED = {  # name -> (critic's loss, generator's loss), as the papers write them
+    "non_saturating": (lambda r, f: -log_sigmoid(r) - np.log1p(-scipy.special.expit(f)), lambda r, f: -log_sigmoid(f)),
+    "minimax": (
+        lambda r, f: -np.log(scipy.special.expit(r)) - np.log1p(-scipy.special.expit(f)),
+        lambda r, f: np.log1p(-scipy.special.expit(f)),
+    ),
+    "hinge": (lambda r, f: np.maximum(0, 1 - r) + np.maximum(0, 1 + f), lambda r, f: -f),
+    "least_squares": (lambda r, f: (r - 1) ** 2 / 2 + f**2 / 2, lambda r, f: (f - 1) ** 2 / 2),
+    "wasserstein": (lambda r, f: f - r, lambda r, f: -f),
+    "relativistic": (lambda r, f: -log_sigmoid(r - f), lambda r, f: -log_sigmoid(f - r)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_adversarial_losses_are_the_papers(name):
+    for function, expected in zip((LOSSES[name].critic, LOSSES[name].generator), EXPECTED[name], strict=True):
+        got = function(jnp.asarray(REAL, jnp.float32), jnp.asarray(FAKE, jnp.float32))
+        np.testing.assert_allclose(got, expected(REAL, FAKE), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_adversarial_losses_pull_the_right_way(name):
+    """The critic gains by real up and fake down, the generator by fake up; at scores where no hinge is flat."""
+    real, fake = jnp.array([0.3]), jnp.array([-0.2])
+    slopes = jax.grad(lambda r, f: LOSSES[name].critic(r, f).sum(), argnums=(0, 1))(real, fake)
+    assert slopes[0] < 0 < slopes[1] or name == "least_squares"
+    assert jax.grad(lambda f: LOSSES[name].generator(real, f).sum())(fake) < 0
+
+
+def test_adversarial_losses_are_stable_far_out():
+    for loss in LOSSES.values():
+        for function in loss[:2]:
+            assert jnp.isfinite(function(jnp.array([-80.0, 80.0]), jnp.array([80.0, -80.0]))).all()
+
+
+def test_squared_gradient_of_a_quadratic():
+    """score(x) = x.Ax/2 + b.x has the gradient Ax + b; and the penalty's own gradient in A is known."""
+    a, b = RNG.normal(size=(12, 12)), RNG.normal(size=12)
+    a = a + a.T
+    x = RNG.normal(size=(5, 2, 2, 3))
+    flat = x.reshape(5, 12)
+    score = lambda a, x: (
+        0.5 * jnp.einsum("ni,ij,nj->n", x.reshape(-1, 12), a, x.reshape(-1, 12)) + x.reshape(-1, 12) @ b
+    )
+    with jax.enable_x64(True):
+        got = squared_gradient(lambda x: score(jnp.asarray(a), x), jnp.asarray(x))
+        gradient = jax.grad(lambda a: jnp.sum(squared_gradient(lambda x: score(a, x), jnp.asarray(x))))(jnp.asarray(a))
+    slope = flat @ a + b
+    np.testing.assert_allclose(got, (slope**2).sum(axis=1), rtol=1e-5)
+    # d/dA of |(A + A')x/2 + b|^2, with the symmetric part taken by the quadratic form.
+    outer = np.einsum("ni,nj->ij", slope, flat)
+    np.testing.assert_allclose(gradient, outer + outer.T, rtol=1e-4)
+
+
+def test_kl_against_numerical_integration():
+    mean, log_variance = np.array([[0.7, -1.2, 0.0]]), np.array([[0.3, -2.0, 0.0]])
+    x = np.linspace(-12, 12, 200001)
+    expected = []
+    for m, lv in zip(mean[0], log_variance[0], strict=True):
+        q = scipy.stats.norm(m, math.exp(0.5 * lv))
+        expected.append(np.trapezoid(q.pdf(x) * (q.logpdf(x) - scipy.stats.norm.logpdf(x)), x))
+    got = elbo.kl_normal(jnp.asarray(mean, jnp.float32), jnp.asarray(log_variance, jnp.float32))
+    np.testing.assert_allclose(got[0], expected, atol=1e-5)
+
+
+def test_gaussian_nll_against_scipy():
+    x, mean = RNG.normal(size=(4, 3, 3, 2)), RNG.normal(size=(4, 3, 3, 2))
+    expected = -scipy.stats.norm(mean, 0.3).logpdf(x).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(elbo.gaussian_nll(jnp.asarray(x), jnp.asarray(mean), 0.3), expected, rtol=1e-5)
+
+
+def test_bernoulli_nll_against_scipy():
+    x, logits = RNG.integers(0, 2, size=(4, 3, 3, 1)), RNG.normal(size=(4, 3, 3, 1)) * 5
+    expected = -scipy.stats.bernoulli(scipy.special.expit(logits)).logpmf(x).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(
+        elbo.bernoulli_nll(jnp.asarray(x, jnp.float32), jnp.asarray(logits)), expected, rtol=1e-4
+    )
+
+
+def test_bits_per_dimension_of_uniform_levels_is_eight():
+    nats = jnp.array([12 * math.log(256)])
+    np.testing.assert_allclose(elbo.bits_per_dimension(nats, 12), 8, rtol=1e-6)

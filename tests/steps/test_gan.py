@@ -1,0 +1,174 @@
+"""The adversarial step against a plain one written out here, and its options."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import genart_jax as ga
+from genart_jax import registry
+from genart_jax.nn import random
+from tests import zoo
+
+KEY = jax.random.key(5)
+
+
+def build(**step):
+    return zoo.tiny("dcgan", optimizer=zoo.SGD, step={"r1_gamma": 0.0, "ema_decay": 0.0} | step)
+
+
+def reference_step(config, state, batch, key, r1):
+    """One critic and one generator update with the non-saturating loss, two generator forwards and no vjp tricks."""
+    networks = registry.model_module("dcgan").networks(config.model)
+    generator, critic = networks.generator, networks.critic
+    rate = config.optimizer.learning_rate
+    keys = random.stream(random.stream(key, "step", 0), "round", 0)
+    z = random.normal(
+        random.example_keys(random.stream(keys, "latent"), len(batch["image"])), (config.model.latent_dim,)
+    )
+    labels = batch["condition"]
+
+    def generate(params):
+        variables = {"params": params, **state.mutable["generator"]}
+        (images, _), _ = generator.apply(variables, z, labels, train=True, mutable=["batch_stats"])
+        return images
+
+    def scores(params, images):
+        return critic.apply({"params": params}, images, labels, train=True)[0]
+
+    def critic_loss(params):
+        real, fake = scores(params, batch["image"]), scores(params, generate(state.params["generator"]))
+        loss = -jnp.mean(jnp.log(jax.nn.sigmoid(real))) - jnp.mean(jnp.log(1 - jax.nn.sigmoid(fake)))
+        slopes = jax.vmap(jax.grad(lambda x, y: critic.apply({"params": params}, x[None], y, train=True)[0][0]))(
+            batch["image"], jax.tree.map(lambda v: v[:, None], labels)
+        )
+        return loss + r1 / 2 * jnp.mean(jnp.sum(slopes**2, axis=(1, 2, 3)))
+
+    step = lambda params, grads: jax.tree.map(lambda p, g: p - rate * g, params, grads)
+    new_critic = step(state.params["critic"], jax.grad(critic_loss)(state.params["critic"]))
+    generator_loss = lambda params: -jnp.mean(jnp.log(jax.nn.sigmoid(scores(new_critic, generate(params)))))
+    new_generator = step(state.params["generator"], jax.grad(generator_loss)(state.params["generator"]))
+    return {"generator": new_generator, "critic": new_critic}
+
+
+@pytest.mark.parametrize("gamma", [0.0, 3.0])
+def test_equals_a_plain_step(gamma):
+    options = {"r1_gamma": gamma, "r1_every": 4, "ema_decay": 0.0}
+    config = ga.configure(
+        "dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS, optimizer=zoo.SGD, step=options
+    )
+    algorithm = ga.build(config)
+    batch = zoo.batch(algorithm.batch_spec, 8)
+    state = algorithm.init(KEY, batch)
+    got, _ = jax.jit(algorithm.step)(state, batch, KEY)
+    expected = jax.jit(lambda s, b: reference_step(config, s, b, KEY, gamma * 4))(state, batch)
+    for role in expected:
+        change = jax.tree.map(jnp.subtract, got.params[role], state.params[role])
+        wanted = jax.tree.map(jnp.subtract, expected[role], state.params[role])
+        for a, b in zip(jax.tree.leaves(change), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3 * float(jnp.max(jnp.abs(b))) + 1e-8)
+
+
+def test_due_decides_like_the_step_counter():
+    algorithm = build(r1_gamma=3.0, r1_every=2)
+    batch = zoo.batch(algorithm.batch_spec, 8)
+    state = algorithm.init(KEY, batch)
+    step = jax.jit(algorithm.step, static_argnames="due")
+    for i in range(3):
+        dynamic, _ = step(state, batch, KEY)
+        static, _ = step(state, batch, KEY, due=algorithm.due(i))
+        wrong, _ = step(state, batch, KEY, due=() if algorithm.due(i) else ("r1",))
+        close = lambda a, b: optax.global_norm(jax.tree.map(jnp.subtract, a.params["critic"], b.params["critic"]))
+        assert close(dynamic, static) < 1e-6 < close(dynamic, wrong)
+        state = static
+
+
+def test_critic_steps_take_their_own_batches():
+    """Two critic steps: the second batch of each example matters, and the generator sees the critic after both."""
+    algorithm = build(d_steps=2)
+    assert algorithm.batches_per_step == 2
+    batch = zoo.full_batch(algorithm, 8)
+    state = algorithm.init(KEY, batch)
+    step = jax.jit(algorithm.step)
+    base, _ = step(state, batch, KEY)
+    for index in (0, 1):
+        changed = batch | {"image": batch["image"].at[index::2].mul(-1)}
+        other, _ = step(state, changed, KEY)
+        assert optax.global_norm(jax.tree.map(jnp.subtract, base.params["critic"], other.params["critic"])) > 1e-6
+    single = build(d_steps=1)
+    once, _ = jax.jit(single.step)(state, jax.tree.map(lambda x: x[0::2], batch), KEY)
+    moved = lambda s: float(optax.global_norm(jax.tree.map(jnp.subtract, s.params["critic"], state.params["critic"])))
+    assert moved(base) > 1.2 * moved(once)
+
+
+def test_generator_steps():
+    one, two = build(), build(g_steps=2)
+    batch = zoo.batch(one.batch_spec, 8)
+    state = one.init(KEY, batch)
+    a, _ = jax.jit(one.step)(state, batch, KEY)
+    b, _ = jax.jit(two.step)(state, batch, KEY)
+    for x, y in zip(jax.tree.leaves(a.params["critic"]), jax.tree.leaves(b.params["critic"]), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+    moved = lambda s: float(
+        optax.global_norm(jax.tree.map(jnp.subtract, s.params["generator"], state.params["generator"]))
+    )
+    assert moved(b) > 1.2 * moved(a)
+
+
+@pytest.mark.parametrize("loss", ["minimax", "hinge", "least_squares", "wasserstein", "relativistic"])
+def test_every_loss_trains_both_players(loss):
+    algorithm = build(loss=loss)
+    batch = zoo.batch(algorithm.batch_spec, 8)
+    state = algorithm.init(KEY, batch)
+    new, metrics = jax.jit(algorithm.step)(state, batch, KEY)
+    assert all(np.isfinite(v) for v in metrics.values())
+    for role in ("critic", "generator"):
+        assert optax.global_norm(jax.tree.map(jnp.subtract, new.params[role], state.params[role])) > 1e-6
+
+
+def test_separate_batches_are_for_batch_norm():
+    """Without BatchNorm, one joint batch and two separate ones are the same; with it, they are not."""
+    for norm, same in ((False, True), (True, False)):
+        states = []
+        for how in ("joint", "separate"):
+            algorithm = zoo.tiny(
+                "dcgan", optimizer=zoo.SGD, critic_norm=norm, step={"critic_batch": how, "r1_gamma": 0.0}
+            )
+            batch = zoo.batch(algorithm.batch_spec, 8)
+            states.append(jax.jit(algorithm.step)(algorithm.init(KEY, batch), batch, KEY)[0].params["critic"])
+        difference = optax.global_norm(jax.tree.map(jnp.subtract, *states))
+        assert (difference < 1e-5) == same
+
+
+def test_conditions_matter_and_can_be_hidden():
+    algorithm = build(condition_dropout=0.5)
+    batch = zoo.batch(algorithm.batch_spec, 32)
+    state = algorithm.init(KEY, batch)
+    for i in range(3):
+        state, _ = jax.jit(algorithm.step)(state, batch, jax.random.fold_in(KEY, i))
+    z = jax.random.normal(KEY, (2, 8))
+    pictures = [
+        algorithm.decode(state, z, {"style": s, "shape": h}) for s, h in ((0, 0), (1, 0), (0, 1), (-1, 0), (-1, -1))
+    ]
+    for i, a in enumerate(pictures):
+        for b in pictures[i + 1 :]:
+            assert float(jnp.max(jnp.abs(a - b))) > 1e-6
+    np.testing.assert_array_equal(algorithm.decode(state, z), pictures[-1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "good"),
+    [((28, 28, 1), True), ((32, 64, 3), True), ((96, 96, 3), True), ((128, 128, 3), True), ((30, 30, 3), False),
+     ((8, 8, 3), False), ((256, 256, 3), False), ((32, 100, 3), True)],
+)  # fmt: skip
+def test_sizes(shape, good):
+    if not good:
+        with pytest.raises(ga.UserError, match="image_shape"):
+            zoo.tiny("dcgan", image_shape=shape)
+        return
+    algorithm = zoo.tiny("dcgan", image_shape=shape)
+    batch = zoo.batch(algorithm.batch_spec, 2)
+    state = jax.eval_shape(algorithm.init, KEY, batch)
+    images = jax.eval_shape(lambda s: algorithm.sample(s, KEY, 2), state)
+    assert images.shape == (2, *shape)
