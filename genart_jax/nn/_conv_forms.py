@@ -16,7 +16,7 @@ emitted has these dimension numbers, because XLA on CPU runs the others tens of 
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -85,14 +85,39 @@ def _dot(a: jax.Array, b: jax.Array, axes: tuple[tuple[int, ...], tuple[int, ...
     return lax.dot_general(a, b, numbers, g.precision, preferred_element_type=_accumulate(a.dtype))
 
 
+def _convolve(
+    x: jax.Array,
+    w: jax.Array,
+    g: Geometry,
+    padding: Sequence[Pair],
+    strides: tuple[int, ...] | None = None,
+    dilation: tuple[int, ...] | None = None,
+    expand: tuple[int, ...] | None = None,
+    **groups: int,
+) -> jax.Array:
+    """``lax.conv_general_dilated`` in canonical layout.
+
+    Negative padding is cut from the image first: with it XLA on CPU reads outside of the array (jax 0.10.2).
+    """
+    n = g.ndim
+    if min(min(pair) for pair in padding) < 0:
+        # Of an image that is expanded by e, ceil(cut / e) pixels go, and the zeros that went too much come back.
+        axes = list(zip(padding, expand or (1,) * n, strict=True))
+        drop = [tuple(-(min(p, 0) // e) for p in pair) for pair, e in axes]
+        padding = [
+            tuple(p + q * e for p, q in zip(pair, cut, strict=True)) for (pair, e), cut in zip(axes, drop, strict=True)
+        ]
+        x = _pad(x, [(0, 0, 0), *((-lo, -hi, 0) for lo, hi in drop), (0, 0, 0)])
+    return lax.conv_general_dilated(
+        x, w, strides or (1,) * n, padding, expand, dilation, canonical(n), precision=g.precision, **groups
+    )
+
+
 # --- lax: one convolution, as automatic differentiation would emit it but with canonical dimension numbers
 
 
 def conv_lax(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
-    return lax.conv_general_dilated(
-        x, w, g.strides, g.padding, rhs_dilation=g.dilation, dimension_numbers=canonical(g.ndim),
-        feature_group_count=g.groups, precision=g.precision,
-    )  # fmt: skip
+    return _convolve(x, w, g, g.padding, g.strides, g.dilation, feature_group_count=g.groups)
 
 
 def swap(w: jax.Array, groups: int) -> jax.Array:
@@ -106,10 +131,7 @@ def swap(w: jax.Array, groups: int) -> jax.Array:
 def transpose_lax(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
     padding = [(r - 1 - lo, n - (o - 1) * s - 1 + lo) for n, o, r, s, (lo, _) in axes]
-    return lax.conv_general_dilated(
-        y, swap(w, g.groups), (1,) * g.ndim, padding, g.strides, g.dilation, canonical(g.ndim),
-        feature_group_count=g.groups, precision=g.precision,
-    )  # fmt: skip
+    return _convolve(y, swap(w, g.groups), g, padding, None, g.dilation, g.strides, feature_group_count=g.groups)
 
 
 def weight_lax(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
@@ -117,10 +139,7 @@ def weight_lax(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
     axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
     padding = [(lo, r - n - lo + (o - 1) * s) for n, o, r, s, (lo, _) in axes]
     image, kernel = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
-    w = lax.conv_general_dilated(
-        image, kernel, g.dilation, padding, None, g.strides, canonical(g.ndim),
-        batch_group_count=g.groups, precision=g.precision,
-    )  # fmt: skip
+    w = _convolve(image, kernel, g, padding, g.dilation, g.strides, batch_group_count=g.groups)
     return jnp.moveaxis(w, 0, -2)
 
 
@@ -140,12 +159,7 @@ def transpose_phases(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
             continue
         axes = zip(part.shape, starts, g.strides, counts, g.out, strict=False)
         padding = [(q - 1 - a // s, m + a // s - o) for q, a, s, m, o in axes]
-        parts.append(
-            lax.conv_general_dilated(
-                y, swap(part, g.groups), (1,) * g.ndim, padding, dimension_numbers=canonical(g.ndim),
-                feature_group_count=g.groups, precision=g.precision,
-            )
-        )  # fmt: skip
+        parts.append(_convolve(y, swap(part, g.groups), g, padding, feature_group_count=g.groups))
     x = jnp.stack(parts).reshape(*g.strides, *parts[0].shape)
     return _crop(_interleave(x, g.ndim), g.size, (0,) * g.ndim)
 
@@ -206,17 +220,13 @@ def conv_blocks(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     blocks = _to_blocks(x, g)
     kernel = _kernel_blocks(w, g).reshape(*g.blocks, depth, w.shape[-1])
     blocks = blocks.reshape(*blocks.shape[: n + 1], depth)
-    return lax.conv_general_dilated(
-        blocks, kernel, (1,) * n, "VALID", dimension_numbers=canonical(n), precision=g.precision
-    )
+    return _convolve(blocks, kernel, g, ((0, 0),) * n)
 
 
 def transpose_blocks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
-    n, depth = g.ndim, math.prod(g.strides) * w.shape[-2]
+    depth = math.prod(g.strides) * w.shape[-2]
     kernel = swap(_kernel_blocks(w, g).reshape(*g.blocks, depth, w.shape[-1]), 1)
-    x = lax.conv_general_dilated(
-        y, kernel, (1,) * n, [(q - 1, q - 1) for q in g.blocks], dimension_numbers=canonical(n), precision=g.precision
-    )
+    x = _convolve(y, kernel, g, [(q - 1, q - 1) for q in g.blocks])
     return _from_blocks(x.reshape(*x.shape[:-1], *g.strides, w.shape[-2]), g)
 
 
