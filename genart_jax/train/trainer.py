@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,14 @@ Callback = Callable[[str, dict[str, Any]], None]
 """Called as callback(event, values) with the events data, start, progress, log, evaluate, sample, save and end."""
 
 _IN_FLIGHT = 2  # dispatches that the host may run ahead of the device: enough to hide it, few enough to stop quickly
+
+
+class _Dispatched(NamedTuple):
+    """Metrics under way: of the `steps` steps up to `end`."""
+
+    end: int
+    steps: int
+    metrics: Metrics
 
 
 class NotFiniteError(ArithmeticError):
@@ -129,65 +137,61 @@ class Trainer:
 
     def train(self) -> Path:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
-        options, first = self.run.train, self.step
-        self.tell("start", {"step": first, "steps": options.steps, "directory": self.directory})
-        clock = _Clock()
+        options, step = self.run.train, self.step
+        self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
+        clock, last = _Clock(), {}
         interrupted = False
-        pending: list[tuple[int, Metrics]] = []
-        last: dict[str, float] = {}
-        if first < options.steps:
+        if step < options.steps:
             dispatch = make_dispatch(self.algorithm, self.loader, self.run)
+            pending: list[_Dispatched] = []
             with _stop_signals() as stop:
-                while self.step_count(first, pending) < options.steps and not stop:
-                    step = self.step_count(first, pending)
-                    count = min(_next_stop(step, options.steps_per_dispatch), options.steps - step)
+                while step < options.steps and not stop:
+                    # Groups end at multiples of their length, so that a resumed run cuts them as the whole one does.
+                    count = min(options.steps_per_dispatch - step % options.steps_per_dispatch, options.steps - step)
                     self.state, metrics = dispatch(self, step, count)
-                    pending.append((step + count, metrics))
                     step += count
+                    pending.append(_Dispatched(step, count, metrics))
                     clock.tick(metrics, count)
                     self.tell("progress", {"step": step, "rate": clock.rate() * self.images_per_step})
-                    if _crossed(step, count, options.log_every) or step == options.steps:
+                    due = [act for every, act in self._rhythm if _crossed(step, count, every) and step < options.steps]
+                    if due or _crossed(step, count, options.log_every):
                         last = self._flush(pending, clock)
-                        first, pending = step, []
-                    for every, act in (
-                        (options.sample_every, self._samples),
-                        (options.eval_every, self._evaluate),
-                        (options.save_every, self._save),
-                    ):
-                        if _crossed(step, count, every) and step < options.steps:
-                            last = self._flush(pending, clock) if pending else last
-                            first, pending = step, []
-                            with clock.paused():
-                                act(step)
-                if pending:
-                    last = self._flush(pending, clock)
-                interrupted = self.step < options.steps
-                self._save(self.step)
+                        pending = []
+                    with clock.paused():
+                        for act in due:
+                            act(step)
+                last = self._flush(pending, clock) if pending else last
+                interrupted = step < options.steps
+                self._save(step)
         return self._finish(last, clock, interrupted)
 
-    @staticmethod
-    def step_count(first: int, pending: list[tuple[int, Metrics]]) -> int:
-        """The step that the host has dispatched up to, without waiting for the device."""
-        return pending[-1][0] if pending else first
+    @property
+    def _rhythm(self) -> tuple[tuple[int, Callable[[int], Any]], ...]:
+        """What is done every so many steps."""
+        options = self.run.train
+        return (
+            (options.sample_every, self._samples),
+            (options.eval_every, self._evaluate),
+            (options.save_every, self._save),
+        )
 
     @property
     def images_per_step(self) -> int:
         """Real pictures that a step sees."""
         return self.run.train.batch * self.algorithm.batches_per_step
 
-    def _flush(self, pending: list[tuple[int, Metrics]], clock: _Clock) -> dict[str, float]:
+    def _flush(self, pending: list[_Dispatched], clock: _Clock) -> dict[str, float]:
         """Brings metrics to the host, stops at one that is not finite, and writes their means as a row."""
-        fetched = jax.device_get([metrics for _, metrics in pending])
-        for (end, _), metrics in zip(pending, fetched, strict=True):
-            for name, values in metrics.items():
-                bad = np.flatnonzero(~np.isfinite(np.atleast_1d(values)))
+        columns: dict[str, list[np.ndarray[Any, Any]]] = {}
+        for (end, count, _), metrics in zip(pending, jax.device_get([p.metrics for p in pending]), strict=True):
+            for name, value in metrics.items():
+                values = np.atleast_1d(value)[:count]
+                bad = np.flatnonzero(~np.isfinite(values))
                 if len(bad):
-                    step = end - np.size(values) + int(bad[0]) + 1
-                    raise NotFiniteError(self._not_finite(step, name, float(np.atleast_1d(values)[bad[0]])))
-        means = {name: float(np.mean(np.concatenate([np.atleast_1d(m[name]) for m in fetched if name in m])))
-                 for name in fetched[-1]}  # fmt: skip
-        step = pending[-1][0]
-        rate = clock.rate() * self.images_per_step
+                    raise NotFiniteError(self._not_finite(end - count + 1 + int(bad[0]), name, values[bad[0]]))
+                columns.setdefault(name, []).append(values)
+        means = {name: float(np.mean(np.concatenate(values))) for name, values in columns.items()}
+        step, rate = pending[-1].end, clock.rate() * self.images_per_step
         self.log.write(step, means | {"images_per_second": rate, "seconds": clock.total})
         self.tell("log", {"step": step, "metrics": means, "rate": rate})
         return means
@@ -253,9 +257,9 @@ class Trainer:
 def make_dispatch(
     algorithm: Algorithm, loader: Loader, run: Run
 ) -> Callable[[Trainer, int, int], tuple[State, Metrics]]:
-    """One compiled form for the whole run: single steps with static `due`, or a scan over several.
+    """One compiled form for the whole run: single steps with static `due`, or a loop over several.
 
-    `scan` and single dispatch differ by rounding, so a run never mixes them.
+    The two differ by rounding, so a run never mixes them.
     """
 
     def one(state: State, constants: Any, payload: Any, key: jax.Array, due: Any) -> tuple[State, Metrics]:
@@ -264,23 +268,32 @@ def make_dispatch(
         batch = prepare(raw, random.example_keys(stream, len(raw["image"])), run.data)
         return algorithm.step(state, batch, key, due)
 
-    def several(state: State, constants: Any, payloads: Any, key: jax.Array) -> tuple[State, Metrics]:
-        due = None if algorithm.lazy else ()
-        return jax.lax.scan(lambda s, payload: one(s, constants, payload, key, due), state, payloads)
+    group = run.train.steps_per_dispatch
+    due = None if algorithm.lazy else ()
 
-    def place(trainer: Trainer, payload: Any, axis: int) -> Any:
-        return parallel.put(payload, parallel.batch_sharding(trainer.mesh, axis))
+    def several(state: State, constants: Any, payloads: Any, key: jax.Array, count: Any) -> tuple[State, Metrics]:
+        def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+            state, metrics = one(carry[0], constants, jax.tree.map(lambda x: x[i], payloads), key, due)
+            return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), carry[1], metrics)
+
+        first = jax.tree.map(lambda x: x[0], payloads)
+        shapes = jax.eval_shape(lambda: one(state, constants, first, key, due)[1])
+        metrics = jax.tree.map(lambda s: jnp.zeros((group, *s.shape), s.dtype), shapes)
+        # A loop of a length that only the device knows: the last, shorter group runs the same program.
+        return jax.lax.fori_loop(0, count, body, (state, metrics))
 
     single = jax.jit(one, donate_argnums=0, static_argnames="due")
-    scanned = jax.jit(several, donate_argnums=0)
+    looped = jax.jit(several, donate_argnums=0)
 
     def dispatch(trainer: Trainer, step: int, count: int) -> tuple[State, Metrics]:
-        if run.train.steps_per_dispatch == 1:
-            payload = place(trainer, loader.next(step), 0)
+        if group == 1:
+            payload = parallel.put(loader.next(step), parallel.batch_sharding(trainer.mesh))
             return single(trainer.state, loader.constants, payload, trainer.key, due=algorithm.due(step))
         payloads = [loader.next(s) for s in range(step, step + count)]
+        payloads += payloads[-1:] * (group - count)
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *payloads)
-        return scanned(trainer.state, loader.constants, place(trainer, stacked, 1), trainer.key)
+        placed = parallel.put(stacked, parallel.batch_sharding(trainer.mesh, axis=1))
+        return looped(trainer.state, loader.constants, placed, trainer.key, np.int32(count))
 
     return dispatch
 
@@ -333,11 +346,6 @@ def _take_parameters(state: State, init_from: str | Path) -> State:
         # Taken leaf by leaf, as the order of keys is not part of a tree's meaning.
         parts[part] = jax.tree.map(lambda m, t: jax.device_put(t, m.sharding), mine, theirs)
     return state.replace(**parts)
-
-
-def _next_stop(step: int, chunk: int) -> int:
-    """Steps to the next multiple of `chunk`: a resumed run cuts its chunks where the uninterrupted one did."""
-    return chunk - step % chunk
 
 
 def _crossed(step: int, count: int, every: int) -> bool:

@@ -1,0 +1,213 @@
+"""The trainer: resume, cadences, signals, refusals. On a handful of the embedded icons, shrunk."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax.data import source as source_module
+from genart_jax.train import checkpoint, trainer
+from genart_jax.train.log import read_rows
+
+
+@pytest.fixture(autouse=True)
+def small_data(monkeypatch):
+    """Forty icons of 16x16 for training and ten for testing: seven steps of eight run over the end of an epoch."""
+    whole = source_module.open_source(ga.get_config("dcgan").data)
+
+    def cut(split, n):
+        condition = {name: values[:n] for name, values in split.condition.items()}
+        return dataclasses.replace(split, size=n, images=split.images[:n, ::2, ::2], condition=condition)
+
+    small = dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), image_shape=(16, 16, 3))
+    monkeypatch.setattr(trainer, "open_source", lambda data: small)
+
+
+def fit(name, directory, callback=None, init_from=None, **options):
+    train = {"steps": 7} | options.pop("train", {})
+    run = ga.configure(name, preset="tiny", train=train, parallel={"data": 1}, **options)
+    return ga.fit(run, directory, callback, init_from)
+
+
+def state_of(directory):
+    return {jax.tree_util.keystr(k): np.asarray(v) for k, v in jax.tree.leaves_with_path(ga.load(directory).state)}
+
+
+def assert_same(a, b):
+    a, b = state_of(a), state_of(b)
+    assert a.keys() == b.keys()
+    for path in a:
+        np.testing.assert_array_equal(a[path], b[path], err_msg=path)
+
+
+@pytest.mark.parametrize("per_dispatch", [1, 3])
+def test_resume_equals_an_uninterrupted_run(family_model, tmp_path, per_dispatch):
+    """Stopped in the middle of an epoch, and of a group of scanned steps; then continued, to the same bits."""
+    options = {"steps_per_dispatch": per_dispatch, "batch": 16}
+    fit(family_model, tmp_path / "whole", train=options)
+    fit(family_model, tmp_path / "parts", train=options | {"steps": 4})
+    assert read_rows(tmp_path / "parts" / "metrics.jsonl")[-1]["step"] == 4
+    fit(family_model, tmp_path / "parts", train=options)
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+    rows = [r["step"] for r in read_rows(tmp_path / "parts" / "metrics.jsonl") if "seconds" in r]
+    assert rows == sorted(set(rows))
+    assert rows[-1] == 7
+
+
+def test_a_signal_stops_with_a_checkpoint_and_the_same_command_goes_on(tmp_path):
+    def interrupt(event, values):
+        if event == "progress" and values["step"] == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    fit("simple_cnn", tmp_path / "parts", interrupt)
+    summary = json.loads((tmp_path / "parts" / "summary.json").read_text())
+    assert summary["interrupted"]
+    assert 3 <= summary["step"] < 7
+    fit("simple_cnn", tmp_path / "parts")
+    fit("simple_cnn", tmp_path / "whole")
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+    assert not json.loads((tmp_path / "parts" / "summary.json").read_text())["interrupted"]
+
+
+def test_run_directory(tmp_path):
+    events = []
+    fit("dcgan", tmp_path, lambda event, values: events.append((event, values.get("step"))), train={"eval_every": 3})
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "samples",
+        "checkpoints",
+        "summary.json",
+    }
+    assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == [f"{i:06d}.png" for i in (2, 4, 6, 7)]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["6", "7"]
+    assert [step for event, step in events if event == "log"] == [1, 2, 3, 4, 5, 6, 7]
+    assert [step for event, step in events if event == "evaluate"] == [3, 6, 7]
+    assert [step for event, step in events if event == "save"] == [2, 4, 6, 7]
+    saved = checkpoint.read_config(tmp_path)
+    assert saved.run.model.image_shape == (16, 16, 3)
+    assert [name for name, _ in saved.run.model.conditions] == ["style", "shape", "color"]
+    assert sum(row[-1] for row in saved.data["condition_table"]) == 40
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["step"] == 7
+    assert set(summary["test"]) == {"critic_loss", "real_score", "fake_score", "critic_accuracy"}
+
+
+def test_a_finished_run_is_left_alone_and_a_larger_one_goes_on(tmp_path):
+    fit("simple_cnn", tmp_path / "a", train={"steps": 3})
+    before = (tmp_path / "a" / "summary.json").read_text()
+    fit("simple_cnn", tmp_path / "a", train={"steps": 3})
+    assert (tmp_path / "a" / "summary.json").read_text() == before
+    # The schedule's length is part of a cosine, so compare with a constant rate.
+    for directory, steps in (("b", 3), ("b", 7), ("c", 7)):
+        fit("simple_cnn", tmp_path / directory, train={"steps": steps}, optimizer={"schedule": "constant"})
+    assert_same(tmp_path / "b", tmp_path / "c")
+
+
+def test_init_from_takes_parameters_and_nothing_else(tmp_path):
+    fit("simple_cnn", tmp_path / "a")
+    fit("simple_cnn", tmp_path / "b", None, tmp_path / "a", train={"steps": 1}, optimizer={"learning_rate": 0.0})
+    a, b = state_of(tmp_path / "a"), state_of(tmp_path / "b")
+    for path in a:
+        if path.startswith(".params"):
+            np.testing.assert_array_equal(a[path], b[path], err_msg=path)
+    assert a[".step"] == 7
+    assert b[".step"] == 1
+    with pytest.raises(ga.UserError, match="begins a new run"):
+        fit("simple_cnn", tmp_path / "b", None, tmp_path / "a")
+    with pytest.raises(ga.UserError, match="shape"):
+        fit("simple_cnn", tmp_path / "c", None, tmp_path / "a", hidden=9)
+    with pytest.raises(ga.UserError, match="is not a run"):
+        fit("simple_cnn", tmp_path / "d", None, tmp_path / "nothing")
+
+
+def test_not_finite_stops_and_names_step_metric_and_checkpoint(tmp_path):
+    with pytest.raises(trainer.NotFiniteError, match=r"step \d: .* is (nan|inf).*checkpoint is step 2"):
+        _diverge(tmp_path)
+    for step in checkpoint.Checkpoints(tmp_path).steps():
+        assert step <= 2
+    for leaf in state_of(tmp_path).values():
+        assert np.isfinite(leaf).all()
+
+
+def _diverge(directory):
+    fit("conv_vae", directory, train={"steps": 2, "save_every": 2})
+    saved = checkpoint.read_config(directory)
+    bad = dataclasses.replace(saved.run.optimizer, learning_rate=1e30, clip_norm=0.0)
+    checkpoint.write_config(directory, saved._replace(run=dataclasses.replace(saved.run, optimizer=bad)))
+    fit("conv_vae", directory, train={"save_every": 0}, optimizer=dataclasses.asdict(bad))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 8}, r"model.width: 4 -> 8"),
+        ({"train": {"seed": 5}}, r"train.seed: 0 -> 5"),
+        ({"optimizer": {"learning_rate": 0.1}}, r"optimizer.learning_rate"),
+        ({"train": {"batch": 4}}, r"train.batch: 8 -> 4"),
+    ],
+)
+def test_resume_with_other_options_is_refused(tmp_path, options, words):
+    fit("dcgan", tmp_path, train={"steps": 1})
+    with pytest.raises(ga.UserError, match=words):
+        fit("dcgan", tmp_path, **options)
+
+
+def test_resume_of_another_model_or_other_data_is_refused(tmp_path, monkeypatch):
+    fit("simple_cnn", tmp_path, train={"steps": 1})
+    with pytest.raises(ga.UserError, match="is a run of simple_cnn, not of dcgan"):
+        fit("dcgan", tmp_path)
+    other = dataclasses.replace(trainer.open_source(None), fingerprint="other")
+    monkeypatch.setattr(trainer, "open_source", lambda data: other)
+    with pytest.raises(ga.UserError, match="other data"):
+        fit("simple_cnn", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"train": {"batch": 0}}, "train.batch must be at least 1"),
+        ({"train": {"save_every": -1}}, "save-every must not be negative"),
+        ({"image_shape": (32, 32, 3)}, "the data has"),
+        ({"conditions": ("flavour",)}, "no condition 'flavour'"),
+        ({"conditions": (("style", 7),)}, "the model has 7 classes"),
+    ],
+)
+def test_wrong_options_leave_nothing_behind(tmp_path, options, words):
+    with pytest.raises(ga.UserError, match=words):
+        fit("dcgan", tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_newest_checkpoint_falls_back(tmp_path):
+    fit("simple_cnn", tmp_path)
+    for file in (tmp_path / "checkpoints" / "7" / "state").rglob("manifest.ocdbt"):
+        file.write_bytes(b"")
+    assert int(ga.load(tmp_path).state.step) == 6
+
+
+def test_parallel_mesh_refusals():
+    from genart_jax.config import Parallel
+    from genart_jax.train.parallel import make_mesh
+
+    assert make_mesh(Parallel(), 8).shape == {"data": 8, "model": 1}
+    assert make_mesh(Parallel(data=4, model=2), 8).shape == {"data": 4, "model": 2}
+    with pytest.raises(ga.UserError, match="found"):
+        make_mesh(Parallel(data=9), 9)
+    with pytest.raises(ga.UserError, match="does not divide"):
+        make_mesh(Parallel(data=8), 12)
+
+
+def test_eight_devices_train_like_one(tmp_path):
+    for n in (1, 8):
+        run = ga.configure("conv_vae", preset="tiny", train={"steps": 3}, parallel={"data": n})
+        ga.fit(run, tmp_path / str(n))
+    one, eight = state_of(tmp_path / "1"), state_of(tmp_path / "8")
+    rows = [read_rows(tmp_path / str(n) / "metrics.jsonl")[2]["loss"] for n in (1, 8)]
+    np.testing.assert_allclose(*rows, rtol=1e-4)
+    assert one.keys() == eight.keys()
