@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
-import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +126,12 @@ def _parse(cls: Any, args: Sequence[str], prog: str, description: str) -> Any:
     except SystemExit as stop:
         if not stop.code:
             raise
-        lines = [re.sub(r"^[│╭╰─ ]+|[│╮╯─ ]+$", "", line) for line in mistake.getvalue().splitlines()]
-        lines = [line for line in lines if line]
-        hints = [b.split()[0] for a, b in pairwise(lines) if a.startswith("Perhaps you meant")]
-        message = next((line for line in lines if ":" in line), " ".join(lines[:2]))
+        # A box: its title in the first line, then the message, a rule, and hints.
+        lines = [line.strip("│╭╰╮╯ ") for line in mistake.getvalue().splitlines()]
+        message = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines[1:]))
+        hints = [b.split()[0] for a, b in itertools.pairwise(lines) if a.startswith("Perhaps you meant")]
         hint = f"perhaps you meant {hints[0]}" if hints else f"see {prog} --help"
-        raise UserError(f"{message}; {hint}") from None
+        raise UserError(f"{message.rstrip('.')}; {hint}") from None
 
 
 def _peel(args: Sequence[str], command: str, what: str) -> tuple[str, list[str]]:

@@ -1,0 +1,206 @@
+"""The command line, as a user types it."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import genart_jax as ga
+from genart_jax.app.cli import main
+
+FAST = ["--preset", "tiny", "--steps", "2", "--parallel.data", "1"]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """A run of two steps for each family."""
+    root = tmp_path_factory.mktemp("runs")
+    for name in ("dcgan", "conv_vae", "simple_cnn"):
+        assert main(["train", name, "--run", str(root / name), *FAST]) == 0
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_list(capsys):
+    assert main(["list"]) == 0
+    assert "dcgan" in capsys.readouterr().out
+    assert main(["list", "--family", "vae", "--json"]) == 0
+    assert all(e["family"] == "vae" for e in json.loads(capsys.readouterr().out))
+
+
+def test_help_comes_from_the_dataclasses(capsys):
+    assert main(["train", "dcgan", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for words in ("--model.width", "--step.r1-gamma", "--optimizer.learning-rate", "Length of z.", "--parallel.data"):
+        assert words in text
+    assert main(["train", "--help"]) == 0
+    assert "--optimizer.learning-rate" in capsys.readouterr().out
+    for command in ("list", "sample", "evaluate"):
+        assert main([command, "--help"]) == 0
+
+
+def test_first_answers_are_quick():
+    """Relative to Python itself on this machine, as machines differ: a bare interpreter takes about 20 ms."""
+
+    def seconds(*command):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    bare = seconds("-c", "pass")
+    for args, limit in (
+        (["list"], 1.0),
+        (["--help"], 1.0),
+        (["train", "--help"], 1.0),
+        (["train", "dcgan", "--help"], 2.0),
+    ):
+        assert seconds("-m", "genart_jax", *args) < limit * max(1.0, bare / 0.05), args
+
+
+def test_train_says_what_it_does(tmp_path, capsys):
+    assert main(["train", "simple_cnn", "--run", "r", *FAST]) == 0
+    out = capsys.readouterr().out
+    assert "6991 train, 754 test" in out
+    assert "test split at step 2: " in out
+    assert "genart evaluate r" in out
+    assert main(["train", "simple_cnn", "--run", "r"]) == 0  # options come from the run itself
+    assert "has all its 2 steps" in capsys.readouterr().out
+    assert main(["train", "simple_cnn", "--run", "r", "--steps", "3"]) == 0
+    assert "goes on from step 2" in capsys.readouterr().out
+
+
+def test_sample_grid_arrays_and_folder(runs, tmp_path, capsys):
+    run = str(runs / "dcgan")
+    assert main(["sample", run, "--num", "5", "--condition", "style=noto", "shape=food"]) == 0
+    assert (runs / "dcgan" / "samples" / "sample_seed0.png").exists()
+    words = ["--num", "5", "--seed", "3", "--condition", "style=fluent"]
+    for name in ("a.npz", "b.npz"):
+        assert main(["sample", run, *words, "--out", name]) == 0
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    arrays = np.load(tmp_path / "a.npz")
+    assert arrays["images"].shape == (5, 32, 32, 3)
+    assert arrays["images"].dtype == np.uint8
+    assert (arrays["style"] == 2).all()
+    assert arrays["style_names"][2] == "fluent"
+    assert main(["sample", run, *words, "--out", "folder"]) == 0
+    files = sorted((tmp_path / "folder").iterdir())
+    assert len(files) == 5
+    np.testing.assert_array_equal(np.asarray(Image.open(files[0])), arrays["images"][0])
+    # The first pictures are the same however many are asked for.
+    assert main(["sample", run, *words[2:], "--num", "70", "--out", "c.npz"]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npz")["images"][:5], arrays["images"])
+
+
+def test_evaluate(runs, capsys):
+    assert main(["evaluate", str(runs / "conv_vae"), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["examples"] == 754
+    assert figures["bits_per_dim"] > 0
+    judge = ["--classifier", str(runs / "simple_cnn"), "--num", "64"]
+    assert main(["evaluate", str(runs / "dcgan"), *judge]) == 0
+    assert "style_accuracy_of_samples" in capsys.readouterr().out
+
+
+def wrong(capsys, *args):
+    """The one line that a wrong command prints."""
+    assert main([str(a) for a in args]) == 2
+    captured = capsys.readouterr()
+    message = captured.err.strip()
+    assert "\n" not in message, message
+    assert "Traceback" not in message
+    assert message.startswith("genart: ")
+    return message
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["trian"], "there are list, train"),
+        (["train", "dcgam"], "did you mean dcgan"),
+        (["train", "no.such.module:Config"], "no module"),
+        (["train", "--steps", "3"], "needs name first"),
+        (["train", "dcgan", "--train.stepss", "3"], "perhaps you meant --train.steps"),
+        (["train", "dcgan", "--steps", "many"], "--train.steps"),
+        (["train", "dcgan", "--preset", "huge"], "there are default"),
+        (["train", "dcgan", "--data", "folder:nowhere"], "no such folder"),
+        (["train", "dcgan", "--data", "emojis"], "emoji"),
+        (["train", "dcgan", "--optimizer.name", "adamm"], "adam"),
+        (["train", "dcgan", "--train.batch", "0"], "at least 1"),
+        (["train", "dcgan", "--step.loss", "none"], "--step.loss"),
+        (["train", "dcgan", "--parallel.data", "99"], "found"),
+        (["train", "dcgan", "--init-from", "nowhere"], "is not a run"),
+        (["list", "--family", "gans"], "there are cnn, gan, vae"),
+        (["sample", "nowhere"], "is not a run"),
+        (["evaluate"], "needs run first"),
+    ],
+)
+def test_mistakes(args, words, capsys, tmp_path):
+    assert words in wrong(capsys, *args)
+    assert not list(tmp_path.glob("runs/*/checkpoints/*"))
+
+
+def test_mistakes_with_data(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "empty" in wrong(capsys, "train", "dcgan", "--data", "folder:empty")
+    (tmp_path / "wide").mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((30, 30, 3), 50 * i, np.uint8)).save(tmp_path / "wide" / f"{i}.png")
+    message = wrong(capsys, "train", "dcgan", "--data", "folder:wide", "--data.image-size", "30")
+    assert "30" in message
+    assert "32" in message
+
+
+def test_mistakes_with_runs(runs, capsys):
+    run = runs / "dcgan"
+    assert "not of conv_vae" in wrong(capsys, "train", "conv_vae", "--run", run)
+    assert "model.width: 4 -> 8" in wrong(capsys, "train", "dcgan", "--run", run, "--model.width", "8")
+    assert "write name=value" in wrong(capsys, "sample", run, "--condition", "style")
+    assert "unknown" in wrong(capsys, "sample", run, "--condition", "flavour=sweet")
+    assert "choose from noto" in wrong(capsys, "sample", run, "--condition", "style=cubism")
+    assert "wanted at least 1" in wrong(capsys, "sample", run, "--num", "0")
+    assert "FILE.png" in wrong(capsys, "sample", run, "--out", "x.gif")
+    assert "makes no pictures" in wrong(capsys, "sample", runs / "simple_cnn")
+    assert "classifies nothing" in wrong(capsys, "evaluate", run, "--classifier", runs / "conv_vae")
+
+
+def test_a_model_of_ones_own(tmp_path, monkeypatch, capsys):
+    """A module outside the package: through the command line, and registered."""
+    (tmp_path / "my_models.py").write_text(
+        "import dataclasses\n"
+        "from genart_jax.models import conv_vae\n"
+        "STEP = 'genart_jax.steps.vae'\n"
+        "@dataclasses.dataclass(frozen=True)\n"
+        "class Config(conv_vae.Config):\n"
+        "    latent_dim: int = 3\n"
+        "def networks(config, dtype=None, axis_name=None):\n"
+        "    return conv_vae.networks(config)\n"
+        "tiny = conv_vae.PRESETS['tiny']\n"
+        "run = dataclasses.replace(tiny, model=Config(width=4, hidden=8))\n"
+        "PRESETS = {'default': run, 'tiny': run}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ["--steps", "1", "--run", "mine", "--parallel.data", "1"]
+    assert main(["train", "--model", "my_models:Config", *options]) == 0
+    assert int(ga.load("mine").state.step) == 1
+    assert main(["sample", "mine", "--num", "2", "--out", "mine.png"]) == 0
+    ga.register("mine", module="my_models", step="genart_jax.steps.vae", family="vae")
+    try:
+        assert "mine" in ga.list_models("vae")
+        assert ga.build("mine", image_shape=(16, 16, 3)).batch_spec.image_shape == (16, 16, 3)
+        with pytest.raises(ga.UserError, match="already registered"):
+            ga.register("mine", module="my_models", step="genart_jax.steps.vae")
+    finally:
+        from genart_jax import registry
+
+        del registry._MODELS["mine"]

@@ -1,0 +1,136 @@
+"""Configuration, image contract, grids and conditions."""
+
+import ast
+import inspect
+import itertools
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax import config as c
+from genart_jax.data.conditions import condition_table, draw_conditions, parse_conditions
+from genart_jax.data.source import Split
+from genart_jax.types import check_images
+
+
+def test_uint8_survives_the_round_trip():
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    floats = ga.to_float(levels)
+    assert floats.dtype == jnp.float32
+    assert (float(floats.min()), float(floats.max())) == (-1.0, 1.0)
+    np.testing.assert_array_equal(ga.to_uint8(floats), levels)
+    np.testing.assert_array_equal(ga.to_uint8([-2.0, 2.0]), [0, 255])
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((2, 4, 4, 1), np.float32), r"\(2, 4, 4, 1\)"),
+        (np.zeros((2, 4, 4, 3)), "float64"),
+        (np.full((2, 4, 4, 3), np.nan, np.float32), "nan"),
+        (np.full((2, 4, 4, 3), 3, np.float32), r"\[3, 3\]"),
+        ("text", "None"),
+    ],
+)
+def test_check_images_names_what_it_got_and_wanted(images, words):
+    with pytest.raises(ga.UserError, match=words) as caught:
+        check_images(images, (4, 4, 3))
+    assert "wanted (batch, 4, 4, 3) float32 in [-1, 1]" in str(caught.value)
+
+
+def test_configurations_round_trip_through_json(model):
+    for preset in ("default", "tiny"):
+        run = c.override(
+            ga.get_config(model, preset), model={"image_shape": (32, 32, 3), "conditions": (("style", 5),)}
+        )
+        back = c.from_dict(c.Run, json.loads(c.to_json(run)), ga.get_config(model))
+        assert back == run
+        hash(run)
+
+
+def test_unknown_options_are_named():
+    with pytest.raises(ga.UserError, match="no option 'widht'"):
+        ga.configure("dcgan", widht=3)
+    with pytest.raises(ga.UserError, match="no option 'rate'"):
+        ga.configure("dcgan", optimizer={"rate": 3})
+    with pytest.raises(ga.UserError, match="another version"):
+        c.from_dict(c.Train, {"stepz": 3})
+    with pytest.raises(ga.UserError, match="image_shape is not set"):
+        ga.build("dcgan")
+    with pytest.raises(ga.UserError, match="without data"):
+        ga.build("dcgan", image_shape=(32, 32, 3), conditions=("style",))
+    with pytest.raises(ga.UserError, match="one"):
+        ga.build("simple_cnn", image_shape=(32, 32, 3))
+
+
+def test_every_option_is_documented():
+    """Help texts are the fields' docstrings; tyro reads them from the source."""
+    tree = ast.parse(inspect.getsource(c))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    for cls in (c.Optimizer, c.Gan, c.Vae, c.Classifier, c.Data, c.Train, c.Parallel):
+        for field, after in itertools.pairwise([*classes[cls.__name__].body, None]):
+            if isinstance(field, ast.AnnAssign):
+                documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                assert documented, f"{cls.__name__}.{field.target.id}"
+
+
+def test_resolve_fills_what_is_left_open():
+    spec = c.BatchSpec((32, 32, 3), (("style", 5), ("shape", 9)))
+    run = c.resolve(ga.get_config("dcgan"), spec)
+    assert run.model.image_shape == (32, 32, 3)
+    assert run.model.conditions == (("style", 5), ("shape", 9))
+    one = c.resolve(ga.configure("dcgan", conditions=("shape",)), spec)
+    assert one.model.conditions == (("shape", 9),)
+    assert c.resolve(ga.configure("dcgan", conditions=()), spec).model.conditions == ()
+    classifier = c.resolve(ga.configure("simple_cnn", label="shape"), spec)
+    assert classifier.model.conditions == (("shape", 9),)
+    assert c.resolve(ga.get_config("simple_cnn"), spec).model.label == "style"
+    with pytest.raises(ga.UserError, match="no labels"):
+        c.resolve(ga.get_config("simple_cnn"), c.BatchSpec())
+
+
+def test_grid():
+    images = np.zeros((5, 4, 6, 3), np.uint8)
+    images[0, :, :, 0] = 255
+    grid = ga.make_grid(images, columns=3, scale=2)
+    assert grid.size == (3 * 14 + 2, 2 * 10 + 2)
+    assert grid.getpixel((3, 3)) == (255, 0, 0)
+    assert grid.getpixel((0, 0)) == (255, 255, 255)
+    assert ga.make_grid(images, caption="style=noto").height > ga.make_grid(images).height
+    grey = ga.make_grid(np.full((1, 4, 4, 1), -1.0, np.float32))
+    assert grey.getpixel((3, 3)) == (0, 0, 0)
+    with pytest.raises(ga.UserError, match=r"\(4, 4, 3\)"):
+        ga.make_grid(np.zeros((4, 4, 3)))
+
+
+CONDITIONS = (("style", 3), ("color", 2))
+
+
+def test_conditions_are_drawn_as_they_occur():
+    style, color = np.array([0] * 30 + [1] * 60 + [2] * 10), np.array([0] * 30 + [1] * 70)
+    table = condition_table(Split(100, {"style": style, "color": color}), ["style", "color"])
+    assert table == [[0, 0, 30], [1, 1, 60], [2, 1, 10]]
+    drawn = draw_conditions(CONDITIONS, table, 5000, seed=0)
+    counts = np.bincount(drawn["style"]) / 5000
+    np.testing.assert_allclose(counts, [0.3, 0.6, 0.1], atol=0.03)
+    np.testing.assert_array_equal(drawn["color"], drawn["style"] > 0)
+    one = draw_conditions(CONDITIONS, table, 50, seed=0, given={"style": 0})
+    assert set(one["style"]) == {0}
+    assert set(one["color"]) == {0}
+    never = draw_conditions(CONDITIONS, table, 50, seed=0, given={"style": 0, "color": 1})
+    assert (set(never["style"]), set(never["color"])) == ({0}, {1})
+    hidden = draw_conditions(CONDITIONS, table, 50, seed=0, given={"style": -1})
+    assert set(hidden["style"]) == {-1}
+    assert draw_conditions((), [], 3, seed=0) == {}
+
+
+def test_condition_words():
+    names = {"style": ("noto", "fluent"), "color": ("red", "blue")}
+    assert parse_conditions(["style=fluent", "color=0"], names) == {"style": 1, "color": 0}
+    assert parse_conditions(["style=none"], names) == {"style": -1}
+    for words in (["style"], ["=noto"], ["taste=sweet"], ["style=cubism"], ["style=7"]):
+        with pytest.raises(ga.UserError):
+            parse_conditions(words, names)
