@@ -302,17 +302,63 @@ def weight_taps(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
     return w.astype(x.dtype).reshape(*g.kernel, x.shape[-1], y.shape[-1])
 
 
-CONV: dict[str, Form] = {"lax": conv_lax, "blocks": conv_blocks, "matmul": conv_matmul}
+# --- chunks: a few images at a time, so that what a form writes out in between stays in the cache
+
+POSITIONS = 1024
+"""Output positions of one chunk; 512 to 4096 are about as fast."""
+
+
+def _chunk(batch: int, g: Geometry) -> int:
+    """The images in one chunk: a divisor of the batch. All of it where its size is not known (`jax.export`)."""
+    if not isinstance(batch, int):
+        return batch
+    most = max(2, POSITIONS // max(1, math.prod(g.out)))
+    return max(c for c in range(1, batch + 1) if batch % c == 0 and c <= most) if batch > most else batch
+
+
+def transpose_chunks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    size = _chunk(y.shape[0], g)
+    if size is y.shape[0] or size == y.shape[0]:
+        return transpose_matmul(y, w, g)
+    x = lax.map(lambda part: transpose_matmul(part, w, g), y.reshape(-1, size, *y.shape[1:]))
+    return x.reshape(y.shape[0], *x.shape[2:])
+
+
+def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    size = _chunk(x.shape[0], g)
+    if size is x.shape[0] or size == x.shape[0]:
+        return weight_lax(x, y, g)
+    xs, ys = x.reshape(-1, size, *x.shape[1:]), y.reshape(-1, size, *y.shape[1:])
+
+    def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        return total + weight_lax(*part, g), None
+
+    # It starts from the first chunk and not from zeros, which would not vary over the axes of a `shard_map`.
+    return lax.scan(add, weight_lax(xs[0], ys[0], g), (xs[1:], ys[1:]))[0]
+
+
+# --- four: XLA's CPU convolution reads three channels one by one and four at once
+
+
+def conv_four(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    more = (0, -x.shape[-1] % 4, 0)
+    none = [(0, 0, 0)] * g.ndim
+    return conv_lax(_pad(x, [(0, 0, 0), *none, more]), _pad(w, [*none, more, (0, 0, 0)]), g)
+
+
+CONV: dict[str, Form] = {"lax": conv_lax, "blocks": conv_blocks, "matmul": conv_matmul, "four": conv_four}
 TRANSPOSE: dict[str, Form] = {
     "lax": transpose_lax,
     "phases": transpose_phases,
     "blocks": transpose_blocks,
     "matmul": transpose_matmul,
+    "chunks": transpose_chunks,
 }
 WEIGHT: dict[str, Form] = {
     "lax": weight_lax,
     "taps": weight_taps,
     "blocks": weight_blocks,
     "matmul": weight_matmul,
+    "chunks": weight_chunks,
 }
 FORMS: dict[str, dict[str, Form]] = {"conv": CONV, "transpose": TRANSPOSE, "weight": WEIGHT}

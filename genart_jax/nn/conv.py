@@ -17,6 +17,7 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -61,11 +62,18 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
     """
     if g.groups > 1:
         return "split" if g.groups <= 64 else "lax"
-    if operation == "conv":
-        return "lax"
-    if operation == "transpose":
+    taps, positions, stride = math.prod(g.kernel), math.prod(g.out), max(g.strides)
+    if outputs >= 8 and stride == 1 and (taps == 1 or positions == 1):
         return "matmul"
-    return "taps"
+    if operation == "conv":
+        return "four" if inputs in (3, 5, 7) and outputs <= 32 else "lax"
+    if operation == "weight":
+        return "taps" if taps == 1 else "chunks"
+    if inputs < 8 <= outputs:
+        return "matmul"
+    if stride == 1 or taps == 1 or outputs < 8:
+        return "lax"
+    return "chunks" if all(r % s == 0 for r, s in zip(g.reach, g.strides, strict=True)) else "phases"
 
 
 def _compute(operation: str, platform: str, a: jax.Array, b: jax.Array, g: Geometry) -> jax.Array:
