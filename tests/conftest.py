@@ -42,4 +42,4 @@ def tiny(model):
 def _compilation_cache(tmp_path_factory):
     """The same little programs are compiled in many tests."""
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax_cache")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -18,7 +18,7 @@ def trained(model):
     """(algorithm, first state, batch, state after two steps with all lazy terms due, metrics)."""
     algorithm = zoo.tiny(model)
     batch = zoo.full_batch(algorithm, 8)
-    first = jax.jit(algorithm.init)(KEY, batch)
+    first = zoo.start(algorithm, KEY, batch)
     step = jax.jit(algorithm.step, static_argnames="due")
     due = tuple(name for name, _ in algorithm.lazy)
     state, _ = step(first, batch, KEY, due=due)
@@ -36,8 +36,8 @@ def test_initialisation(trained):
     for path, leaf in paths(first.params).items():
         assert leaf.dtype == np.float32, path
         assert np.isfinite(leaf).all(), path
-    again = jax.jit(algorithm.init)(KEY, batch)
-    other = jax.jit(algorithm.init)(jax.random.key(2), batch)
+    again = zoo.start(algorithm, KEY, batch)
+    other = zoo.start(algorithm, jax.random.key(2), batch)
     same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), first, again)
     assert all(jax.tree.leaves(same))
     assert not all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(jnp.all(a == b)), first.params, other.params)))
@@ -74,7 +74,7 @@ def test_one_trace_for_each_shape_and_set_of_due_terms(model):
 
     step = jax.jit(counted, static_argnames="due")
     batch = zoo.full_batch(algorithm, 8)
-    state = jax.jit(algorithm.init)(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     for i in range(6):
         state, _ = step(state, batch, KEY, due=algorithm.due(i))
     assert len(traces) == len({algorithm.due(i) for i in range(6)})
@@ -83,7 +83,7 @@ def test_one_trace_for_each_shape_and_set_of_due_terms(model):
 def test_donation_frees_every_input(model):
     algorithm = zoo.tiny(model)
     batch = zoo.full_batch(algorithm, 8)
-    state = jax.jit(algorithm.init)(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     step = jax.jit(algorithm.step, donate_argnums=0, static_argnames="due")
     step(state, batch, KEY, due=algorithm.due(0))
     alive = [
@@ -160,7 +160,7 @@ def test_evaluation_ignores_padding_and_adds_up(trained):
 def test_wrong_batches_are_named(model):
     algorithm = zoo.tiny(model)
     batch = zoo.full_batch(algorithm, 4)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     with pytest.raises(ga.UserError, match=r"got shape \(4, 8, 8, 3\)"):
         algorithm.step(state, batch | {"image": jnp.zeros((4, 8, 8, 3))}, KEY)
     with pytest.raises(ga.UserError, match="to_float"):
@@ -177,7 +177,7 @@ def test_wrong_batches_are_named(model):
 def test_rectangles(model):
     algorithm = zoo.tiny(model, image_shape=(16, 32, 1))
     batch = zoo.full_batch(algorithm, 4)
-    state, _ = jax.jit(algorithm.step)(algorithm.init(KEY, batch), batch, KEY)
+    state, _ = jax.jit(algorithm.step, static_argnames="due")(zoo.start(algorithm, KEY, batch), batch, KEY, due=())
     if algorithm.sample is not None:
         assert algorithm.sample(state, KEY, 2).shape == (2, 16, 32, 1)
 

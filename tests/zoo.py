@@ -44,3 +44,8 @@ def batch(spec, size, seed=0):
 def full_batch(algorithm, size, seed=0):
     """A batch as long as one step of the algorithm needs for `size` examples."""
     return batch(algorithm.batch_spec, size * algorithm.batches_per_step, seed)
+
+
+def start(algorithm, key, batch):
+    """The first state; compiled, as running the initialisation operation by operation takes longer."""
+    return jax.jit(algorithm.init)(key, batch)

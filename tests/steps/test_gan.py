@@ -60,7 +60,7 @@ def test_equals_a_plain_step(gamma):
     )
     algorithm = ga.build(config)
     batch = zoo.batch(algorithm.batch_spec, 8)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     got, _ = jax.jit(algorithm.step)(state, batch, KEY)
     expected = jax.jit(lambda s, b: reference_step(config, s, b, KEY, gamma * 4))(state, batch)
     for role in expected:
@@ -73,7 +73,7 @@ def test_equals_a_plain_step(gamma):
 def test_due_decides_like_the_step_counter():
     algorithm = build(r1_gamma=3.0, r1_every=2)
     batch = zoo.batch(algorithm.batch_spec, 8)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     step = jax.jit(algorithm.step, static_argnames="due")
     for i in range(3):
         dynamic, _ = step(state, batch, KEY)
@@ -89,7 +89,7 @@ def test_critic_steps_take_their_own_batches():
     algorithm = build(d_steps=2)
     assert algorithm.batches_per_step == 2
     batch = zoo.full_batch(algorithm, 8)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     step = jax.jit(algorithm.step)
     base, _ = step(state, batch, KEY)
     for index in (0, 1):
@@ -105,7 +105,7 @@ def test_critic_steps_take_their_own_batches():
 def test_generator_steps():
     one, two = build(), build(g_steps=2)
     batch = zoo.batch(one.batch_spec, 8)
-    state = one.init(KEY, batch)
+    state = zoo.start(one, KEY, batch)
     a, _ = jax.jit(one.step)(state, batch, KEY)
     b, _ = jax.jit(two.step)(state, batch, KEY)
     for x, y in zip(jax.tree.leaves(a.params["critic"]), jax.tree.leaves(b.params["critic"]), strict=True):
@@ -120,7 +120,7 @@ def test_generator_steps():
 def test_every_loss_trains_both_players(loss):
     algorithm = build(loss=loss)
     batch = zoo.batch(algorithm.batch_spec, 8)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     new, metrics = jax.jit(algorithm.step)(state, batch, KEY)
     assert all(np.isfinite(v) for v in metrics.values())
     for role in ("critic", "generator"):
@@ -136,7 +136,7 @@ def test_separate_batches_are_for_batch_norm():
                 "dcgan", optimizer=zoo.SGD, critic_norm=norm, step={"critic_batch": how, "r1_gamma": 0.0}
             )
             batch = zoo.batch(algorithm.batch_spec, 8)
-            states.append(jax.jit(algorithm.step)(algorithm.init(KEY, batch), batch, KEY)[0].params["critic"])
+            states.append(jax.jit(algorithm.step)(zoo.start(algorithm, KEY, batch), batch, KEY)[0].params["critic"])
         difference = optax.global_norm(jax.tree.map(jnp.subtract, *states))
         assert (difference < 1e-5) == same
 
@@ -144,7 +144,7 @@ def test_separate_batches_are_for_batch_norm():
 def test_conditions_matter_and_can_be_hidden():
     algorithm = build(condition_dropout=0.5)
     batch = zoo.batch(algorithm.batch_spec, 32)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     for i in range(3):
         state, _ = jax.jit(algorithm.step)(state, batch, jax.random.fold_in(KEY, i))
     z = jax.random.normal(KEY, (2, 8))

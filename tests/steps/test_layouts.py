@@ -21,7 +21,7 @@ def mesh():
 
 def plain(name, **options):
     algorithm = zoo.tiny(name, **options)
-    state = algorithm.init(KEY, zoo.full_batch(algorithm, BATCH))
+    state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, BATCH))
     return algorithm, state, jax.jit(algorithm.step, static_argnames="due")
 
 
@@ -52,7 +52,7 @@ def pmapped(name, **options):
     step = jax.pmap(algorithm.step, axis_name="data", static_broadcasted_argnums=3)
 
     def run(state, batch, key, due=None):
-        stack = lambda tree: jax.tree.map(lambda x: jnp.stack([x] * DEVICES), tree)
+        stack = lambda tree: jax.tree.map(lambda x: np.stack([x] * DEVICES), jax.device_get(tree))
         split = jax.tree.map(lambda x: x.reshape(DEVICES, -1, *x.shape[1:]), batch)
         return jax.tree.map(lambda x: x[0], step(stack(state), split, jnp.stack([key] * DEVICES), due))
 
@@ -99,19 +99,18 @@ def test_losses_and_gradient_norms_over_ten_steps_are_equal(family_model, layout
 
 
 def test_vmap_over_seeds_equals_single_runs(family_model):
-    algorithm, _, _ = plain(family_model)
+    algorithm, _, single_step = plain(family_model)
     batch = zoo.full_batch(algorithm, BATCH)
     keys = jax.random.split(KEY, 3)
-    states = jax.vmap(algorithm.init, in_axes=(0, None))(keys, batch)
+    states = jax.jit(jax.vmap(algorithm.init, in_axes=(0, None)))(keys, batch)
     # The step counter stays unbatched, or each `cond` on it would become a `select`.
     axes = jax.tree.map(lambda _: 0, states).replace(step=None)
     states = states.replace(step=states.step[0])
     due = algorithm.due(0)
-    members, _ = jax.vmap(functools.partial(algorithm.step, due=due), in_axes=(axes, None, 0), out_axes=(axes, 0))(
-        states, batch, keys
-    )
+    step = functools.partial(algorithm.step, due=due)
+    members, _ = jax.jit(jax.vmap(step, in_axes=(axes, None, 0), out_axes=(axes, 0)))(states, batch, keys)
     for i in range(3):
-        single, _ = algorithm.step(algorithm.init(keys[i], batch), batch, keys[i], due=due)
+        single, _ = single_step(zoo.start(algorithm, keys[i], batch), batch, keys[i], due=due)
         member = jax.tree.map(lambda x, i=i: x[i], members.params)
         assert relative(single.params, member) < 1e-4
 

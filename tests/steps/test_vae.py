@@ -30,7 +30,7 @@ def test_bound_equals_its_definition(options):
     one = zoo.batch(algorithm.batch_spec, 1)
     draws = 512
     batch = jax.tree.map(lambda x: jnp.repeat(x, draws, axis=0), one)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     sums = jax.jit(algorithm.evaluate)(state, batch, KEY)
     got = float(sums["elbo"][0] / sums["elbo"][1])
 
@@ -61,7 +61,7 @@ def test_optimal_scale_is_the_root_mean_squared_error():
     """The Gaussian bound is lowest at the batch's own scale: no fixed scale near it does better."""
     optimal = build(beta=0.0)
     batch = zoo.batch(optimal.batch_spec, 16)
-    state = optimal.init(KEY, batch)
+    state = zoo.start(optimal, KEY, batch)
     state_next, metrics = optimal.step(state, batch, KEY)
     scale = float(jnp.sqrt(state_next.extra["squared_error"]))
     for factor in (0.8, 1.0, 1.25):
@@ -76,7 +76,7 @@ def test_optimal_scale_is_the_root_mean_squared_error():
 def test_beta_and_free_bits():
     batch = zoo.batch(build().batch_spec, 16)
     plain = build()
-    state = plain.init(KEY, batch)
+    state = zoo.start(plain, KEY, batch)
     metrics = {name: build(**options).step(state, batch, KEY)[1] for name, options in
                {"plain": {}, "beta": {"beta": 3.0}, "free": {"free_bits": 100.0}}.items()}  # fmt: skip
     kl = float(metrics["plain"]["kl"])
@@ -89,7 +89,7 @@ def test_wide_open_decoder_costs_a_level_of_noise():
     """Bits per dimension cannot fall below what a known picture costs: at a tiny scale the noise alone is paid for."""
     algorithm = build(scale="fixed", fixed_scale=1e-3)
     batch = zoo.batch(algorithm.batch_spec, 4)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     sums = algorithm.evaluate(state, batch, KEY)
     assert float(sums["bits_per_dim"][0] / sums["bits_per_dim"][1]) > 0
 
@@ -97,7 +97,7 @@ def test_wide_open_decoder_costs_a_level_of_noise():
 def test_reconstruction_goes_through_the_latent():
     algorithm = build()
     batch = zoo.batch(algorithm.batch_spec, 4)
-    state = algorithm.init(KEY, batch)
+    state = zoo.start(algorithm, KEY, batch)
     z = algorithm.encode(state, batch["image"], KEY, batch["condition"])
     np.testing.assert_allclose(
         algorithm.transform(state, batch["image"], KEY, batch["condition"]),
@@ -110,7 +110,7 @@ def test_reconstruction_goes_through_the_latent():
 def test_bernoulli_pixels(binarize):
     algorithm = build(likelihood="bernoulli", binarize=binarize)
     batch = zoo.batch(algorithm.batch_spec, 4)
-    state, metrics = algorithm.step(algorithm.init(KEY, batch), batch, KEY)
+    state, metrics = algorithm.step(zoo.start(algorithm, KEY, batch), batch, KEY)
     assert np.isfinite(metrics["loss"])
     images = algorithm.sample(state, KEY, 3)
     assert float(jnp.max(jnp.abs(images))) <= 1
