@@ -98,13 +98,13 @@ def paths_only(tree):
 
 def test_checkpoint_round_trip_is_exact(trained, tmp_path):
     algorithm, _, _, state, _ = trained
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(state, None)
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
     )
-    loaded, position = checkpoints.load(abstract)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, None)
+        loaded, position = checkpoints.load(abstract)
     assert position is None
     assert jax.tree.structure(loaded) == jax.tree.structure(state)
     for path, leaf in paths(state).items():

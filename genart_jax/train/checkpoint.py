@@ -133,8 +133,10 @@ class Checkpoints:
         why = "; ".join(reasons) or "there is none"
         raise UserError(f"no checkpoint can be read in {self._orbax.directory}: {why}")
 
-    def close(self) -> None:
-        """Ends what Orbax has running."""
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._orbax.close()
 
 
@@ -165,7 +167,6 @@ def load(directory: str | Path) -> Model:
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
     )
-    checkpoints = Checkpoints(directory)
-    state, _ = checkpoints.load(abstract)
-    checkpoints.close()
+    with Checkpoints(directory) as checkpoints:
+        state, _ = checkpoints.load(abstract)
     return Model(algorithm, state)

@@ -66,26 +66,31 @@ def fit(run: Run, directory: str | Path, callback: Callback | None = None, init_
       UserError: wrong options, or a directory that holds another run; says how to mend it.
       NotFiniteError: a loss became NaN or infinite.
     """
-    return Trainer(run, Path(directory), callback or (lambda event, values: None), init_from).train()
+    trainer = Trainer(run, Path(directory), callback or (lambda event, values: None))
+    if init_from is not None and trainer.resumed:
+        raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
+    trainer.check_resume()
+    with Checkpoints(directory, trainer.run.train.keep) as checkpoints:
+        return trainer.train(checkpoints, init_from)
 
 
 class Trainer:
-    """One run, from its configuration to its summary."""
+    """One run, from its configuration to its summary. Nothing is written before `train`."""
 
-    def __init__(self, run: Run, directory: Path, tell: Callback, init_from: str | Path | None = None) -> None:
+    checkpoints: Checkpoints
+    state: State
+    log: RunLog
+
+    def __init__(self, run: Run, directory: Path, tell: Callback) -> None:
         _check(run)
         self.directory, self.tell = directory, tell
+        self.resumed = (directory / "config.json").exists()
         self.source = open_source(run.data)
         self.run = run = resolve(run, self.source.spec)
-        resumed = (directory / "config.json").exists()
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
-        self.saved = saved = Saved(run, _data_facts(self.source, self.algorithm))
-        if resumed:
-            _check_resume(directory, checkpoint.read_config(directory), saved)
-        if resumed and init_from is not None:
-            raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
-        self.replicated, self.split = parallel.replicated(self.mesh), parallel.batch_sharding(self.mesh)
+        self.saved = Saved(run, _data_facts(self.source, self.algorithm))
+        self.replicated = parallel.replicated(self.mesh)
         self.key = jax.device_put(jax.random.key(run.train.seed), self.replicated)
         self.loader = make_loader(
             self.source.train,
@@ -96,19 +101,26 @@ class Trainer:
             run.data.workers,
             place=lambda tree: parallel.put(tree, self.replicated),
         )
-        # Before anything is written: what the loader or the shapes refuse must leave no half a run behind.
         abstract = checkpoint.abstract_state(self.algorithm)
         self.layout = parallel.state_sharding(self.mesh, abstract)
         self.abstract = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, self.layout
         )
-        self.tell("data", {"source": self.source, "run": run, "devices": self.mesh.devices.size})
-        directory.mkdir(parents=True, exist_ok=True)
-        self.checkpoints = Checkpoints(directory, run.train.keep)
-        self.state = self._first_state(init_from)
-        checkpoint.write_config(directory, saved)
-        self.log = RunLog(directory, self.step)
-        self.sample_condition = self._sample_condition()
+
+    def check_resume(self) -> None:
+        """Raises UserError where the directory holds a run that this one cannot go on with."""
+        if not self.resumed:
+            return
+        there, here, directory = checkpoint.read_config(self.directory), self.saved, self.directory
+        advice = "choose another --run, or repeat the options it was begun with"
+        if there.run.name != here.run.name:
+            raise UserError(f"{directory} is a run of {there.run.name}, not of {here.run.name}; choose another --run")
+        if changed := checkpoint.differences(there.run, here.run):
+            raise UserError(f"{directory} was begun with other options ({'; '.join(changed[:5])}); {advice}")
+        if there.data["fingerprint"] != here.data["fingerprint"]:
+            raise UserError(
+                f"{directory} was trained on other data: {there.data['source']} has changed since; {advice}"
+            )
 
     @property
     def step(self) -> int:
@@ -129,15 +141,22 @@ class Trainer:
         fresh: State = jax.jit(init, out_shardings=self.layout)(self.key)
         return fresh if init_from is None else _take_parameters(fresh, init_from)
 
+    @functools.cached_property
     def _sample_condition(self) -> dict[str, Any]:
+        """The conditions of the sample grids: the same all along."""
         conditions = self.algorithm.batch_spec.conditions
         return draw_conditions(
             conditions, self.saved.data["condition_table"], self.run.train.samples, self.run.train.seed
         )
 
-    def train(self) -> Path:
+    def train(self, checkpoints: Checkpoints, init_from: str | Path | None = None) -> Path:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
+        self.tell("data", {"source": self.source, "run": self.run, "devices": self.mesh.devices.size})
+        self.checkpoints = checkpoints
+        self.state = self._first_state(init_from)
         options, step = self.run.train, self.step
+        checkpoint.write_config(self.directory, self.saved)
+        self.log = RunLog(self.directory, step)
         self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
         clock, last = _Clock(), {}
         interrupted = False
@@ -205,7 +224,7 @@ class Trainer:
         if self.algorithm.sample is None:
             return
         num = self.run.train.samples
-        images = self._sample(self.state, random.stream(self.key, "samples"), num, self.sample_condition)
+        images = self._sample(self.state, random.stream(self.key, "samples"), num, self._sample_condition)
         path = self.directory / "samples" / f"{step:06d}.png"
         save_grid(path, jax.device_get(images), scale=max(1, 96 // images.shape[1]))
         self.tell("sample", {"step": step, "path": path})
@@ -247,7 +266,6 @@ class Trainer:
             self._samples(step)
             summary["test"] = self._evaluate(step)
         path.write_text(json.dumps(summary, indent=2) + "\n")
-        self.checkpoints.close()
         names = self.saved.data["class_names"]
         self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
                           "class_names": names})  # fmt: skip
@@ -316,16 +334,6 @@ def _data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
         "class_names": {name: list(source.class_names[name]) for name in names},
         "condition_table": condition_table(source.train, names),
     }
-
-
-def _check_resume(directory: Path, saved: Saved, wanted: Saved) -> None:
-    advice = "choose another --run, or repeat the options it was begun with"
-    if saved.run.name != wanted.run.name:
-        raise UserError(f"{directory} is a run of {saved.run.name}, not of {wanted.run.name}; choose another --run")
-    if changed := checkpoint.differences(saved.run, wanted.run):
-        raise UserError(f"{directory} was begun with other options ({'; '.join(changed[:5])}); {advice}")
-    if saved.data["fingerprint"] != wanted.data["fingerprint"]:
-        raise UserError(f"{directory} was trained on other data: {saved.data['source']} has changed since; {advice}")
 
 
 def _take_parameters(state: State, init_from: str | Path) -> State:
