@@ -32,7 +32,9 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        lines = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        lines = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = lines[0] if lines else model
     return f"{model}, {os.cpu_count()} cores"
 
@@ -76,8 +78,8 @@ def table(results: list[dict[str, dict[str, float]]], seeds: int) -> str:
     lines = [
         "# What the first models reach on the embedded art set",
         "",
-        f"`python -m benchmarks.quality --seeds {seeds}`: default presets, seeds 0 to {seeds - 1}, float32, test split of",
-        "754 icons. The classifier that judges the GAN's samples was trained on real icons alone, with the same seed.",
+        f"`python -m benchmarks.quality --seeds {seeds}`: default presets, seeds 0 to {seeds - 1}, float32; 754 test",
+        "icons. The classifier that judges the GAN's samples was trained on real icons alone, with the same seed.",
         f"Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}. "
         f"Date: {datetime.datetime.now(datetime.UTC).date()}.",
         "",

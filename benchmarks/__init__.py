@@ -1,0 +1,1 @@
+"""Scripts that measured every figure of the project, and their results."""
