@@ -92,7 +92,7 @@ def operands(operation: str, batch: int, g: Geometry, inputs: int, outputs: int)
         "w": (*g.kernel, inputs, outputs),
         "y": (batch, *g.out, outputs),
     }
-    first, second = {"conv": "xw", "transpose": "yw", "weight": "xy"}[operation]
+    first, second = {"conv": ("x", "w"), "transpose": ("y", "w"), "weight": ("x", "y")}[operation]
     keys = jax.random.split(jax.random.key(0))
     return jax.random.normal(keys[0], shapes[first]), jax.random.normal(keys[1], shapes[second])
 

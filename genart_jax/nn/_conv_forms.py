@@ -93,7 +93,8 @@ def _convolve(
     strides: tuple[int, ...] | None = None,
     dilation: tuple[int, ...] | None = None,
     expand: tuple[int, ...] | None = None,
-    **groups: int,
+    groups: int = 1,
+    batch_groups: int = 1,
 ) -> jax.Array:
     """``lax.conv_general_dilated`` in canonical layout.
 
@@ -103,13 +104,11 @@ def _convolve(
     if min(min(pair) for pair in padding) < 0:
         # Of an image that is expanded by e, ceil(cut / e) pixels go, and the zeros that went too much come back.
         axes = list(zip(padding, expand or (1,) * n, strict=True))
-        drop = [tuple(-(min(p, 0) // e) for p in pair) for pair, e in axes]
-        padding = [
-            tuple(p + q * e for p, q in zip(pair, cut, strict=True)) for (pair, e), cut in zip(axes, drop, strict=True)
-        ]
+        drop = [(-(min(lo, 0) // e), -(min(hi, 0) // e)) for (lo, hi), e in axes]
+        padding = [(lo + p * e, hi + q * e) for ((lo, hi), e), (p, q) in zip(axes, drop, strict=True)]
         x = _pad(x, [(0, 0, 0), *((-lo, -hi, 0) for lo, hi in drop), (0, 0, 0)])
     return lax.conv_general_dilated(
-        x, w, strides or (1,) * n, padding, expand, dilation, canonical(n), precision=g.precision, **groups
+        x, w, strides or (1,) * n, padding, expand, dilation, canonical(n), groups, batch_groups, g.precision
     )
 
 
@@ -117,7 +116,7 @@ def _convolve(
 
 
 def conv_lax(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
-    return _convolve(x, w, g, g.padding, g.strides, g.dilation, feature_group_count=g.groups)
+    return _convolve(x, w, g, g.padding, g.strides, g.dilation, groups=g.groups)
 
 
 def swap(w: jax.Array, groups: int) -> jax.Array:
@@ -131,7 +130,7 @@ def swap(w: jax.Array, groups: int) -> jax.Array:
 def transpose_lax(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
     padding = [(r - 1 - lo, n - (o - 1) * s - 1 + lo) for n, o, r, s, (lo, _) in axes]
-    return _convolve(y, swap(w, g.groups), g, padding, None, g.dilation, g.strides, feature_group_count=g.groups)
+    return _convolve(y, swap(w, g.groups), g, padding, None, g.dilation, g.strides, groups=g.groups)
 
 
 def weight_lax(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
@@ -139,7 +138,7 @@ def weight_lax(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
     axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
     padding = [(lo, r - n - lo + (o - 1) * s) for n, o, r, s, (lo, _) in axes]
     image, kernel = jnp.moveaxis(x, (-1, 0), (0, -1)), jnp.moveaxis(y, 0, -2)
-    w = _convolve(image, kernel, g, padding, g.dilation, g.strides, batch_group_count=g.groups)
+    w = _convolve(image, kernel, g, padding, g.dilation, g.strides, batch_groups=g.groups)
     return jnp.moveaxis(w, 0, -2)
 
 
@@ -159,7 +158,7 @@ def transpose_phases(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
             continue
         axes = zip(part.shape, starts, g.strides, counts, g.out, strict=False)
         padding = [(q - 1 - a // s, m + a // s - o) for q, a, s, m, o in axes]
-        parts.append(_convolve(y, swap(part, g.groups), g, padding, feature_group_count=g.groups))
+        parts.append(_convolve(y, swap(part, g.groups), g, padding, groups=g.groups))
     x = jnp.stack(parts).reshape(*g.strides, *parts[0].shape)
     return _crop(_interleave(x, g.ndim), g.size, (0,) * g.ndim)
 
