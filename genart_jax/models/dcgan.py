@@ -168,10 +168,10 @@ _ADAM = Optimizer(learning_rate=2e-4, b1=0.5)
 PRESETS = {
     "default": Run(
         Config(width=32),
-        Gan(r1_gamma=0.5, r1_every=8, ema_decay=0.998),
+        Gan(critic_learning_rate=4e-4, r1_gamma=0.5, r1_every=8, ema_decay=0.998),
         _ADAM,
         Data(),
-        Train(steps=2600, batch=64, sample_every=200, save_every=500),
+        Train(steps=4000, batch=64, sample_every=500, save_every=500),
     ),
     "paper": Run(
         Config(width=64, critic_norm=True),
