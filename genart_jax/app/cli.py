@@ -11,6 +11,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from genart_jax import registry
+from genart_jax.assets import cache_directory
 from genart_jax.config import Data, Optimizer, Parallel, Run, Train, UserError
 
 _SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
@@ -109,6 +111,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _cache_programs() -> None:
+    """Keeps compiled programs in the user's cache directory, so that the next start need not compile again."""
+    import jax
+
+    if jax.config.values["jax_compilation_cache_dir"] or not jax.config.values["jax_enable_compilation_cache"]:
+        return  # the user's own choice
+    directory = cache_directory() / "programs"
+    try:
+        # Private, as whoever can write a compiled program there runs code as its user.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if directory.stat().st_uid != os.getuid() or directory.stat().st_mode & 0o022:
+            return
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
 def _usage() -> str:
     rows = "\n".join(f"  {usage:<44}{text}" for _, usage, text in _COMMANDS.values())
     models = ", ".join(registry.list_models())
@@ -172,6 +192,7 @@ def _train(args: Sequence[str]) -> None:
     from genart_jax.app.progress import Progress
     from genart_jax.train.trainer import fit
 
+    _cache_programs()
     with Progress() as progress:
         fit(dataclasses.replace(run, **sections), directory, progress, options.init_from)
 
@@ -239,6 +260,7 @@ def _sample(args: Sequence[str]) -> None:
     from genart_jax.sample import draw_samples, write_samples
     from genart_jax.train.checkpoint import load, read_config
 
+    _cache_programs()
     saved = read_config(run)
     given = parse_conditions(options.condition, saved.data["class_names"])
     samples = draw_samples(load(run), saved, options.num, options.seed, given)
@@ -256,6 +278,7 @@ def _evaluate(args: Sequence[str]) -> None:
 
     from genart_jax.evaluate import conditional_accuracy, evaluate_run
 
+    _cache_programs()
     figures = evaluate_run(run, options.data, options.seed)
     if options.classifier is not None:
         figures |= conditional_accuracy(run, options.classifier, options.num, options.seed)

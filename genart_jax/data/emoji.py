@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genart_jax.assets import cache_directory
 from genart_jax.config import UserError
 from genart_jax.data.color import COLOR_NAMES
 from genart_jax.data.source import Source, Split
@@ -76,14 +77,14 @@ class Art(NamedTuple):
 
 
 def file_of(size: int) -> Path:
-    """The file of the set of `size` pixels: in the package for 32, else in $GENART_CACHE or ~/.cache/genart_jax.
+    """The file of the set of `size` pixels: in the package for 32, else in the user's cache directory.
 
     Raises:
       UserError: the set does not come in that size.
     """
     if size not in SIZES:
         raise UserError(f"emoji: no size {size}; the art set comes in {', '.join(map(str, SIZES))} pixels")
-    cache = Path(os.environ.get("GENART_CACHE") or Path.home() / ".cache" / "genart_jax")
+    cache = cache_directory()
     return (Path(__file__).parent / "embedded" if size == SIZES[0] else cache) / f"emoji_{size}.npz"
 
 
