@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
+
+import jax
+import jax.numpy as jnp
 
 from genart_jax import registry
 from genart_jax.config import Run, UserError, classes_of, override
@@ -45,5 +50,22 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
     if run.model.image_shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
     module, step = registry.model_module(run.name), registry.step_module(run.name)
-    algorithm: Algorithm = step.build(module.networks(run.model, axis_name=axis_name), run, axis_name)
-    return algorithm
+    dtype = jnp.bfloat16 if run.train.precision == "bfloat16" else jnp.float32
+    networks = module.networks(run.model, dtype=dtype, axis_name=axis_name)
+    return _with_precision(step.build(networks, run, axis_name), run.train.precision)
+
+
+def _with_precision(algorithm: Algorithm, policy: str) -> Algorithm:
+    """The algorithm with its products of float32 numbers computed in full, or in TensorFloat-32."""
+    precision = "tensorfloat32" if policy == "tf32" else "float32"
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with jax.default_matmul_precision(precision):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    functions: Any = {name: wrap(value) for name, value in algorithm._asdict().items() if callable(value)}
+    return algorithm._replace(**functions)

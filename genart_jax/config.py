@@ -163,6 +163,8 @@ class Train:
     """Steps between checkpoints (0: only at the end)."""
     keep: int = 2
     """How many checkpoints to keep."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Precision of products and activations; parameters, losses and optimizers stay float32. tf32 is for NVIDIA GPUs."""
     steps_per_dispatch: int = 1
     """Steps run on the device at a time, by lax.scan: pays for steps of a few milliseconds."""
     samples: int = 64

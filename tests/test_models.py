@@ -187,3 +187,29 @@ def test_presets_are_whole(model):
     assert {"default", "tiny"} <= set(presets)
     for preset in presets:
         assert ga.get_config(model, preset).name == model
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
+def test_precision_policies(model, precision):
+    """Parameters and losses stay float32 and near those of full precision; the policy reaches the products."""
+    exact, other = zoo.tiny(model), zoo.tiny(model, train={"precision": precision})
+    batch = zoo.full_batch(exact, 16)
+    state = zoo.start(exact, KEY, batch)
+    lowered = (
+        jax.jit(other.step, static_argnames="due").trace(state, batch, KEY, due=()).lower(lowering_platforms=("cuda",))
+    )
+    text = lowered.as_text()
+    products = [
+        line for line in text.splitlines() if "stablehlo.convolution" in line or "stablehlo.dot_general" in line
+    ]
+    assert products
+    if precision == "tf32":
+        assert all("HIGH" in line and "DEFAULT" not in line for line in products)
+        return
+    assert sum("bf16" in line for line in products) > 0.5 * len(products)
+    _, exact_metrics = jax.jit(exact.step, static_argnames="due")(state, batch, KEY, due=())
+    got, metrics = jax.jit(other.step, static_argnames="due")(state, batch, KEY, due=())
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(got.params))
+    for name, value in metrics.items():
+        if "loss" in name:
+            np.testing.assert_allclose(value, exact_metrics[name], rtol=0.05, err_msg=name)

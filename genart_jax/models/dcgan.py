@@ -133,10 +133,10 @@ class Critic(nn.Module):
                 )(x)  # fmt: skip
             x = nn.leaky_relu(x, 0.2)
             aux[f"stage_{i}"] = x
-        pooled = jnp.sum(x, axis=(1, 2))
+        pooled = jnp.sum(x, axis=(1, 2), dtype=jnp.float32)
         flat = x.reshape(len(x), -1)
         score = nn.Dense(1, kernel_init=init, dtype=self.dtype, name="out")(flat)[:, 0]
-        embed = ConditionEmbed(classes_of(c.conditions), x.shape[-1], stddev=0.02, dtype=self.dtype, name="embed")
+        embed = ConditionEmbed(classes_of(c.conditions), x.shape[-1], stddev=0.02, name="embed")
         for vector in embed(condition, len(images)):
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score.astype(jnp.float32), aux

@@ -29,7 +29,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from genart_jax.nn._conv_forms import FORMS, Geometry, Pair, canonical, swap
+from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, Pair, canonical, split, swap
 
 Ints = int | Sequence[int] | None
 Padding = str | int | Sequence[int | Pair]
@@ -61,6 +61,8 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
     ``inputs`` and ``outputs`` are the channels of the convolution's x and y, whichever operation it is.
     """
     if g.groups > 1:
+        if g.groups == inputs == outputs and math.prod(g.kernel) <= 64:  # depthwise; each tap is compiled
+            return "shifts"
         return "split" if g.groups <= 64 else "lax"
     taps, positions, stride = math.prod(g.kernel), math.prod(g.out), max(g.strides)
     if outputs >= 8 and stride == 1 and (taps == 1 or positions == 1):
@@ -81,12 +83,11 @@ def _compute(operation: str, platform: str, a: jax.Array, b: jax.Array, g: Geome
     inputs = b.shape[-2] * g.groups if operation == "transpose" else a.shape[-1]
     outputs = a.shape[-1] if operation == "transpose" else b.shape[-1]
     name = dict(g.forms).get(operation) or (choose(operation, g, inputs, outputs) if platform == "cpu" else "lax")
+    if name == "shifts":
+        return SHIFTS[operation](a, b, g)
     if g.groups == 1 or name == "lax":
         return FORMS[operation][name](a, b, g)
-    # One convolution a group: every operand and result has its groups in the last axis.
-    one = dataclasses.replace(g, groups=1)
-    pairs = zip(jnp.split(a, g.groups, -1), jnp.split(b, g.groups, -1), strict=True)
-    return jnp.concatenate([_compute(operation, platform, *pair, one) for pair in pairs], -1)
+    return split(functools.partial(_compute, operation, platform), a, b, g)
 
 
 # --- the three primitives. Each is bilinear; its transposes are the other two.
@@ -297,6 +298,7 @@ def conv(
     (low, high) pair, where negative means cropping.
     """
     n = _check(x, w, w.shape[-2] * groups, "conv")
+    precision = _in_force(precision)
     stride, dilation, expand = _tuple(strides, n), _tuple(kernel_dilation, n), _tuple(input_dilation, n)
     pairs = _pairs(padding, n)
     if isinstance(pairs, str):
@@ -330,6 +332,7 @@ def conv_transpose(
     kernel is that of the convolution whose transpose this is, (*K, Co, Ci).
     """
     n = _check(x, w, w.shape[-1 if transpose_kernel else -2], "conv_transpose")
+    precision = _in_force(precision)
     stride, dilation = _tuple(strides, n), _tuple(kernel_dilation, n)
     pairs = _pairs(padding, n)
     if isinstance(pairs, str):
@@ -337,6 +340,11 @@ def conv_transpose(
     if _explicit(x):
         return lax.conv_transpose(x, w, stride, pairs, dilation, canonical(n), transpose_kernel, precision=precision)
     return _fractional(x, w if transpose_kernel else swap(w, 1), stride, pairs, dilation, 1, precision)
+
+
+def _in_force(precision: lax.PrecisionLike) -> lax.PrecisionLike:
+    """`jax.default_matmul_precision` as it is now: the forms are lowered later, when its context is over."""
+    return jax.config.values["jax_default_matmul_precision"] if precision is None else precision
 
 
 def _transpose_pads(reach: int, stride: int, name: str) -> Pair:
