@@ -1,0 +1,117 @@
+"""Variational autoencoder of fully connected layers, the first that was published.
+
+Kingma & Welling 2013, "Auto-encoding variational Bayes", arXiv:1312.6114, appendix C: encoder and decoder have one
+hidden layer with tanh each (C.2 for the encoder's mean and log variance, C.1 for the decoder's Bernoulli). As there,
+pictures are taken as probabilities in [0, 1]. The parameters start as Flax's do and Adam trains them, where the paper
+has N(0, 0.01) and Adagrad.
+
+The presets are named by the units of the hidden layer and of z: `default` is 400-20, which on 28x28 grey pictures is
+the 784-400-20 of many tutorials.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae, classes_of
+from genart_jax.nn.embed import ConditionEmbed
+
+Condition = Mapping[str, jax.Array] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture of a fully connected VAE."""
+
+    image_shape: tuple[int, ...] | None = None
+    """(height, width, channels), of any size."""
+    conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = ()
+    """Conditions to give to encoder and decoder; None: all that the data has."""
+    latent_dim: int = 20
+    """Length of z."""
+    hidden: int = 400
+    """Units of the hidden layer of the encoder, and of the decoder."""
+    embed_dim: int = 16
+    """Length of a condition's vector."""
+
+
+class Encoder(nn.Module):
+    """Images (batch, height, width, channels) in [-1, 1] -> mean and log variance of z, (batch, latent_dim) each."""
+
+    config: Config
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[Any, Any]:
+        """Also returns the hidden layer."""
+        c = self.config
+        embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
+            condition, len(images)
+        )
+        x = jnp.concatenate([images.astype(self.dtype).reshape(len(images), -1), *embedded], axis=-1)
+        x = nn.tanh(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
+        mean, log_variance = jnp.split(nn.Dense(2 * c.latent_dim, name="out")(x.astype(jnp.float32)), 2, axis=-1)
+        return (mean, log_variance), {"hidden": x}
+
+
+class Decoder(nn.Module):
+    """(batch, latent_dim) -> the logits of a Bernoulli, or the mean of a Gaussian in units of [-1, 1]."""
+
+    config: Config
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+        """Also returns the hidden layer."""
+        c = self.config
+        shape = c.image_shape or ()
+        embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
+            condition, len(z)
+        )
+        x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
+        x = hidden = nn.tanh(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
+        x = nn.Dense(math.prod(shape), dtype=self.dtype, name="out")(x)
+        return x.reshape(-1, *shape).astype(jnp.float32), {"hidden": hidden}
+
+
+class Networks(NamedTuple):
+    """The modules of a VAE."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
+    """The modules for a resolved Config.
+
+    Raises:
+      UserError: the image has no three axes.
+    """
+    shape = config.image_shape or ()
+    if len(shape) != 3:
+        raise UserError(f"mlp_vae: image_shape {shape}: wanted (height, width, channels)")
+    return Networks(Encoder(config, dtype), Decoder(config, dtype))
+
+
+_VAE = Vae(likelihood="bernoulli")
+_ADAM = Optimizer(learning_rate=1e-3)
+_TRAIN = Train(steps=5000, batch=128, save_every=1000, log_every=100)
+
+PRESETS = {
+    "default": Run(Config(), _VAE, _ADAM, Data(), _TRAIN),
+    "400-32": Run(Config(latent_dim=32), _VAE, _ADAM, Data(), _TRAIN),
+    "tiny": Run(
+        Config(latent_dim=4, hidden=16, embed_dim=4),
+        _VAE,
+        _ADAM,
+        Data(),
+        Train(steps=4, batch=8, log_every=1, sample_every=2, save_every=2, samples=4),
+    ),
+}
