@@ -14,6 +14,7 @@ emitted has these dimension numbers, because XLA on CPU runs the others tens of 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -145,11 +146,11 @@ def weight_lax(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
 # --- phases: the transpose of a strided convolution is one stride-1 convolution for each output phase
 
 
-def transpose_phases(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+def transpose_phases(y: jax.Array, w: jax.Array, g: Geometry, each: Form = conv_lax) -> jax.Array:
     """The pixels whose index is i modulo the stride see only every s-th tap of the kernel (no zeros are multiplied)."""
     w = _pad(w, [(0, 0, d - 1) for d in g.dilation] + [(0, 0, 0)] * 2)
     counts = [-(-n // s) for n, s in zip(g.size, g.strides, strict=True)]
-    parts = []
+    ones, parts = (1,) * g.ndim, []
     for phase in itertools.product(*map(range, g.strides)):
         starts = [i + lo for i, (lo, _) in zip(phase, g.padding, strict=True)]
         part = w[tuple(slice(a % s, None, s) for a, s in zip(starts, g.strides, strict=True))]
@@ -157,8 +158,9 @@ def transpose_phases(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
             parts.append(jnp.zeros((y.shape[0], *counts, w.shape[-2] * g.groups), y.dtype))
             continue
         axes = zip(part.shape, starts, g.strides, counts, g.out, strict=False)
-        padding = [(q - 1 - a // s, m + a // s - o) for q, a, s, m, o in axes]
-        parts.append(_convolve(y, swap(part, g.groups), g, padding, groups=g.groups))
+        padding = tuple((q - 1 - a // s, m + a // s - o) for q, a, s, m, o in axes)
+        one = Geometry(g.out, part.shape[: g.ndim], ones, padding, ones, g.groups, g.precision)
+        parts.append(each(y, swap(part, g.groups), one))
     x = jnp.stack(parts).reshape(*g.strides, *parts[0].shape)
     return _crop(_interleave(x, g.ndim), g.size, (0,) * g.ndim)
 
@@ -323,17 +325,17 @@ def transpose_chunks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     return x.reshape(y.shape[0], *x.shape[2:])
 
 
-def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_lax) -> jax.Array:
     size = _chunk(x.shape[0], g)
     if size is x.shape[0] or size == x.shape[0]:
-        return weight_lax(x, y, g)
+        return each(x, y, g)
     xs, ys = x.reshape(-1, size, *x.shape[1:]), y.reshape(-1, size, *y.shape[1:])
 
     def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        return total + weight_lax(*part, g), None
+        return total + each(*part, g), None
 
     # It starts from the first chunk and not from zeros, which would not vary over the axes of a `shard_map`.
-    return lax.scan(add, weight_lax(xs[0], ys[0], g), (xs[1:], ys[1:]))[0]
+    return lax.scan(add, each(xs[0], ys[0], g), (xs[1:], ys[1:]))[0]
 
 
 # --- four: XLA's CPU convolution reads three channels one by one and four at once
@@ -343,6 +345,36 @@ def conv_four(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     more = (0, -x.shape[-1] % 4, 0)
     none = [(0, 0, 0)] * g.ndim
     return conv_lax(_pad(x, [(0, 0, 0), *none, more]), _pad(w, [*none, more, (0, 0, 0)]), g)
+
+
+# --- groups, and shifts: with one kernel for each channel (Ci = groups = Co) a tap is an elementwise product
+
+
+def split(form: Form, a: jax.Array, b: jax.Array, g: Geometry) -> jax.Array:
+    """One convolution a group: every operand and result has its groups in the last axis."""
+    one = dataclasses.replace(g, groups=1)
+    pairs = zip(jnp.split(a, g.groups, -1), jnp.split(b, g.groups, -1), strict=True)
+    return jnp.concatenate([form(*pair, one) for pair in pairs], -1)
+
+
+def conv_shifts(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    padded, kernel = _padded(x, g).astype(_accumulate(x.dtype)), w.astype(_accumulate(w.dtype))
+    taps = [_window(padded, tap, g) * kernel[tap] for tap in g.taps()]
+    return functools.reduce(jnp.add, taps).astype(x.dtype)
+
+
+def transpose_shifts(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    return transpose_phases(y, w, g, conv_shifts)
+
+
+def weight_shifts(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    def each(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+        x = _padded(x, g)
+        w = jnp.stack([(_window(x, tap, g) * y).sum(range(g.ndim + 1)) for tap in g.taps()])
+        return w.reshape(*g.kernel, 1, y.shape[-1])
+
+    accumulate = _accumulate(x.dtype)
+    return weight_chunks(x.astype(accumulate), y.astype(accumulate), g, each).astype(x.dtype)
 
 
 CONV: dict[str, Form] = {"lax": conv_lax, "blocks": conv_blocks, "matmul": conv_matmul, "four": conv_four}
@@ -361,3 +393,4 @@ WEIGHT: dict[str, Form] = {
     "chunks": weight_chunks,
 }
 FORMS: dict[str, dict[str, Form]] = {"conv": CONV, "transpose": TRANSPOSE, "weight": WEIGHT}
+SHIFTS: dict[str, Form] = {"conv": conv_shifts, "transpose": transpose_shifts, "weight": weight_shifts}

@@ -101,6 +101,8 @@ def test_choose_names_a_form(g, inputs, groups):
     g = dataclasses.replace(g, groups=groups)
     for operation, table in FORMS.items():
         assert choose(operation, g, inputs, 2 * inputs) in {*table, "split"}
+        if groups > 1:
+            assert choose(operation, g, groups, groups) == "shifts"
 
 
 def test_forms_refuses_an_unknown_name():
@@ -122,11 +124,14 @@ def curvature(f):
     return jax.grad(penalty, (0, 1), has_aux=True)
 
 
-@settings(few, max_examples=14)
-@given(geometries(dims=(2,)), st.sampled_from([1, 1, 2]))
-def test_conv_and_its_derivatives(g, groups):
+@settings(few, max_examples=8)
+@given(geometries(dims=(2,)), st.sampled_from([(1, 2), (2, 4), (2, 2), (3, 3)]))
+@example(Geometry((7, 6), (3, 3), (2, 2), ((0, 1), (0, 1)), (1, 1)), (3, 3))
+@example(Geometry((6, 7), (5, 5), (1, 2), ((4, 4), (2, 2)), (2, 1)), (3, 3))
+def test_conv_and_its_derivatives(g, groups_and_channels):
+    groups, channels = groups_and_channels
     g = dataclasses.replace(g, groups=groups)
-    x, w = normal(0, (2, *g.size, 2)), normal(1, (*g.kernel, 2 // groups, 2))
+    x, w = normal(0, (2, *g.size, channels)), normal(1, (*g.kernel, channels // groups, channels))
     options = {"strides": g.strides, "padding": g.padding, "kernel_dilation": g.dilation, "groups": groups}
     got = jit(curvature(functools.partial(conv, **options)))(x, w)
     assert_close(got, jit(curvature(functools.partial(reference, g)))(x, w))
@@ -230,6 +235,33 @@ def test_layers_take_other_ranks_and_batches():
     assert_close(Conv(**causal).apply(params, x), flax.linen.Conv(**causal).apply(params, x))
 
 
+def test_depthwise_layers_have_no_convolution():
+    """One kernel for each channel: as Flax's, in a scan without any convolution, and summed in float32."""
+    layers = [
+        {"features": 4, "kernel_size": (k, k), "strides": s, "feature_group_count": 4, "dtype": dtype, "padding": pad}
+        for k, s, dtype, pad in [(3, 1, None, "SAME"), (5, 2, None, "SAME"), (3, 2, "bfloat16", 1)]
+    ]
+    x = normal(0, (6, 8, 7, 4))
+    params = [Conv(**layer).init(jax.random.key(1), x) for layer in layers]
+
+    def slopes(kind, params, x):
+        def loss(p, x, layer):
+            return jnp.tanh(kind(**layer).apply(p, x)).astype("float32").sum()
+
+        def penalty(p, layer):
+            return (jax.grad(loss, 1)(p, x, layer) ** 2).sum() + loss(p, x, layer)
+
+        return [jax.grad(penalty)(p, layer) for layer, p in zip(layers, params, strict=True)]
+
+    step = jit(lambda p, x: lax.scan(lambda _, x: (slopes(Conv, p, x), None), p, x.reshape(2, 3, *x.shape[1:]))[0])
+    compiled = step.lower(params, x).compile()
+    assert "convolution(" not in compiled.as_text()
+    want = jit(functools.partial(slopes, flax.linen.Conv))(params, x[3:])
+    got = compiled(params, x)
+    assert_close(got[:2], want[:2])
+    assert_close(got[2], want[2], tolerance=3e-2)
+
+
 # --- the transformations, on a critic with a generator's layer in it
 
 
@@ -306,7 +338,7 @@ def test_vmap(axes):
     assert_close(mine(params, x), theirs(params, x))
 
 
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("groups", [1, 2, 4])
 def test_vmap_of_every_operand_and_order(groups):
     g = Geometry((5, 5), (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), groups)
     x, w = normal(0, (2, 3, 5, 5, 4)), normal(1, (3, 2, 4 // groups, 2, 4))
