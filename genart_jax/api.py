@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -52,7 +53,21 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
     module, step = registry.model_module(run.name), registry.step_module(run.name)
     dtype = jnp.bfloat16 if run.train.precision == "bfloat16" else jnp.float32
     networks = module.networks(run.model, dtype=dtype, axis_name=axis_name)
+    if run.train.remat:
+        networks = type(networks)(*(Rematerialized(network) for network in networks))
     return _with_precision(step.build(networks, run, axis_name), run.train.precision)
+
+
+class Rematerialized:
+    """A linen module whose backward pass computes activations again, all but those that it named "stage"."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.init, self._module = module.init, module
+
+    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+        """As the module's own `apply`; what `kwargs` holds is not differentiated."""
+        policy = jax.checkpoint_policies.save_only_these_names("stage")
+        return jax.checkpoint(lambda v, *a: self._module.apply(v, *a, **kwargs), policy=policy)(variables, *args)
 
 
 def _with_precision(algorithm: Algorithm, policy: str) -> Algorithm:

@@ -164,7 +164,11 @@ class Train:
     keep: int = 2
     """How many checkpoints to keep."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Precision of products and activations; parameters, losses and optimizers stay float32. tf32 is for NVIDIA GPUs."""
+    """Precision of products and activations; parameters, losses and optimizers stay float32. tf32: NVIDIA GPUs only."""
+    remat: bool = False
+    """Keep only the activations between stages for the backward pass, and compute the others again: less memory."""
+    microbatch: int = 0
+    """Examples computed at a time, over all devices; gradients add up to those of the whole batch (0: all at once)."""
     steps_per_dispatch: int = 1
     """Steps run on the device at a time, by lax.scan: pays for steps of a few milliseconds."""
     samples: int = 64

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
@@ -55,7 +56,7 @@ class Encoder(nn.Module):
         x, aux = images.astype(self.dtype), {}
         for i in range(c.stages):
             x = nn.relu(Conv(c.width * 2**i, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{i}")(x))
-            aux[f"stage_{i}"] = x
+            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
             condition, len(x)
         )
@@ -83,11 +84,12 @@ class Decoder(nn.Module):
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
         x = nn.relu(nn.Dense(shape[0] * shape[1] * shape[2], dtype=self.dtype, name="in")(x)).reshape(-1, *shape)
+        x = checkpoint_name(x, "stage")
         aux = {"stage_0": x}
         for i in range(1, c.stages):
             features = c.width * 2 ** (c.stages - 1 - i)
             x = nn.relu(ConvTranspose(features, (4, 4), (2, 2), dtype=self.dtype, name=f"up_{i}")(x))
-            aux[f"stage_{i}"] = x
+            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         x = ConvTranspose(channels, (4, 4), (2, 2), dtype=self.dtype, name="out")(x)
         return x.astype(jnp.float32), aux
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
@@ -91,6 +92,7 @@ class Generator(nn.Module):
             x
         )
         x = nn.relu(norm("norm_0")(x.reshape(-1, height, width, features)))
+        x = checkpoint_name(x, "stage")
         aux = {"stage_0": x}
         for i in range(1, count):
             features //= 2
@@ -98,7 +100,7 @@ class Generator(nn.Module):
                 features, (4, 4), (2, 2), use_bias=False, kernel_init=normal(0.02), dtype=self.dtype, name=f"up_{i}"
             )(x)
             x = nn.relu(norm(f"norm_{i}")(x))
-            aux[f"stage_{i}"] = x
+            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         channels = (c.image_shape or ())[-1]
         x = ConvTranspose(channels, (4, 4), (2, 2), kernel_init=normal(0.02), dtype=self.dtype, name="out")(x)
         return jnp.tanh(x).astype(jnp.float32), aux
@@ -132,7 +134,7 @@ class Critic(nn.Module):
                     axis_name=self.axis_name, scale_init=_around_one, name=f"norm_{i}",
                 )(x)  # fmt: skip
             x = nn.leaky_relu(x, 0.2)
-            aux[f"stage_{i}"] = x
+            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         pooled = jnp.sum(x, axis=(1, 2), dtype=jnp.float32)
         flat = x.reshape(len(x), -1)
         score = nn.Dense(1, kernel_init=init, dtype=self.dtype, name="out")(flat)[:, 0]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv
@@ -57,7 +58,7 @@ class CNN(nn.Module):
         for i, features in enumerate(c.features):
             x = nn.relu(Conv(features, (3, 3), dtype=self.dtype, name=f"conv_{i}")(x))
             x = max_pool(x, (2, 2), (2, 2))
-            aux[f"stage_{i}"] = x
+            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         x = x.reshape(len(x), -1)
         x = Dropout(c.dropout)(x, keys)
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))

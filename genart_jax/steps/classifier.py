@@ -30,6 +30,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     ((label, classes),) = spec.conditions
     classifier = networks.classifier
     optimizer = make_optimizer(config.optimizer, config.train.steps)
+    chunks = common.chunks_of(config)
 
     def init(key: jax.Array, batch: Batch) -> State:
         common.check_batch(batch, spec)
@@ -49,19 +50,21 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         common.check_batch(batch, spec)
         key = random.stream(key, "step", state.step)
         labels, mutable = batch["condition"][label], state.mutable["classifier"]
+        common.refuse_statistics(mutable, chunks)
         keys = random.example_keys(random.stream(key, "dropout"), len(labels), axis_name)
-
-        def objective(params: Any) -> tuple[jax.Array, Any]:
-            (logits, _), changed = common.apply(
-                classifier, params, mutable, batch["image"], None, train=True, keys=keys
-            )
-            targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
-            value = jnp.mean(optax.softmax_cross_entropy(logits, targets))
-            accuracy = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == labels))
-            return value, ({"loss": value, "accuracy": accuracy}, changed)
-
         params = common.varying(state.params["classifier"], axis_name)
-        grads, (metrics, mutable) = jax.grad(objective, has_aux=True)(params)
+
+        def gradient(images: jax.Array, labels: jax.Array, keys: jax.Array) -> tuple[Any, Any]:
+            def objective(params: Any) -> tuple[jax.Array, Any]:
+                (logits, _), changed = common.apply(classifier, params, mutable, images, None, train=True, keys=keys)
+                targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
+                value = jnp.mean(optax.softmax_cross_entropy(logits, targets))
+                accuracy = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == labels))
+                return value, ({"loss": value, "accuracy": accuracy}, changed)
+
+            return jax.grad(objective, has_aux=True)(params)
+
+        grads, (metrics, mutable) = common.accumulate(gradient, chunks, batch["image"], labels, keys)
         grads, metrics = common.pmean((grads, metrics), axis_name)
         params = state.params["classifier"]
         updates, opt = optimizer.update(grads, state.opt["classifier"], params)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import BatchSpec, UserError
+from genart_jax.config import BatchSpec, Run, UserError
 from genart_jax.nn import random
 from genart_jax.types import Batch, State, check_condition, check_images
 
@@ -103,6 +103,46 @@ def select(batch: Batch, index: int, count: int) -> Batch:
     if count == 1:
         return batch
     return jax.tree.map(lambda x: x.reshape(x.shape[0] // count, count, *x.shape[1:])[:, index], batch)
+
+
+def chunks_of(config: Run) -> int:
+    """Into how many parts `train.microbatch` cuts a batch.
+
+    Raises:
+      UserError: the parts would not be equal.
+    """
+    batch, part = config.train.batch, config.train.microbatch
+    if part < 0 or (part and batch % part):
+        raise UserError(f"train.microbatch {part} does not divide train.batch {batch}; choose a divisor")
+    return batch // part if part else 1
+
+
+def accumulate(function: Any, chunks: int, *trees: Any) -> Any:
+    """The mean of `function(*parts)` over the parts of a batch; one part is in memory at a time.
+
+    The trees' leaves have the batch as leading axis. A part takes every `chunks`-th example, so that a batch which is
+    split over devices is cut on each of them alone.
+    """
+    if chunks == 1:
+        return function(*trees)
+    if bad := [len(x) for x in jax.tree.leaves(trees) if len(x) % chunks]:
+        raise UserError(f"a batch of {bad[0]} here does not divide into {chunks} microbatches; change train.microbatch")
+    parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(len(x) // chunks, chunks, *x.shape[1:]), 1, 0), trees)
+
+    def body(total: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, function(*part)), None
+
+    first = function(*jax.tree.map(lambda x: x[0], parts))
+    total, _ = jax.lax.scan(body, first, jax.tree.map(lambda x: x[1:], parts))
+    return jax.tree.map(lambda x: x / chunks, total)
+
+
+def refuse_statistics(mutable: Any, chunks: int) -> None:
+    """Raises UserError where a network's statistics of the whole batch would become those of a part."""
+    if chunks > 1 and jax.tree.leaves(mutable):
+        raise UserError(
+            "train.microbatch: this model has BatchNorm, whose statistics need the whole batch; set it to 0"
+        )
 
 
 def conditions_of(batch: Batch, spec: BatchSpec) -> dict[str, jax.Array]:

@@ -40,6 +40,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         "generator": make_optimizer(config.optimizer, steps * gan.g_steps),
         "critic": make_optimizer(config.optimizer, steps * gan.d_steps, gan.critic_learning_rate),
     }
+    chunks = common.chunks_of(config)
     lazy = (("r1", gan.r1_every),) if gan.r1_gamma else ()
 
     def init(key: jax.Array, batch: Batch) -> State:
@@ -93,9 +94,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(compute))
         return jax.lax.cond(due, compute, lambda: common.varying(zeros, axis_name))
 
-    def critic_update(
+    def critic_gradient(
         state: State, real: jax.Array, fake: jax.Array, condition: Any, due: bool | jax.Array
-    ) -> tuple[State, Metrics]:
+    ) -> tuple[Any, Metrics, Any]:
+        """The critic's gradient with the penalty's, metrics, and changed statistics."""
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
 
         def objective(params: Any) -> tuple[jax.Array, Any]:
@@ -105,17 +107,21 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             return value, (metrics, changed)
 
         grads, (metrics, changed) = jax.grad(objective, has_aux=True)(params)
-        extra = state.extra
         if due is not False:
             # Scaled by the interval, to keep the penalty's weight while it is computed only so often
             # (Karras et al. 2020, appendix B).
             weight = 0.5 * gan.r1_gamma * gan.r1_every
-            r1, r1_grads = penalty_gradient(due, params, mutable, real, condition)
+            metrics["r1"], r1_grads = penalty_gradient(due, params, mutable, real, condition)
             grads = jax.tree.map(lambda g, r: g + weight * r, grads, r1_grads)
-            extra = {"r1": jnp.where(due, common.pmean(r1, axis_name), extra["r1"])}
-        metrics = common.pmean(metrics, axis_name) | extra
+        return grads, metrics, changed
+
+    def critic_update(state: State, computed: tuple[Any, Metrics, Any], due: bool | jax.Array) -> tuple[State, Metrics]:
+        grads, metrics, changed = computed
+        metrics, extra = common.pmean(metrics, axis_name), state.extra
+        if due is not False:
+            extra = {"r1": jnp.where(due, metrics["r1"], extra["r1"])}
         state, norms = update(state, "critic", grads)
-        return state.replace(mutable={**state.mutable, "critic": changed}, extra=extra), metrics | norms
+        return state.replace(mutable={**state.mutable, "critic": changed}, extra=extra), metrics | extra | norms
 
     def generator_gradient(
         state: State, real: jax.Array, fake: jax.Array, condition: Any, pullback: Any
@@ -132,7 +138,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             return jnp.mean(loss.generator(real_scores, fake_scores))
 
         value, cotangent = jax.value_and_grad(objective)(fake)
-        return pullback(cotangent)[0], {"generator_loss": common.pmean(value, axis_name)}
+        return pullback(cotangent)[0], {"generator_loss": value}
 
     def update(state: State, player: str, grads: Any) -> tuple[State, Metrics]:
         grads = common.pmean(grads, axis_name)
@@ -142,14 +148,38 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         params = {**state.params, player: optax.apply_updates(params, updates)}
         return state.replace(params=params, opt={**state.opt, player: opt}), norms
 
-    def forward(state: State, key: jax.Array, num: int, condition: Any) -> tuple[jax.Array, Any, Any]:
+    def forward(state: State, z: jax.Array, condition: Any) -> tuple[jax.Array, Any, Any]:
         """Generated pictures, the pullback to the generator's parameters, and its statistics."""
-        z = latents(key, num)
         params, mutable = common.varying(state.params["generator"], axis_name), state.mutable["generator"]
         return jax.vjp(lambda p: generate(p, mutable, z, condition), params, has_aux=True)
 
+    def critic_step(state: State, z: jax.Array, real: jax.Array, condition: Any, due: Any) -> tuple[State, Any]:
+        """A critic update in parts: the generator's activations are not kept."""
+
+        def part(z: jax.Array, real: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
+            fake, _ = generate(state.params["generator"], state.mutable["generator"], z, condition)
+            return critic_gradient(state, real, fake, condition, due)
+
+        return critic_update(state, common.accumulate(part, chunks, z, real, condition), due)
+
+    def generator_step(state: State, z: jax.Array, real: jax.Array, condition: Any) -> tuple[State, Metrics]:
+        """A generator update in parts, with forward passes of its own."""
+
+        def part(z: jax.Array, real: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
+            fake, pullback, mutable = forward(state, z, condition)
+            return *generator_gradient(state, real, fake, condition, pullback), mutable
+
+        return generator_update(state, common.accumulate(part, chunks, z, real, condition))
+
+    def generator_update(state: State, computed: tuple[Any, Metrics, Any]) -> tuple[State, Metrics]:
+        grads, metrics, mutable = computed
+        state, norms = update(state, "generator", grads)
+        state = state.replace(mutable={**state.mutable, "generator": mutable})
+        return state, common.pmean(metrics, axis_name) | norms
+
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
+        common.refuse_statistics(state.mutable, chunks)
         key = random.stream(key, "step", state.step)
         r1_due: bool | jax.Array = state.step % gan.r1_every == 0 if due is None else "r1" in due
         r1_due = r1_due if lazy else False
@@ -162,20 +192,22 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         for index in range(gan.d_steps - 1):
             real, condition, key_i = inputs(index)
-            fake, _, _ = forward(state, key_i, len(real), condition)
-            state, _ = critic_update(state, real, fake, condition, False)
+            state, _ = critic_step(state, latents(key_i, len(real)), real, condition, False)
         real, condition, key_i = inputs(gan.d_steps - 1)
-        fake, pullback, mutable = forward(state, key_i, len(real), condition)
-        state, metrics = critic_update(state, real, fake, condition, r1_due)
-        for index in range(gan.g_steps):
-            if index:
-                again = random.stream(key_i, "again", index)
-                fake, pullback, mutable = forward(state, again, len(real), condition)
-            grads, g_metrics = generator_gradient(state, real, fake, condition, pullback)
-            state, norms = update(state, "generator", grads)
-            state = state.replace(mutable={**state.mutable, "generator": mutable})
+        z = latents(key_i, len(real))
+        if chunks == 1:
+            fake, pullback, mutable = forward(state, z, condition)
+            state, metrics = critic_update(state, critic_gradient(state, real, fake, condition, r1_due), r1_due)
+            computed = *generator_gradient(state, real, fake, condition, pullback), mutable
+            state, g_metrics = generator_update(state, computed)
+        else:  # in parts, the activations of one forward pass cannot wait for the critic's update
+            state, metrics = critic_step(state, z, real, condition, r1_due)
+            state, g_metrics = generator_step(state, z, real, condition)
+        for index in range(1, gan.g_steps):
+            again = latents(random.stream(key_i, "again", index), len(real))
+            state, g_metrics = generator_step(state, again, real, condition)
         ema = common.ema_update(state.ema, state.params, state.mutable, gan.ema_decay, state.step)
-        return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics | norms
+        return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)

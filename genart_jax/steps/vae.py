@@ -42,6 +42,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     if gaussian and options.fixed_scale <= 0:
         raise UserError(f"step.fixed-scale {options.fixed_scale}: wanted more than 0")
     optimizer = make_optimizer(config.optimizer, config.train.steps)
+    chunks = common.chunks_of(config)
     roles = ("encoder", "decoder")
 
     def init(key: jax.Array, batch: Batch) -> State:
@@ -74,10 +75,12 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         return 1.0 * (random.uniform(keys, spec.image_shape) < grey) if options.binarize == "stochastic" else grey
 
     def negative_elbo(
-        params: Any, mutable: Any, images: jax.Array, condition: Any, key: jax.Array, squared_error: Any, train: bool
+        params: Any, mutable: Any, images: jax.Array, condition: Any, keys: jax.Array, squared_error: Any, train: bool
     ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
-        """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections."""
-        keys = random.example_keys(key, len(images), axis_name)
+        """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections.
+
+        `squared_error` is what the optimal scale is taken from; None: these examples' own.
+        """
         draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
         x = pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
         ((mean, log_variance), _), enc = common.apply(
@@ -88,7 +91,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         error = common.pmean(jnp.mean(jnp.square(x - output)), axis_name) if gaussian else jnp.zeros(())
         if gaussian:
             # The best scale for a batch is the root of its mean squared error (Rybkin et al. 2021, eq. 7).
-            variance = (error if squared_error is None else squared_error) if optimal else options.fixed_scale**2
+            own = error if squared_error is None else squared_error
+            variance = own if optimal else jnp.float32(options.fixed_scale**2)
             reconstruction = elbo.gaussian_nll(x, output, jnp.sqrt(variance + 1e-8))
             reconstruction = reconstruction - dimensions * math.log(LEVEL)  # from a density to 8-bit levels
         else:
@@ -98,27 +102,42 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
         key = random.stream(key, "step", state.step)
-        condition = common.conditions_of(batch, spec)
+        params, mutable = common.varying(state.params, axis_name), state.mutable
+        common.refuse_statistics(mutable, chunks)
+        keys = random.example_keys(key, len(batch["image"]), axis_name)
+        trees = batch["image"], common.conditions_of(batch, spec), keys
 
-        def objective(params: Any) -> tuple[jax.Array, Any]:
-            reconstruction, kl, error, changed = negative_elbo(
-                params, state.mutable, batch["image"], condition, key, None, True
-            )
-            # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
-            kl_mean = common.pmean(jnp.mean(kl, axis=0), axis_name)
-            kl_cost = jnp.sum(jnp.maximum(kl_mean, options.free_bits)) if options.free_bits else jnp.sum(kl_mean)
-            value = jnp.mean(reconstruction) + options.beta * kl_cost
-            total = jnp.mean(reconstruction) + jnp.sum(kl_mean)
-            metrics = {
-                "loss": value,
-                "bits_per_dim": elbo.bits_per_dimension(total, dimensions),
-                "reconstruction": jnp.mean(reconstruction),
-                "kl": jnp.sum(kl_mean),
-            }
-            # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
-            return value / dimensions, (metrics, error, changed)
+        def batch_means(images: jax.Array, condition: Any, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+            """The squared error, and the KL divergence of each latent dimension."""
+            _, kl, error, _ = negative_elbo(params, mutable, images, condition, keys, None, True)
+            return error, common.pmean(jnp.mean(kl, axis=0), axis_name)
 
-        grads, (metrics, error, mutable) = jax.grad(objective, has_aux=True)(common.varying(state.params, axis_name))
+        # Two terms are not sums over examples: the optimal scale, and free bits. A batch that is computed in parts
+        # needs their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
+        whole = common.accumulate(batch_means, chunks, *trees) if chunks > 1 else None
+
+        def gradient(images: jax.Array, condition: Any, keys: jax.Array) -> tuple[Any, Any]:
+            def objective(params: Any) -> tuple[jax.Array, Any]:
+                given = None if whole is None else whole[0]
+                reconstruction, kl, error, changed = negative_elbo(
+                    params, mutable, images, condition, keys, given, True
+                )
+                kl_mean = common.pmean(jnp.mean(kl, axis=0), axis_name)
+                # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
+                costs = (kl_mean if whole is None else whole[1]) >= options.free_bits
+                kl_cost = jnp.sum(jnp.where(costs, kl_mean, options.free_bits))
+                metrics = {
+                    "loss": jnp.mean(reconstruction) + options.beta * kl_cost,
+                    "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), dimensions),
+                    "reconstruction": jnp.mean(reconstruction),
+                    "kl": jnp.sum(kl_mean),
+                }
+                # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
+                return metrics["loss"] / dimensions, (metrics, error, changed)
+
+            return jax.grad(objective, has_aux=True)(params)
+
+        grads, (metrics, error, mutable) = common.accumulate(gradient, chunks, *trees)
         grads, metrics = common.pmean((grads, metrics), axis_name)
         updates, opt = optimizer.update(grads, state.opt["vae"], state.params)
         metrics |= common.norms("vae", grads, updates, state.params)
@@ -140,10 +159,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
         weight, condition = common.weights_of(batch), common.conditions_of(batch, spec)
-        key = random.stream(key, "evaluate")
+        keys = random.example_keys(random.stream(key, "evaluate"), len(weight), axis_name)
         squared_error = state.extra.get("squared_error")
         params, mutable = averaged(state)
-        reconstruction, kl, _, _ = negative_elbo(params, mutable, batch["image"], condition, key, squared_error, False)
+        reconstruction, kl, _, _ = negative_elbo(params, mutable, batch["image"], condition, keys, squared_error, False)
         kl = jnp.sum(kl, axis=-1)
         values = {
             "bits_per_dim": elbo.bits_per_dimension(reconstruction + kl, dimensions),

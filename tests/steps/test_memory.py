@@ -1,0 +1,89 @@
+"""Microbatches and rematerialisation change memory, never the result."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax.steps import gan
+from tests import zoo
+
+KEY = jax.random.key(7)
+
+
+class Generator(nn.Module):
+    """A generator without BatchNorm."""
+
+    @nn.compact
+    def __call__(self, z, condition=None, train=False):
+        return jnp.tanh(nn.Dense(16 * 16 * 3)(nn.relu(nn.Dense(8)(z)))).reshape(-1, 16, 16, 3), {}
+
+
+class Critic(nn.Module):
+    @nn.compact
+    def __call__(self, images, condition=None, train=False):
+        return nn.Dense(1)(nn.softplus(nn.Dense(8)(images.reshape(len(images), -1))))[:, 0], {}
+
+
+class Networks(NamedTuple):
+    generator: nn.Module
+    critic: nn.Module
+
+
+def plain_gan(**options):
+    options = {
+        "optimizer": zoo.SGD,
+        "step": {"d_steps": 2, "g_steps": 2, "r1_gamma": 1.0, "loss": "relativistic"},
+    } | options
+    run = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), **options)
+    return gan.build(Networks(Generator(), Critic()), run)
+
+
+def algorithms(kind, **train):
+    make = {
+        "gan": plain_gan,
+        "vae": lambda **o: zoo.tiny("conv_vae", optimizer=zoo.SGD, step={"free_bits": 0.02}, **o),
+        "vae_bernoulli": lambda **o: zoo.tiny("conv_vae", optimizer=zoo.SGD, step={"likelihood": "bernoulli"}, **o),
+        "classifier": lambda **o: zoo.tiny("simple_cnn", optimizer=zoo.SGD, **o),
+    }[kind]
+    return make(), make(train={"batch": 16, **train})
+
+
+@pytest.mark.parametrize("kind", ["gan", "vae", "vae_bernoulli", "classifier"])
+def test_microbatches_equal_the_whole_batch(kind):
+    whole, parts = algorithms(kind, microbatch=4)
+    batch = zoo.full_batch(whole, 16)
+    state = zoo.start(whole, KEY, batch)
+    due = whole.due(0)
+    expected, expected_metrics = jax.jit(whole.step, static_argnames="due")(state, batch, KEY, due=due)
+    got, metrics = jax.jit(parts.step, static_argnames="due")(state, batch, KEY, due=due)
+    for old, a, b in zip(*map(jax.tree.leaves, (state.params, expected.params, got.params)), strict=True):
+        np.testing.assert_allclose(b - old, a - old, rtol=2e-3, atol=1e-6)
+    assert metrics.keys() == expected_metrics.keys()
+    for name, value in metrics.items():
+        np.testing.assert_allclose(value, expected_metrics[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_microbatches_are_refused_where_they_would_change_the_result():
+    algorithm = zoo.tiny("dcgan", train={"batch": 16, "microbatch": 4})
+    batch = zoo.full_batch(algorithm, 16)
+    with pytest.raises(ga.UserError, match="BatchNorm"):
+        algorithm.step(zoo.start(algorithm, KEY, batch), batch, KEY)
+    with pytest.raises(ga.UserError, match="divisor"):
+        zoo.tiny("simple_cnn", train={"batch": 16, "microbatch": 5})
+
+
+def test_rematerialisation_equals_and_computes_again(model):
+    plain, again = zoo.tiny(model, optimizer=zoo.SGD), zoo.tiny(model, optimizer=zoo.SGD, train={"remat": True})
+    batch = zoo.full_batch(plain, 8)
+    state = zoo.start(plain, KEY, batch)
+    due = tuple(name for name, _ in plain.lazy)
+    programs = [jax.jit(a.step, static_argnames="due").lower(state, batch, KEY, due=due) for a in (plain, again)]
+    (expected, _), (got, _) = (p.compile()(state, batch, KEY) for p in programs)
+    for a, b in zip(jax.tree.leaves(expected.params), jax.tree.leaves(got.params), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+    assert "optimization_barrier" in programs[1].as_text()
