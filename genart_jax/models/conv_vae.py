@@ -116,7 +116,7 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
 _ADAM = Optimizer(learning_rate=1e-3)
 
 PRESETS = {
-    "default": Run(Config(), Vae(), _ADAM, Data(), Train(steps=5000, batch=128, save_every=1000, log_every=100)),
+    "default": Run(Config(), Vae(), _ADAM, Data(), Train(steps=3000, batch=128, save_every=1000, log_every=100)),
     "tiny": Run(
         Config(latent_dim=4, width=4, hidden=16, embed_dim=4),
         Vae(),
