@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from genart_jax.nn._conv_forms import FORMS, Geometry, canonical
+from genart_jax.nn import _conv_forms
+from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, canonical
 from genart_jax.nn.conv import Conv, ConvTranspose, choose, conv, conv_transpose, forms
 
 # The tests compile many small functions once: LLVM's optimisations cost more than they save.
@@ -93,6 +94,20 @@ def test_forms_equal_the_definition(operation, name, g):
     a, b = normal(0, shapes[first]), normal(1, shapes[second])
     got = jit(lambda a, b: FORMS[operation][name](a, b, g))(a, b)
     assert_close(got, by_hand(operation, a, b, g).astype("float32"))
+
+
+@pytest.mark.parametrize("batch", [6, 7])
+def test_chunks_add_up(monkeypatch, batch):
+    monkeypatch.setattr(_conv_forms, "POSITIONS", 30)  # of 12 in an image: chunks of 2, or single images of 7
+    g = Geometry((7, 5), (3, 3), (2, 1), ((1, 1), (0, 1)), (1, 1))
+    x, y, w = normal(0, (batch, 7, 5, 3)), normal(1, (batch, *g.out, 3)), normal(2, (3, 3, 3, 3))
+    for table, groups in [(FORMS, 1), (SHIFTS, 3)]:
+        one, kernel = dataclasses.replace(g, groups=groups), w[:, :, : 3 // groups]
+        weight, transpose = (table[op]["chunks"] if groups == 1 else table[op] for op in ("weight", "transpose"))
+        got = jit(lambda x, y, w, f=weight, h=transpose, g=one: (f(x, y, g), h(y, w, g)))
+        assert "while" in got.lower(x, y, kernel).as_text()
+        want = FORMS["weight"]["lax"](x, y, one), FORMS["transpose"]["lax"](y, kernel, one)
+        assert_close(got(x, y, kernel), want)
 
 
 @few

@@ -113,9 +113,11 @@ def test_other_ranks_types_and_sizes():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
     half = max_pool(tied(1, (2, 4, 4, 3), "bfloat16"), (2, 2), (2, 2))
     assert half.dtype == "bfloat16"
-    ones = jnp.full((1, 32, 32, 1), 1.0, "bfloat16").at[0, 0, 0].set(256.0)
-    # 1279 / 1024: a sum in half precision would stay at 256.
-    np.testing.assert_allclose(avg_pool(ones, (32, 32), (32, 32)).astype("float32"), 1.249, rtol=5e-3)
+    # The mean of 256 and 24 ones: in half precision 256 + 1 is 256.
+    x = jnp.ones((1, 5, 5, 1), "bfloat16").at[0, 0, 0].set(256.0)
+    for strides in [(5, 5), (1, 1)]:
+        mean = jit(avg_pool, static_argnums=(1, 2))(x, (5, 5), strides).astype("float32")
+        np.testing.assert_allclose(mean, 280 / 25, rtol=5e-3)
 
 
 @pytest.mark.parametrize("name", ["max", "avg"])
