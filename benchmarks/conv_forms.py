@@ -1,4 +1,4 @@
-"""Times every form of the three convolutions at the shapes of the zoo's models, for `genart_jax.nn.conv.choose`.
+"""Times every form of convolution at the shapes of the zoo's models, for `genart_jax.nn.conv.choose`, and pooling.
 
     python -m benchmarks.conv_forms [--rounds 9] [--only transpose] [--markdown FILE] [--json FILE]
 
@@ -10,6 +10,8 @@ is the time of the chosen form inside ``lax.scan`` over its time outside.
 import argparse
 import dataclasses
 import datetime
+import functools
+import itertools
 import json
 import os
 import platform
@@ -21,10 +23,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jax import lax
 
-from genart_jax.nn._conv_forms import FORMS, Geometry
+from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, split
 from genart_jax.nn.conv import choose
+from genart_jax.nn.pool import avg_pool, max_pool
 
 # name, batch, input size, kernel, stride, padding, channels of x, channels of y
 CASES = [
@@ -50,6 +54,24 @@ CASES = [
     ("resnet", 64, 32, 3, 2, 1, 64, 128),
 ]  # fmt: skip
 
+# the same and groups: depthwise where they are as many as the channels
+GROUPED = [
+    ("depthwise", 64, 32, 3, 1, 1, 64, 64, 64),
+    ("depthwise", 64, 32, 3, 2, 1, 64, 64, 64),
+    ("depthwise", 64, 16, 5, 1, 2, 128, 128, 128),
+    ("depthwise", 64, 16, 5, 2, 2, 128, 128, 128),
+    ("blur", 64, 32, 4, 1, 2, 3, 3, 3),
+    ("grouped", 64, 16, 3, 1, 1, 128, 128, 8),
+    ("grouped", 64, 16, 3, 2, 1, 128, 128, 8),
+]
+
+# name, image shape, window, stride
+POOLED = [
+    ("cnn28", (128, 28, 28, 32), 2, 2),
+    ("cnn64", (64, 64, 64, 32), 2, 2),
+    ("stem", (64, 32, 32, 64), 3, 2),
+]
+
 
 @dataclasses.dataclass
 class Row:
@@ -65,6 +87,7 @@ class Row:
     chosen: str
     rates: dict[str, float]
     scan: float | None = None
+    groups: int = 1
 
 
 def seconds(functions: dict[str, Callable[[], Any]], rounds: int, at_least: float = 0.01) -> dict[str, float]:
@@ -89,12 +112,23 @@ def operands(operation: str, batch: int, g: Geometry, inputs: int, outputs: int)
     """Random arrays for one operation."""
     shapes = {
         "x": (batch, *g.size, inputs),
-        "w": (*g.kernel, inputs, outputs),
+        "w": (*g.kernel, inputs // g.groups, outputs),
         "y": (batch, *g.out, outputs),
     }
     first, second = {"conv": ("x", "w"), "transpose": ("y", "w"), "weight": ("x", "y")}[operation]
     keys = jax.random.split(jax.random.key(0))
     return jax.random.normal(keys[0], shapes[first]), jax.random.normal(keys[1], shapes[second])
+
+
+def forms_of(operation: str, g: Geometry, inputs: int, outputs: int) -> dict[str, Callable[..., jax.Array]]:
+    """The forms that can compute one case."""
+    table: dict[str, Callable[..., jax.Array]] = dict(FORMS[operation])
+    if g.groups == 1:
+        return table
+    if g.groups == inputs == outputs:  # so many parts that compiling `split` takes minutes
+        return {"lax": table["lax"], "shifts": SHIFTS[operation]}
+    one = choose(operation, dataclasses.replace(g, groups=1), inputs // g.groups, outputs // g.groups)
+    return {"lax": table["lax"], "split": functools.partial(split, table[one])}
 
 
 def scan_ratio(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Geometry, rounds: int) -> float:
@@ -112,35 +146,72 @@ def scan_ratio(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Ge
 
 def measure(case: tuple[Any, ...], operation: str, rounds: int, scan: bool) -> Row:
     """Times every form of one operation at one shape."""
-    model, batch, size, kernel, stride, pad, inputs, outputs = case
-    g = Geometry((size,) * 2, (kernel,) * 2, (stride,) * 2, ((pad, pad),) * 2, (1, 1))
+    model, batch, size, kernel, stride, pad, inputs, outputs, *groups = case
+    g = Geometry((size,) * 2, (kernel,) * 2, (stride,) * 2, ((pad, pad),) * 2, (1, 1), *groups)
     a, b = operands(operation, batch, g, inputs, outputs)
-    table = FORMS[operation]
+    table = forms_of(operation, g, inputs, outputs)
     jitted = {name: jax.jit(lambda a, b, form=form: form(a, b, g)) for name, form in table.items()}
     times = seconds({name: lambda f=f: f(a, b) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
-    work = 2e-9 * batch * g.out[0] ** 2 * kernel**2 * inputs * outputs
-    chosen = choose(operation, g, inputs, outputs)
-    row = Row(model, operation, size, kernel, stride, inputs, outputs, chosen, {k: work / t for k, t in times.items()})
+    work = 2e-9 * batch * g.out[0] ** 2 * kernel**2 * inputs * outputs / g.groups
+    chosen, rates = choose(operation, g, inputs, outputs), {k: work / t for k, t in times.items()}
+    row = Row(model, operation, size, kernel, stride, inputs, outputs, chosen, rates, groups=g.groups)
     if scan:
         row.scan = scan_ratio(table[chosen], a, b, g, rounds)
     return row
 
 
-def markdown(rows: list[Row]) -> str:
-    """One table for each operation; the chosen form is bold."""
+def measure_pool(case: tuple[Any, ...], rounds: int) -> dict[str, Any]:
+    """Milliseconds of pooling, forward with gradient and the gradient of a penalty on the gradient."""
+    model, shape, window, stride = case
+    x = jax.random.normal(jax.random.key(0), shape)
+
+    def first(x: jax.Array, pool: Callable[..., jax.Array]) -> jax.Array:
+        return jax.grad(lambda x: (pool(x, (window,) * 2, (stride,) * 2) ** 3).sum())(x)
+
+    def second(x: jax.Array, pool: Callable[..., jax.Array]) -> jax.Array:
+        return jax.grad(lambda x: (first(x, pool) ** 2).sum())(x)
+
+    pools = {"max flax": nn.max_pool, "max": max_pool, "avg flax": nn.avg_pool, "avg": avg_pool}
+    times = {}
+    for order, function in {"gradient": first, "second": second}.items():
+        jitted = {name: jax.jit(functools.partial(function, pool=pool)) for name, pool in pools.items()}
+        timed = seconds({name: lambda f=f: f(x) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
+        times[order] = {name: 1e3 * t for name, t in timed.items()}
+    return {"model": model, "shape": shape, "window": window, "stride": stride, "ms": times}
+
+
+def markdown(rows: list[Row], pools: list[dict[str, Any]]) -> str:
+    """One table for each operation, then the grouped ones and pooling; the chosen form is bold."""
     lines = []
-    for operation in FORMS:
-        part = [row for row in rows if row.operation == operation]
+    for operation, grouped in itertools.product(FORMS, (False, True)):
+        part = [row for row in rows if row.operation == operation and (row.groups > 1) == grouped]
         if not part:
             continue
-        names = list(FORMS[operation])
-        lines += [f"### {operation}", "", f"| model | x | kernel | channels | {' | '.join(names)} | in scan |"]
+        names = list(dict.fromkeys(name for row in part for name in row.rates))
+        title = f"{operation} in groups" if grouped else operation
+        lines += [f"### {title}", "", f"| model | x | kernel | channels | {' | '.join(names)} | in scan |"]
         lines += ["|---|---|---|---|" + "---:|" * (len(names) + 1)]
         for row in part:
-            cells = [f"**{row.rates[n]:.0f}**" if n == row.chosen else f"{row.rates[n]:.0f}" for n in names]
+            digits = 1 if grouped else 0
+            rates = {n: f"{row.rates[n]:.{digits}f}" if n in row.rates else "" for n in names}
+            cells = [f"**{rates[n]}**" if n == row.chosen else rates[n] for n in names]
             scan = "" if row.scan is None else f"{row.scan:.2f}"
-            head = f"{row.model} | {row.size}² | {row.kernel}x{row.kernel} s{row.stride} | {row.inputs}, {row.outputs}"
+            channels = f"{row.inputs}, {row.outputs}" + (f" in {row.groups}" if grouped else "")
+            head = f"{row.model} | {row.size}² | {row.kernel}x{row.kernel} s{row.stride} | {channels}"
             lines.append(f"| {head} | {' | '.join(cells)} | {scan} |")
+        lines.append("")
+    if pools:
+        names = list(pools[0]["ms"]["gradient"])
+        lines += ["### pooling", "", "Milliseconds, less is better.", ""]
+        lines += [
+            f"| model | x | window | derivative | {' | '.join(names)} |",
+            "|---|---|---|---|" + "---:|" * len(names),
+        ]
+        for pool, order in itertools.product(pools, ("gradient", "second")):
+            cells = [f"{pool['ms'][order][name]:.1f}" for name in names]
+            shape, window = "x".join(map(str, pool["shape"])), pool["window"]
+            head = f"{pool['model']} | {shape} | {window}x{window} s{pool['stride']} | {order}"
+            lines.append(f"| {head} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -158,7 +229,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=list(FORMS), help="one operation")
+    parser.add_argument("--only", choices=[*FORMS, "pool"], help="one operation")
     parser.add_argument("--model", help="the cases of one model")
     parser.add_argument("--no-scan", action="store_true")
     parser.add_argument("--markdown", type=Path, help="write the tables")
@@ -166,11 +237,17 @@ def main() -> None:
     args = parser.parse_args()
     rows = [
         measure(case, operation, args.rounds, not args.no_scan)
-        for operation in ([args.only] if args.only else FORMS)
-        for case in CASES
+        for operation in FORMS
+        if args.only in (None, operation)
+        for case in [*CASES, *GROUPED]
         if args.model in (None, case[0])
     ]
-    table = markdown(rows)
+    pools = [
+        measure_pool(case, args.rounds)
+        for case in POOLED
+        if args.only in (None, "pool") and args.model in (None, case[0])
+    ]
+    table = markdown(rows, pools)
     print(machine(), table, sep="\n\n")
     if args.markdown:
         command = "`python -m benchmarks.conv_forms " + " ".join(sys.argv[1:]) + "`"
@@ -178,7 +255,7 @@ def main() -> None:
         args.markdown.write_text(f"# Forms of convolution\n\n{command}\n\n{machine()}. {about}\n\n{table}")
     if args.json:
         args.json.write_text(
-            json.dumps({"machine": machine(), "rows": [dataclasses.asdict(r) for r in rows]}, indent=1)
+            json.dumps({"machine": machine(), "rows": [dataclasses.asdict(r) for r in rows], "pool": pools}, indent=1)
         )
 
 
