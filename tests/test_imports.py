@@ -12,7 +12,20 @@ import genart_jax
 PACKAGE = Path(genart_jax.__file__).parent
 FLOOR = ("types", "config", "registry", "assets", "optim", "grid", "nn", "metrics")
 # From left to right; a module may import from its own place, from those before it, and from the floor.
-ORDER = ("data", "models", "losses", "steps", "api", "train", "sample", "evaluate", "export", "app", "__main__")
+ORDER = (
+    "data",
+    "models",
+    "losses",
+    "steps",
+    "api",
+    "train",
+    "sample",
+    "evaluate",
+    "export",
+    "bench",
+    "app",
+    "__main__",
+)
 ALONE = {"models": ("losses", "steps", "data", "models")}
 """What a place must not import although it is to its left (models not even one another)."""
 

@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from genart_jax import registry
 from genart_jax.assets import cache_directory
@@ -61,6 +61,26 @@ class EvaluateOptions:
     """How many pictures the classifier judges."""
     seed: int = 0
     """Seed of what is drawn."""
+    json: bool = False
+    """As JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchOptions:
+    """Options of `genart bench`."""
+
+    preset: str = "default"
+    """Which of the models' presets to measure."""
+    image_size: tuple[int, ...] = ()
+    """Height, width and channels; empty: what is usual for the model."""
+    batch: int | None = None
+    """Examples a step; None: the preset's."""
+    precision: Literal["float32", "tf32", "bfloat16"] | None = None
+    """Precision of products and activations; None: the preset's."""
+    devices: int = 1
+    """Devices that share a batch."""
+    rounds: int = 5
+    """How often each model is timed."""
     json: bool = False
     """As JSON."""
 
@@ -289,11 +309,43 @@ def _evaluate(args: Sequence[str]) -> None:
             print(f"{name:<28}{value:.4f}" if isinstance(value, float) else f"{name:<28}{value}")
 
 
+def _bench(args: Sequence[str]) -> None:
+    names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
+    text = "Speed and memory of training steps; without names, of every model."
+    options: BenchOptions = _parse(BenchOptions, args[len(names) :], "genart bench [NAME ...]", text)
+    if len(options.image_size) not in (0, 3):
+        raise UserError(f"--image-size takes height, width and channels, not {len(options.image_size)} numbers")
+    if options.rounds < 1:
+        raise UserError(f"--rounds must be at least 1, not {options.rounds}")
+    for name in names:
+        registry.find(name)
+
+    from genart_jax import bench
+
+    results = []
+    for name in names or registry.list_models():
+        run = bench.resolved(
+            name, options.preset, options.image_size, options.batch, options.precision, options.devices
+        )
+        results.append(figures := bench.measure(run, options.rounds))
+        if not options.json:
+            low, middle, high = (1e3 * t for t in figures["step_seconds"])
+            shape = "x".join(map(str, run.model.image_shape))
+            print(f"{name:<16}{shape:<12}batch {run.train.batch:<6}{figures['images_per_second']:>10,.0f} images/s")
+            print(f"    step {middle:.3g} ms ({low:.3g} to {high:.3g}), compiled in {figures['compile_seconds']:.1f} s,"
+                  f" host {figures['host_fraction']:.1%}")  # fmt: skip
+            print(f"    {figures['flops'] / 1e9:.3g} GFLOP a step, {figures['mfu']:.0%} of the matmul rate,"
+                  f" {figures['memory']['peak_bytes'] / 2**20:.0f} MiB")  # fmt: skip
+    if options.json:
+        print(json.dumps(results, indent=2))
+
+
 _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "list": (_list, "list [--family F] [--json]", "the models"),
     "train": (_train, "train NAME [--data SOURCE] [--run DIR] ...", "train a model, or go on with a run"),
     "sample": (_sample, "sample RUN [--condition style=noto] ...", "draw pictures from a run"),
     "evaluate": (_evaluate, "evaluate RUN [--json]", "figures on the test split"),
+    "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
 }
 
 
