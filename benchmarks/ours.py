@@ -1,0 +1,38 @@
+"""This package's side of a comparison: the subject that a worker times. See `genart_jax.bench`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genart_jax import bench
+
+
+class Ours(bench.Subject):
+    """A model's step, and the machine's rate of matrix products beside it."""
+
+    def __init__(self, **case: Any) -> None:
+        super().__init__(bench.resolved(**case))
+        self._matmul = bench.Matmul(self.run.train.precision)
+
+    def matmul(self) -> float:
+        """FLOP/s of a matrix product in the step's precision."""
+        return self._matmul.rate()
+
+
+def prepare(**case: Any) -> Ours:
+    """The subject of a case, the arguments of `bench.resolved`."""
+    return Ours(**case)
+
+
+def first_step(**case: Any) -> None:
+    """From nothing to a finished first step, as a script of one's own would: import, build, initialise, step."""
+    import jax
+
+    from genart_jax.api import build
+
+    run = bench.resolved(**case)
+    algorithm, key = build(run), jax.random.key(0)
+    batch = bench.random_batch(algorithm.batch_spec, run.train.batch * algorithm.batches_per_step)
+    state = jax.jit(algorithm.init)(key, batch)
+    step = jax.jit(algorithm.step, donate_argnums=0, static_argnames="due")
+    jax.block_until_ready(step(state, batch, key, due=algorithm.due(0)))
