@@ -1,0 +1,42 @@
+"""The zoo's models in PyTorch, as a skilled user of it would write them.
+
+Built from our own resolved configuration: same layers and number of parameters (asserted), conditions, losses,
+optimizer, moving average and R1 period. What PyTorch has for speed is used: fused Adam, moving averages by `foreach`,
+one generator forward for both players with `detach` for the critic, no gradients of the critic's parameters in the
+generator's turn. The norms of gradients, updates and parameters that our steps log are left out, as no usual loop
+computes them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from genart_jax.config import UserError
+
+MODELS = ("conv_vae", "dcgan", "mlp_vae", "simple_cnn")
+
+
+def VARIANTS(name: str) -> tuple[str, ...]:  # noqa: N802  # the protocol's name
+    """The ways to run a model that are tried; the best counts."""
+    plain = ("eager", "compile")
+    return plain if name == "mlp_vae" else (*plain, "channels_last", "compile+channels_last")
+
+
+def check() -> None:
+    """Raises UserError where PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise UserError('--against torch needs PyTorch: pip install "genart_jax[bench]"')
+
+
+def prepare(name: str, run: dict[str, Any], platform: str, variant: str) -> Any:
+    """The subject for a worker: one variant of a model, warmed up.
+
+    Raises:
+      UserError: there is no PyTorch version of the model, or not of its options.
+    """
+    if name not in MODELS:
+        raise UserError(f"--against torch: has {', '.join(MODELS)}, not {name}")
+    from benchmarks.peers.common import Subject
+
+    return Subject(name, run, platform, variant)

@@ -1,0 +1,160 @@
+"""What the PyTorch versions share: the device, precision and variant, optimizers, moving averages, timing."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from genart_jax.config import UserError
+
+_AT_LEAST = 0.3  # seconds of a round, as in genart_jax.bench
+
+
+class Context:
+    """Where and how a variant runs.
+
+    Attributes:
+      run: our configuration, as nested namespaces.
+      images: (batch, channels, height, width), in the variant's memory layout.
+      condition: name -> integers (batch,).
+    """
+
+    def __init__(self, run: dict[str, Any], platform: str, variant: str) -> None:
+        self.run: Any = _namespace(run)
+        self.device = torch.device("cuda" if platform in ("gpu", "cuda") else "cpu")
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise UserError("--against torch: this PyTorch has no CUDA, so there is no peer on the GPU")
+        self.channels_last, self.compiled = "channels_last" in variant, "compile" in variant
+        self.precision = self.run.train.precision
+        torch.manual_seed(0)
+        if self.device.type == "cpu":
+            torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+        tf32 = self.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = True
+        height, width, channels = self.run.model.image_shape
+        size = self.run.train.batch
+        self.images = self.layout(torch.rand(size, channels, height, width, device=self.device) * 2 - 1)
+        self.condition = {
+            name: torch.randint(0, classes, (size,), device=self.device)
+            for name, classes in getattr(self.run.model, "conditions", ())
+        }
+
+    def layout(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in the variant's memory layout."""
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+    def place(self, module: Any) -> Any:
+        """A module on the device, in the variant's memory layout."""
+        module = module.to(self.device)
+        return module.to(memory_format=torch.channels_last) if self.channels_last else module
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, by torch.compile where the variant says so."""
+        return torch.compile(function, dynamic=False) if self.compiled else function
+
+    def autocast(self) -> Any:
+        """The precision policy of a forward pass; parameters stay float32."""
+        if self.precision != "bfloat16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def optimizer(self, parameters: Iterable[nn.Parameter], learning_rate: float | None = None) -> torch.optim.Adam:
+        """Our optimizer, fused.
+
+        Raises:
+          UserError: options that this peer does not have.
+        """
+        o = self.run.optimizer
+        if o.name != "adam" or o.warmup_steps or o.weight_decay or o.l1 or o.l2 or o.clip_norm or o.clip_value:
+            raise UserError("--against torch: only Adam, without warm-up, decay, penalties and clipping")
+        rate = o.learning_rate if learning_rate is None else learning_rate
+        return torch.optim.Adam(parameters, lr=rate, betas=(o.b1, o.b2), eps=o.eps, fused=True)
+
+    def schedule(self, optimizer: torch.optim.Optimizer, count: int) -> None:
+        """Sets the learning rate of update number `count`."""
+        o = self.run.optimizer
+        if o.schedule == "constant":
+            return
+        if o.schedule != "cosine":
+            raise UserError(f"--against torch: has no schedule {o.schedule}")
+        share = 0.5 * (1 + math.cos(math.pi * min(1.0, count / self.run.train.steps)))
+        optimizer.param_groups[0]["lr"] = o.learning_rate * ((1 - o.final_fraction) * share + o.final_fraction)
+
+
+class Ema:
+    """Moving averages of modules' parameters and statistics, with our warm-up of the decay."""
+
+    def __init__(self, modules: Iterable[nn.Module], decay: float) -> None:
+        self._live = [t for m in modules for t in (*m.parameters(), *m.buffers()) if t.is_floating_point()]
+        self._average = [t.detach().clone() for t in self._live] if decay else []
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After step number `step`."""
+        if self._decay:
+            decay = min(self._decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(self._average, self._live, 1 - decay)
+
+
+class ConditionEmbed(nn.Module):
+    """Our `nn.embed.ConditionEmbed`: a table for each condition, with a row for a hidden one."""
+
+    def __init__(self, conditions: Iterable[tuple[str, int]], features: int) -> None:
+        super().__init__()
+        self.names = [name for name, _ in conditions]
+        self.tables = nn.ModuleList([nn.Embedding(classes + 1, features) for _, classes in conditions])
+
+    def forward(self, condition: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """One (batch, features) vector a condition."""
+        return [table(condition[name]) for name, table in zip(self.names, self.tables, strict=True)]
+
+
+class Subject:
+    """A variant of a model for a worker; see `benchmarks.worker`."""
+
+    def __init__(self, name: str, run: dict[str, Any], platform: str, variant: str) -> None:
+        self._context = context = Context(run, platform, variant)
+        self._model = importlib.import_module(f"benchmarks.peers.{name}").Step(context)
+        self._period = self._model.period
+        self.facts: dict[str, Any] = {
+            "parameters": {
+                role: sum(p.numel() for p in module.parameters()) for role, module in self._model.modules.items()
+            },
+            "threads": torch.get_num_threads(),
+        }
+        for _ in range(2):  # compiles
+            self._run(self._period)
+        start = time.perf_counter()
+        self._run(self._period)
+        self._repeats = max(1, math.ceil(_AT_LEAST / (time.perf_counter() - start)))
+
+    def _run(self, steps: int, first: int = 0) -> None:
+        for i in range(first, first + steps):
+            self._model(i % self._period)
+        if self._context.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def round(self) -> float:
+        """Seconds of a step, over whole periods, after a step that is not timed."""
+        self._run(1, first=1)
+        steps = self._repeats * self._period
+        start = time.perf_counter()
+        self._run(steps)
+        return (time.perf_counter() - start) / steps
+
+
+def _namespace(value: Any) -> Any:
+    if isinstance(value, dict):
+        return SimpleNamespace(**{key: _namespace(item) for key, item in value.items()})
+    return [_namespace(item) for item in value] if isinstance(value, list) else value
