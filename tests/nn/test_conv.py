@@ -84,7 +84,7 @@ def by_hand(operation, a, b, g):
 
 
 @pytest.mark.parametrize(("operation", "name"), [(op, name) for op, table in FORMS.items() for name in table])
-@settings(few, max_examples=12)
+@settings(few, max_examples=6)
 @given(geometries())
 @example(Geometry((4,), (4,), (1,), ((-1, 1),), (1,)))
 @example(Geometry((7, 5), (2, 3), (1, 2), ((2, -1), (-1, 0)), (2, 1)))
@@ -139,7 +139,7 @@ def curvature(f):
     return jax.grad(penalty, (0, 1), has_aux=True)
 
 
-@settings(few, max_examples=8)
+@settings(few, max_examples=6)
 @given(geometries(dims=(2,)), st.sampled_from([(1, 2), (2, 4), (2, 2), (3, 3)]))
 @example(Geometry((7, 6), (3, 3), (2, 2), ((0, 1), (0, 1)), (1, 1)), (3, 3))
 @example(Geometry((6, 7), (5, 5), (1, 2), ((4, 4), (2, 2)), (2, 1)), (3, 3))
@@ -152,7 +152,7 @@ def test_conv_and_its_derivatives(g, groups_and_channels):
     assert_close(got, jit(curvature(functools.partial(reference, g)))(x, w))
 
 
-@settings(few, max_examples=10)
+@settings(few, max_examples=7)
 @given(st.integers(1, 4), st.integers(1, 3), st.sampled_from(["SAME", "VALID", ((2, 1), (0, 3))]), st.integers(1, 2),
        st.booleans())  # fmt: skip
 def test_conv_transpose_and_its_derivatives(kernel, stride, padding, dilation, transposed):
