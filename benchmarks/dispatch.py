@@ -33,7 +33,7 @@ class Form:
         self.dispatch = make_dispatch(self.trainer.algorithm, self.trainer.loader, self.trainer.run)
         self.group, self.count, self.step = group, group if looped else 1, 0
         with Checkpoints(self.trainer.directory) as self.trainer.checkpoints:
-            self.trainer.state = self.trainer._first_state(None)
+            self.trainer.state = self.trainer.first_state()
 
     def seconds(self) -> float:
         """Seconds for a group of steps."""

@@ -17,6 +17,10 @@ class UserError(ValueError):
     """The user's input is wrong. The message is one line that says what, and how to mend it."""
 
 
+class NotFiniteError(ArithmeticError):
+    """A loss became NaN or infinite. The message names step, metric and the last good checkpoint."""
+
+
 @dataclasses.dataclass(frozen=True)
 class BatchSpec:
     """What a batch of a model holds: enough to load and use a model without its data."""
@@ -46,7 +50,7 @@ class Optimizer:
     schedule: Literal["constant", "cosine", "linear", "exponential"] = "constant"
     """Shape of the learning rate after the warm-up, over train.steps."""
     warmup_steps: int = 0
-    """Steps over which the learning rate rises linearly from 0."""
+    """Updates over which the learning rate rises linearly from 0."""
     final_fraction: float = 0.0
     """The schedule ends at this fraction of the peak (exponential needs more than 0)."""
     weight_decay: float = 0.0
@@ -82,7 +86,7 @@ class Gan:
     r1_gamma: float = 0.0
     """Weight of the R1 penalty, gamma/2 * |grad D(real)|^2 (0: off)."""
     r1_every: int = 16
-    """R1 is computed every so many steps, and multiplied by as much."""
+    """R1 is computed every so many steps, and its weight multiplied by the critic updates in between."""
     ema_decay: float = 0.999
     """Decay of the generator's moving average, after its warm-up (0: off)."""
     condition_dropout: float = 0.0
@@ -126,7 +130,7 @@ class Data:
     source: str = "emoji"
     """emoji[:SIZE], idx:DIR, folder:DIR or tfds:NAME[:SPLIT]."""
     image_size: tuple[int, ...] = ()
-    """One number or height and width to resize folder and tfds pictures to; empty: what the model's preset says."""
+    """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
     channels: int = 3
     """3 for colour, 1 for grey (folder and tfds)."""
     test_fraction: float = 0.1
@@ -170,7 +174,7 @@ class Train:
     microbatch: int = 0
     """Examples computed at a time, over all devices; gradients add up to those of the whole batch (0: all at once)."""
     steps_per_dispatch: int = 1
-    """Steps run on the device at a time, by lax.scan: pays for steps of a few milliseconds."""
+    """Steps run on the device at a time, in a loop there: pays for steps of a few milliseconds."""
     samples: int = 64
     """Pictures in a sample grid."""
 
@@ -253,7 +257,10 @@ def resolve(run: Run, spec: BatchSpec) -> Run:
                 raise UserError(f"condition {given[0]!r}: the model has {given[1]} classes, the data {here}")
         changes["conditions"] = resolved
     if "label" in fields:
-        label = run.model.label
+        label, given = run.model.label, [c if isinstance(c, str) else c[0] for c in run.model.conditions or ()]
+        if len(given) > 1 or (label is not None and given not in ([], [label])):
+            raise UserError(f"model.conditions {given}: a classifier has one condition; set model.label alone")
+        label = label or (given[0] if given else None)
         if not offered:
             raise UserError("the data has no labels, so there is nothing to classify")
         if label is not None and label not in offered:
@@ -285,8 +292,20 @@ def from_dict(cls: type, values: Mapping[str, Any], template: Any = None) -> Any
         if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
             out[name] = from_dict(hint, value, sub)
         else:
-            out[name] = _tuples(value)
+            out[name] = _checked(cls, name, _tuples(value))
     return cls(**out)
+
+
+def _checked(cls: type, name: str, value: Any) -> Any:
+    """`value`, if the field `name` of the dataclass `cls` may hold it; only plain types and choices are checked."""
+    hint = typing.get_type_hints(cls)[name]
+    choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    plain: Any = {bool: bool, int: int, float: (int, float), str: str}.get(hint)
+    if choices and value not in choices:
+        raise UserError(f"{cls.__name__}.{name}: got {value!r}, wanted one of {', '.join(map(str, choices))}")
+    if plain is not None and (not isinstance(value, plain) or (hint in (int, float) and isinstance(value, bool))):
+        raise UserError(f"{cls.__name__}.{name}: got {value!r}, wanted {hint.__name__}")
+    return value
 
 
 def _tuples(value: Any) -> Any:
@@ -307,4 +326,6 @@ def override(config: Any, **changes: Any) -> Any:
             raise UserError(f"{type(config).__name__} has no option {name!r}; it has {', '.join(names)}")
         if isinstance(value, Mapping) and dataclasses.is_dataclass(getattr(config, name)):
             changes[name] = override(getattr(config, name), **value)
+        else:
+            _checked(type(config), name, value)
     return dataclasses.replace(config, **changes)

@@ -27,14 +27,21 @@ def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0
     """
     saved = read_config(directory)
     algorithm, state = load(directory)
-    data = saved.run.data if source is None else dataclasses.replace(saved.run.data, source=source)
+    data = saved.run.data
+    if source is not None:
+        height, width, channels = algorithm.batch_spec.image_shape
+        size = () if source.partition(":")[0] in ("emoji", "idx") else (height, width)
+        data = dataclasses.replace(data, source=source, image_size=size, channels=channels)
     opened = open_source(data)
     if source is None and opened.fingerprint != saved.data["fingerprint"]:
         raise UserError(f"{opened.name} has changed since {directory} was trained; name a source with --data")
     spec = algorithm.batch_spec
-    offered = dict(opened.spec.conditions)
-    if opened.image_shape != spec.image_shape or any(offered.get(name) != n for name, n in spec.conditions):
-        raise UserError(f"{opened.name} has {opened.spec}, the model wants {spec}")
+    if opened.image_shape != spec.image_shape:
+        raise UserError(f"{opened.name} has pictures of {opened.image_shape}, the model is for {spec.image_shape}")
+    for name, names in saved.data["class_names"].items():
+        if list(opened.class_names.get(name, ())) != list(names):
+            here = ", ".join(opened.class_names.get(name, ())) or "none"
+            raise UserError(f"{opened.name}: the model knows {name} as {', '.join(names)}; here are {here}")
     mesh = parallel.make_mesh(Parallel(data=1), 1)
     figures = make_evaluator(algorithm, data, mesh)(state, opened.test, jax.random.key(seed))
     return {

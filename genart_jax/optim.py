@@ -53,22 +53,19 @@ def make_optimizer(config: Optimizer, steps: int, learning_rate: float | None = 
     except re.error as error:
         raise UserError(f"optimizer.decay-paths {config.decay_paths!r} is no regular expression: {error}") from None
     mask = lambda params: path_mask(params, pattern)
-    parts: list[optax.GradientTransformation] = []
-    if config.clip_value:
-        parts.append(optax.clip(config.clip_value))
-    if config.clip_norm:
-        parts.append(optax.clip_by_global_norm(config.clip_norm))
-    if config.l1:
-        parts.append(optax.masked(_add_sign(config.l1), mask))
-    if config.l2:
-        parts.append(optax.add_decayed_weights(config.l2, mask))
-    parts.append(_rule(config))
-    if config.weight_decay:
-        # The rule's output already points downhill, hence the sign.
-        parts.append(optax.add_decayed_weights(-config.weight_decay, mask))
+    rule, off = _rule(config), optax.identity()
     rate = schedule(config, steps, learning_rate)
-    parts.append(optax.scale_by_schedule(rate))
-    return optax.chain(*parts)
+    # As many parts whatever is switched on: a resumed run may change clipping, and its state must still fit.
+    return optax.chain(
+        optax.clip(config.clip_value) if config.clip_value else off,
+        optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else off,
+        optax.masked(_add_sign(config.l1), mask) if config.l1 else off,
+        optax.add_decayed_weights(config.l2, mask) if config.l2 else off,
+        rule,
+        # The rule's output already points downhill, hence the sign.
+        optax.add_decayed_weights(-config.weight_decay, mask) if config.weight_decay else off,
+        optax.scale_by_schedule(rate),
+    )
 
 
 def _rule(config: Optimizer) -> optax.GradientTransformation:
@@ -83,7 +80,13 @@ def _rule(config: Optimizer) -> optax.GradientTransformation:
     momentum = {"momentum": config.b1 or None, "decay": config.b2} if "b1" not in parameters else {}
     options: dict[str, Any] = {"b1": config.b1, "b2": config.b2, "eps": config.eps, "nesterov": config.nesterov}
     options |= {"learning_rate": 1.0, "weight_decay": 0.0, **momentum}
-    return factory(**{k: v for k, v in options.items() if k in parameters})
+    rule: optax.GradientTransformation = factory(**{k: v for k, v in options.items() if k in parameters})
+    example = {"w": jnp.zeros((2, 2))}
+    try:
+        jax.eval_shape(lambda: rule.update(example, rule.init(example), example))
+    except Exception as error:  # whatever it lacks: the loss's value, a line search, ...
+        raise UserError(f"optimizer.name {config.name!r} needs more than gradients; choose another ({error})") from None
+    return rule
 
 
 def _parameters(thing: Any) -> Any:

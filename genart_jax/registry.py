@@ -79,6 +79,8 @@ def find(name: str) -> Entry:
         for wanted in (attribute, "networks", "PRESETS", "STEP"):
             if not hasattr(module, wanted):
                 raise UserError(f"model {name!r}: module {path} has no {wanted!r}")
+        if type(module.PRESETS["default"].model) is not getattr(module, attribute):
+            raise UserError(f"model {name!r}: the default preset of {path} is not made with {attribute}")
         return Entry(name, getattr(module, "FAMILY", "user"), path, module.STEP, "")
     near = difflib.get_close_matches(name, _MODELS, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(list_models())}"

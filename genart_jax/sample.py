@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from genart_jax.nn import random
 from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.types import to_uint8
 
+_GRID = 1024  # pictures: more of them on one canvas are nothing to look at, and a lot of memory
 _BATCH = 64  # fixed, so that the same seed gives the same picture however many are asked for
 
 
@@ -71,12 +73,15 @@ def write_samples(out: Path, samples: Samples, class_names: Mapping[str, Sequenc
             names = {f"{name}_names": np.array(class_names[name]) for name in condition}
             np.savez(out, allow_pickle=False, images=images, **condition, **names)
         elif out.suffix == ".png":
+            if len(images) > _GRID:
+                raise UserError(f"--out {out}: a grid shows at most {_GRID} pictures; write FILE.npz or a folder")
             text = f"{caption(condition, class_names)}  seed={seed}".strip()
             save_grid(out, images, scale=max(1, 96 // images.shape[1]), caption=text)
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             for i, image in enumerate(images):
                 classes = [class_names[name][int(v[i])] if v[i] >= 0 else "none" for name, v in condition.items()]
+                classes = [re.sub(r"[^\w.-]", "-", word) for word in classes]  # "T-shirt/top" is no file name
                 Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
                     out / ("_".join([f"{i:05d}", *classes]) + ".png")
                 )

@@ -66,6 +66,26 @@ def test_unknown_options_are_named():
         ga.build("simple_cnn", image_shape=(32, 32, 3))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("conv_vae", {"step": {"likelihood": "gauss"}}, "gaussian, bernoulli"),
+        ("dcgan", {"step": {"loss": "hinged"}}, "hinge"),
+        ("dcgan", {"train": {"precision": "bf16"}}, "bfloat16"),
+        ("dcgan", {"optimizer": {"schedule": "cosin"}}, "cosine"),
+        ("dcgan", {"optimizer": {"learning_rate": "high"}}, "wanted float"),
+        ("dcgan", {"width": 3.5}, "wanted int"),
+        ("dcgan", {"image_shape": (32, 32)}, "height, width, channels"),
+        ("dcgan", {"optimizer": {"name": "lbfgs"}}, "more than gradients"),
+        ("conv_vae", {"latent_dim": 0}, "at least 1"),
+        ("simple_cnn", {"dropout": 1.0, "conditions": (("style", 5),)}, "dropout"),
+    ],
+)
+def test_wrong_values_are_named(name, options, words):
+    with pytest.raises(ga.UserError, match=words):
+        ga.build(name, **({"image_shape": (32, 32, 3)} | options))
+
+
 def test_every_option_is_documented():
     """Help texts are the fields' docstrings; tyro reads them from the source."""
     tree = ast.parse(inspect.getsource(c))
@@ -88,6 +108,10 @@ def test_resolve_fills_what_is_left_open():
     classifier = c.resolve(ga.configure("simple_cnn", label="shape"), spec)
     assert classifier.model.conditions == (("shape", 9),)
     assert c.resolve(ga.get_config("simple_cnn"), spec).model.label == "style"
+    by_condition = c.resolve(ga.configure("simple_cnn", conditions=("shape",)), spec)
+    assert by_condition.model.label == "shape"
+    with pytest.raises(ga.UserError, match="one condition"):
+        c.resolve(ga.configure("simple_cnn", conditions=("shape",), label="style"), spec)
     with pytest.raises(ga.UserError, match="no labels"):
         c.resolve(ga.get_config("simple_cnn"), c.BatchSpec())
 
@@ -125,12 +149,16 @@ def test_conditions_are_drawn_as_they_occur():
     hidden = draw_conditions(CONDITIONS, table, 50, seed=0, given={"style": -1})
     assert set(hidden["style"]) == {-1}
     assert draw_conditions((), [], 3, seed=0) == {}
+    for known in (table, []):  # the first are the same however many are drawn
+        few, many = (draw_conditions(CONDITIONS, known, n, seed=4) for n in (5, 50))
+        for name in few:
+            np.testing.assert_array_equal(few[name], many[name][:5])
 
 
 def test_condition_words():
     names = {"style": ("noto", "fluent"), "color": ("red", "blue")}
     assert parse_conditions(["style=fluent", "color=0"], names) == {"style": 1, "color": 0}
     assert parse_conditions(["style=none"], names) == {"style": -1}
-    for words in (["style"], ["=noto"], ["taste=sweet"], ["style=cubism"], ["style=7"]):
+    for words in (["style=noto", "style=fluent"], ["style"], ["=noto"], ["taste=sweet"], ["style=cubism"], ["style=7"]):
         with pytest.raises(ga.UserError):
             parse_conditions(words, names)

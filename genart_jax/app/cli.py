@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from genart_jax import registry
 from genart_jax.assets import cache_directory
-from genart_jax.config import Data, Optimizer, Parallel, Run, Train, UserError
+from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, Run, Train, UserError
 
 _SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
 
@@ -107,6 +107,8 @@ _TRAIN_NOTE = "Shorter: --data for --data.source, --steps for --train.steps, --s
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0 done, 1 the program failed, 2 the input is wrong."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # for a model of the user's own, my_module:Config
     try:
         if not args or args[0] in ("-h", "--help"):
             print(_usage())
@@ -123,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("genart: stopped", file=sys.stderr)
         return 1
-    except ArithmeticError as error:  # a run that diverged: its message says all
+    except NotFiniteError as error:
         print(f"genart: {error}", file=sys.stderr)
         return 1
     except Exception:
@@ -205,7 +207,9 @@ def _train(args: Sequence[str]) -> None:
     early = _early(rest)
     directory = Path(early.get("--run", f"runs/{name.rpartition('.')[2].replace(':', '-')}"))
     saved = _saved_run(directory, name) if not {"-h", "--help"} & set(rest) else None
-    run = saved or registry.get_config(name, early.get("--preset", "default"))
+    # A preset that is named is taken at its word: if the run was begun with another, the trainer says so.
+    run = saved if saved is not None and "--preset" not in early else None
+    run = run or registry.get_config(name, early.get("--preset", "default"))
     options = _parse(_train_options(run), rest, f"genart train {name}", f"Trains {name}. {_TRAIN_NOTE}")
     sections = {f: getattr(options, f) for f in ("model", "step", "optimizer", "data", "train", "parallel")}
 
@@ -274,6 +278,8 @@ def _sample(args: Sequence[str]) -> None:
     if _wants_help(args):
         _parse(SampleOptions, ["--help"], prog, text)
     run, rest = _peel(args, "sample", "run")
+    if sum(arg.partition("=")[0] == "--condition" for arg in rest) > 1:
+        raise UserError("--condition is given twice; write all words after one: --condition style=noto shape=food")
     options: SampleOptions = _parse(SampleOptions, rest, prog, text)
 
     from genart_jax.data.conditions import parse_conditions

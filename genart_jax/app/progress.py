@@ -50,6 +50,9 @@ class Progress:
         for line in values["source"].warnings:
             self._print(f"warning: {line}")
 
+    def _on_note(self, values: dict[str, Any]) -> None:
+        self._print(values["text"])
+
     def _on_start(self, values: dict[str, Any]) -> None:
         self._steps, self._first = values["steps"], values["step"]
         if self._first >= self._steps:
@@ -87,7 +90,7 @@ class Progress:
         pictures = sorted((directory / "samples").glob("[0-9]*.png"))
         if pictures:
             self._print(f"\npicture: {pictures[-1]}")
-        longer = f"genart train {summary['model']} --run {directory} --steps {2 * self._steps}"
+        longer = f"genart train {summary['model']} --run {directory} --steps {2 * max(self._steps, self._first)}"
         commands = [f"genart evaluate {directory}", longer]
         if pictures:
             words = " ".join(f"{name}={names[0]}" for name, names in list(values["class_names"].items())[:2])

@@ -41,7 +41,8 @@ def draw_conditions(
     if len(rows):
         chosen = rows[rng.choice(len(rows), size=num, p=rows[:, -1] / rows[:, -1].sum()), :-1]
     else:
-        chosen = np.stack([rng.integers(0, classes, num) for _, classes in conditions], axis=1) if names else rows
+        # Row by row, so that the first are the same however many are drawn.
+        chosen = rng.integers(0, [classes for _, classes in conditions], (num, len(names))) if names else rows
     out = {name: chosen[:, i].astype(np.int32) for i, name in enumerate(names)}
     return out | {name: np.full(num, value, np.int32) for name, value in given.items()}
 
@@ -52,12 +53,14 @@ def parse_conditions(words: Sequence[str], class_names: Mapping[str, Sequence[st
     Raises:
       UserError: a word of another form, or a name that there is not.
     """
-    out = {}
+    out: dict[str, int] = {}
     for word in words:
         match = re.fullmatch(r"([^=]+)=(.+)", word)
         if not match:
             raise UserError(f"condition {word!r}: write name=value, such as style=noto")
         name, value = match.groups()
+        if name in out:
+            raise UserError(f"condition {name!r} is given twice")
         if name not in class_names:
             raise UserError(f"condition {name!r} is unknown; this model has {', '.join(class_names) or 'none'}")
         classes = list(class_names[name])

@@ -103,8 +103,20 @@ def open_source(data: Data) -> Source:
         from genart_jax.data import tfds
 
         source = tfds.load(rest, data)
+    height, *width = data.image_size or source.image_shape[:2]
+    wanted = (height, *(width or [height]))
+    if kind in ("emoji", "idx") and tuple(wanted) != tuple(source.image_shape[:2]):
+        here = "x".join(map(str, source.image_shape[:2]))
+        hint = "say emoji:64 or emoji:128" if kind == "emoji" else "leave it out"
+        raise UserError(f"data.image-size {wanted}: {kind} has pictures of {here} and is not resized; {hint}")
     source = dataclasses.replace(source, name=data.source)
     return dataclasses.replace(source, report=(summary(source), *source.report))
+
+
+def absolute(source: str) -> str:
+    """The source with the folder that it names as an absolute path, to mean the same from everywhere."""
+    kind, _, rest = source.partition(":")
+    return f"{kind}:{Path(rest).expanduser().resolve()}" if kind in ("idx", "folder") and rest else source
 
 
 def _advice(source: str, kind: str) -> str:

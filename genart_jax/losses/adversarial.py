@@ -17,11 +17,16 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Adversarial(NamedTuple):
-    """The two players' losses; `paired` says that the generator's needs the scores of real pictures."""
+    """The two players' losses.
+
+    `paired` says that the generator's needs the scores of real pictures; `threshold` is the score above which the
+    critic takes a picture for real, None where scores mean something only beside another.
+    """
 
     critic: Loss
     generator: Loss
     paired: bool = False
+    threshold: float | None = 0.0
 
 
 NON_SATURATING = Adversarial(
@@ -44,17 +49,20 @@ LEAST_SQUARES = Adversarial(
     # Mao et al. 2017, eq. 2 with a = 0 (fake), b = 1 (real), c = 1.
     critic=lambda real, fake: 0.5 * (jnp.square(real - 1.0) + jnp.square(fake)),
     generator=lambda real, fake: 0.5 * jnp.square(fake - 1.0),
+    threshold=0.5,
 )
 WASSERSTEIN = Adversarial(
     # Arjovsky et al. 2017, eq. 2: the critic ascends E[D(real)] - E[D(fake)].
     critic=lambda real, fake: fake - real,
     generator=lambda real, fake: -fake,
+    threshold=None,
 )
 RELATIVISTIC = Adversarial(
     # Jolicoeur-Martineau 2019, and Huang et al. 2024, eq. 2: softplus of the paired difference.
     critic=lambda real, fake: jax.nn.softplus(fake - real),
     generator=lambda real, fake: jax.nn.softplus(real - fake),
     paired=True,
+    threshold=None,
 )
 
 LOSSES = {

@@ -108,6 +108,8 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
       UserError: the image's shape does not fit.
     """
     shape = config.image_shape or ()
+    if min(config.latent_dim, config.width, config.stages, config.hidden, config.embed_dim) < 1:
+        raise UserError("conv_vae: latent_dim, width, stages, hidden and embed_dim must be at least 1")
     if len(shape) != 3 or shape[0] % 2**config.stages or shape[1] % 2**config.stages:
         raise UserError(f"conv_vae: image_shape {shape}: sides must be multiples of {2**config.stages} (2 ** stages)")
     return Networks(Encoder(config, dtype), Decoder(config, dtype))

@@ -55,6 +55,8 @@ def stages(image_shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
     Raises:
       UserError: a side is outside 16 to 128, or the shape does not halve down far enough.
     """
+    if len(image_shape) != 3:
+        raise UserError(f"dcgan: image_shape {tuple(image_shape)}: wanted (height, width, channels)")
     height, width = image_shape[:2]
     count = 0
     while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
@@ -162,6 +164,8 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
       UserError: the image's shape does not fit.
     """
     stages(config.image_shape or ())
+    if min(config.latent_dim, config.width, config.embed_dim) < 1:
+        raise UserError("dcgan: latent_dim, width and embed_dim must be at least 1")
     return Networks(Generator(config, dtype, axis_name), Critic(config, dtype, axis_name))
 
 

@@ -81,6 +81,8 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
       UserError: the image is too small, or there is not one condition to classify.
     """
     shape = config.image_shape or ()
+    if not 0 <= config.dropout < 1 or min((config.hidden, *config.features)) < 1:
+        raise UserError("simple_cnn: dropout must be 0 to below 1, features and hidden at least 1")
     if len(shape) != 3 or min(shape[:2]) < 2 ** len(config.features):
         raise UserError(f"simple_cnn: image_shape {shape}: sides must be at least {2 ** len(config.features)}")
     if len(config.conditions or ()) != 1:

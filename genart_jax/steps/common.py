@@ -93,9 +93,14 @@ def check_batch(batch: Batch, spec: BatchSpec) -> None:
         raise UserError(f"batch: has no 'image', only {', '.join(batch) or 'nothing'}")
     check_images(batch["image"], spec.image_shape)
     given = batch.get("condition", {})
-    for name, _ in spec.conditions:
+    for name, classes in spec.conditions:
         if name not in given:
             raise UserError(f"batch: condition {name!r} is missing; pass integers (batch,) in batch['condition']")
+        value, size = given[name], len(batch["image"])
+        if jnp.shape(value) != (size,) or not jnp.issubdtype(value.dtype, jnp.integer):
+            raise UserError(f"batch: condition {name!r} is {jnp.shape(value)} {value.dtype}, wanted integers ({size},)")
+        if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value < -1) | (value >= classes))):
+            raise UserError(f"batch: condition {name!r} has values outside 0 to {classes - 1} (-1: hidden)")
 
 
 def select(batch: Batch, index: int, count: int) -> Batch:

@@ -108,9 +108,9 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         grads, (metrics, changed) = jax.grad(objective, has_aux=True)(params)
         if due is not False:
-            # Scaled by the interval, to keep the penalty's weight while it is computed only so often
+            # Scaled by the updates in between, to keep the penalty's weight while it is computed only so often
             # (Karras et al. 2020, appendix B).
-            weight = 0.5 * gan.r1_gamma * gan.r1_every
+            weight = 0.5 * gan.r1_gamma * gan.r1_every * gan.d_steps
             metrics["r1"], r1_grads = penalty_gradient(due, params, mutable, real, condition)
             grads = jax.tree.map(lambda g, r: g + weight * r, grads, r1_grads)
         return grads, metrics, changed
@@ -223,8 +223,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             "critic_loss": loss.critic(real_scores, fake_scores),
             "real_score": real_scores,
             "fake_score": fake_scores,
-            "critic_accuracy": 0.5 * (1.0 * (real_scores > 0) + 1.0 * (fake_scores <= 0)),
         }
+        if loss.threshold is not None:
+            right = 1.0 * (real_scores > loss.threshold) + 1.0 * (fake_scores <= loss.threshold)
+            values["critic_accuracy"] = 0.5 * right
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, axis_name)
 

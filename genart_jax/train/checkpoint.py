@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,14 +26,18 @@ _FREE = (
         f"train.{name}"
         for name in ("steps", "log_every", "sample_every", "eval_every", "save_every", "keep", "samples")
     ),
-    *("data.workers", "data.strict", "parallel.data", "parallel.model"),
+    # Whether the data is the same is for its fingerprint to say, not for the name it is reached by.
+    *("data.source", "data.workers", "data.strict", "data.memory_limit_mb", "parallel.data", "parallel.model"),
+    # What a run that diverged is mended with.
+    *("optimizer.learning_rate", "optimizer.clip_norm", "optimizer.clip_value", "step.critic_learning_rate"),
 )
 
 
 class Saved(NamedTuple):
     """What config.json holds: the resolved configuration, and what a model must know of its data.
 
-    `data` has the keys source, fingerprint, class_names and condition_table.
+    `data` has the keys source, fingerprint, class_names and condition_table, and init_from: the run that the
+    parameters were taken from, or None.
     """
 
     run: Run
@@ -48,6 +53,8 @@ class Model(NamedTuple):
 
 def write_config(directory: Path, saved: Saved) -> None:
     """Writes config.json, whole or not at all."""
+    if jax.process_index():
+        return
     directory.mkdir(parents=True, exist_ok=True)
     content = {"version": _VERSION, "run": dataclasses.asdict(saved.run), "data": saved.data}
     temporary = directory / "config.json.tmp"
@@ -74,10 +81,10 @@ def read_config(directory: str | Path) -> Saved:
     return Saved(from_dict(Run, values, registry.get_config(values["name"])), data)
 
 
-def differences(saved: Run, wanted: Run) -> list[str]:
-    """Lines "section.field: saved -> wanted" of what a resumed run must not change."""
+def differences(saved: Run, wanted: Run, free: bool = False) -> list[str]:
+    """Lines "section.field: saved -> wanted" of what a resumed run must not change, or of what it may (`free`)."""
     old, new = _flat(dataclasses.asdict(saved)), _flat(dataclasses.asdict(wanted))
-    changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and key not in _FREE]
+    changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key) and (key in _FREE) == free]
     return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in changed]
 
 
@@ -170,3 +177,41 @@ def load(directory: str | Path) -> Model:
     with Checkpoints(directory) as checkpoints:
         state, _ = checkpoints.load(abstract)
     return Model(algorithm, state)
+
+
+_MAY_DIFFER = re.compile(r"\['(embed|out)'\]")
+"""Parts that a fine-tuned model may begin anew: embeddings of conditions, and last layers."""
+
+
+def take_parameters(state: State, init_from: str) -> tuple[State, list[str]]:
+    """`state` with parameters, statistics and averages of another run, and the paths of what was not taken.
+
+    Optimizer and step stay fresh. Embeddings of conditions and last layers of another shape stay fresh, too.
+
+    Raises:
+      UserError: no run there, or anything else has another shape.
+    """
+    other = load(init_from).state
+    parts, left = {}, []
+    for part in ("params", "mutable", "ema"):
+        mine, theirs = getattr(state, part), getattr(other, part)
+        if part == "ema" and not (mine and theirs):
+            continue
+        found = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(theirs)}
+
+        def take(path: Any, leaf: jax.Array, found: dict[str, Any] = found, part: str = part) -> jax.Array:
+            name = jax.tree_util.keystr(path)
+            there = getattr(found.get(name), "shape", None)
+            if there == leaf.shape:
+                return jax.device_put(found[name], leaf.sharding)
+            if not _MAY_DIFFER.search(name):
+                raise UserError(
+                    f"--init-from {init_from}: {part}{name} has shape {there} there and {leaf.shape} here;"
+                    " give the same --model options"
+                )
+            if part == "params":
+                left.append(name)
+            return leaf
+
+        parts[part] = jax.tree_util.tree_map_with_path(take, mine)
+    return state.replace(**parts), left

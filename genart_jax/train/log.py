@@ -7,12 +7,16 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jax
+
 
 class RunLog:
     """Appends rows to metrics.jsonl; rows later than `step` (of a run that is resumed there) are dropped first."""
 
     def __init__(self, directory: Path, step: int) -> None:
-        self.path = directory / "metrics.jsonl"
+        self.path, self._writes = directory / "metrics.jsonl", jax.process_index() == 0
+        if not self._writes:
+            return
         kept = [row for row in read_rows(self.path) if row["step"] <= step]
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
@@ -20,7 +24,9 @@ class RunLog:
         self._tensorboard = _tensorboard(directory)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """One row; numbers that JSON cannot hold (NaN, infinity) become strings."""
+        """One row; numbers that JSON cannot hold (NaN, infinity) become strings. Only the first process writes."""
+        if not self._writes:
+            return
         finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values.items()}
         row = {"step": step} | finite
         with self.path.open("a") as file:

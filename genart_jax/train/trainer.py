@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import json
+import os
 import platform
 import signal
 import time
@@ -20,10 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.api import build
-from genart_jax.config import Run, UserError, resolve
+from genart_jax.config import NotFiniteError, Run, UserError, resolve
 from genart_jax.data.conditions import condition_table, draw_conditions
 from genart_jax.data.pipeline import Loader, make_loader, prepare
-from genart_jax.data.source import Source, open_source
+from genart_jax.data.source import Source, absolute, open_source
 from genart_jax.grid import save_grid
 from genart_jax.nn import random
 from genart_jax.train import checkpoint, parallel
@@ -46,10 +48,6 @@ class _Dispatched(NamedTuple):
     metrics: Metrics
 
 
-class NotFiniteError(ArithmeticError):
-    """A loss became NaN or infinite. The message names step, metric and the last good checkpoint."""
-
-
 def fit(run: Run, directory: str | Path, callback: Callback | None = None, init_from: str | Path | None = None) -> Path:
     """Trains a model, or goes on with what `directory` holds; returns the run directory.
 
@@ -66,12 +64,10 @@ def fit(run: Run, directory: str | Path, callback: Callback | None = None, init_
       UserError: wrong options, or a directory that holds another run; says how to mend it.
       NotFiniteError: a loss became NaN or infinite.
     """
-    trainer = Trainer(run, Path(directory), callback or (lambda event, values: None))
-    if init_from is not None and trainer.resumed:
-        raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
+    trainer = Trainer(run, Path(directory), callback or (lambda event, values: None), init_from)
     trainer.check_resume()
     with Checkpoints(directory, trainer.run.train.keep) as checkpoints:
-        return trainer.train(checkpoints, init_from)
+        return trainer.train(checkpoints)
 
 
 class Trainer:
@@ -81,15 +77,20 @@ class Trainer:
     state: State
     log: RunLog
 
-    def __init__(self, run: Run, directory: Path, tell: Callback) -> None:
+    def __init__(self, run: Run, directory: Path, tell: Callback, init_from: str | Path | None = None) -> None:
         _check(run)
+        _check_place(directory)
         self.directory, self.tell = directory, tell
         self.resumed = (directory / "config.json").exists()
+        self.init_from = None if init_from is None else str(Path(init_from).resolve())
+        run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
         self.source = open_source(run.data)
         self.run = run = resolve(run, self.source.spec)
+        if run.data.crop >= min(run.model.image_shape[:2]):
+            raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
-        self.saved = Saved(run, _data_facts(self.source, self.algorithm))
+        self.saved = Saved(run, _data_facts(self.source, self.algorithm) | {"init_from": self.init_from})
         self.replicated = parallel.replicated(self.mesh)
         self.key = jax.device_put(jax.random.key(run.train.seed), self.replicated)
         self.loader = make_loader(
@@ -121,13 +122,22 @@ class Trainer:
             raise UserError(
                 f"{directory} was trained on other data: {there.data['source']} has changed since; {advice}"
             )
+        if self.init_from not in (None, there.data.get("init_from")):
+            raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
+        self.saved.data["init_from"] = self.init_from = there.data.get("init_from")
+        for line in checkpoint.differences(there.run, here.run, free=True):
+            self.tell("note", {"text": f"changed since the run was begun: {line}"})
+        if there.run.train.steps != here.run.train.steps and here.run.optimizer.schedule != "constant":
+            text = f"the {here.run.optimizer.schedule} schedule now spans {here.run.train.steps} steps: the rate jumps"
+            self.tell("note", {"text": text})
 
     @property
     def step(self) -> int:
         """Finished steps."""
         return int(self.state.step)
 
-    def _first_state(self, init_from: str | Path | None) -> State:
+    def first_state(self) -> State:
+        """The newest checkpoint's state, or a fresh one."""
         if self.checkpoints.steps():
             state, position = self.checkpoints.load(self.abstract)
             self.loader.set_state(position)
@@ -139,7 +149,13 @@ class Trainer:
 
         # Born sharded: nothing is ever whole on one device that need not be.
         fresh: State = jax.jit(init, out_shardings=self.layout)(self.key)
-        return fresh if init_from is None else _take_parameters(fresh, init_from)
+        if self.init_from is None:
+            return fresh
+        taken, left = checkpoint.take_parameters(fresh, self.init_from)
+        if left:
+            text = f"not taken from {self.init_from}, as shapes differ: {', '.join(left)}; these start fresh"
+            self.tell("note", {"text": text})
+        return taken
 
     @functools.cached_property
     def _sample_condition(self) -> dict[str, Any]:
@@ -149,13 +165,14 @@ class Trainer:
             conditions, self.saved.data["condition_table"], self.run.train.samples, self.run.train.seed
         )
 
-    def train(self, checkpoints: Checkpoints, init_from: str | Path | None = None) -> Path:
+    def train(self, checkpoints: Checkpoints) -> Path:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
         self.tell("data", {"source": self.source, "run": self.run, "devices": self.mesh.devices.size})
         self.checkpoints = checkpoints
-        self.state = self._first_state(init_from)
+        self.state = self.first_state()
         options, step = self.run.train, self.step
-        checkpoint.write_config(self.directory, self.saved)
+        if step < options.steps:  # a finished run keeps the length that it had
+            checkpoint.write_config(self.directory, self.saved)
         self.log = RunLog(self.directory, step)
         self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
         clock, last = _Clock(), {}
@@ -226,6 +243,8 @@ class Trainer:
         num = self.run.train.samples
         images = self._sample(self.state, random.stream(self.key, "samples"), num, self._sample_condition)
         path = self.directory / "samples" / f"{step:06d}.png"
+        if jax.process_index():
+            return
         save_grid(path, jax.device_get(images), scale=max(1, 96 // images.shape[1]))
         self.tell("sample", {"step": step, "path": path})
 
@@ -251,8 +270,9 @@ class Trainer:
     def _finish(self, last: dict[str, float], clock: _Clock, interrupted: bool) -> Path:
         step, path = self.step, self.directory / "summary.json"
         summary: dict[str, Any] = {"model": self.run.name, "step": step, "interrupted": interrupted}
-        if not last and path.exists():
-            summary = json.loads(path.read_text()) | {"interrupted": False}
+        there = json.loads(path.read_text()) if path.exists() else {}
+        if there.get("step") == step and "test" in there:
+            summary = there  # this very state has been summed up before
         else:
             summary |= {
                 "metrics": last,
@@ -265,7 +285,8 @@ class Trainer:
         if not interrupted and "test" not in summary:
             self._samples(step)
             summary["test"] = self._evaluate(step)
-        path.write_text(json.dumps(summary, indent=2) + "\n")
+        if jax.process_index() == 0:
+            path.write_text(json.dumps(summary, indent=2) + "\n")
         names = self.saved.data["class_names"]
         self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
                           "class_names": names})  # fmt: skip
@@ -321,9 +342,22 @@ def _check(run: Run) -> None:
     for name in ("steps", "batch", "log_every", "steps_per_dispatch", "samples"):
         if getattr(options, name) < 1:
             raise UserError(f"train.{name.replace('_', '-')} must be at least 1, not {getattr(options, name)}")
-    for name in ("sample_every", "eval_every", "save_every"):
+    for name in ("seed", "sample_every", "eval_every", "save_every"):
         if getattr(options, name) < 0:
-            raise UserError(f"train.{name.replace('_', '-')} must not be negative (0: only at the end)")
+            raise UserError(f"train.{name.replace('_', '-')} must not be negative, as {getattr(options, name)} is")
+    if run.data.crop < 0:
+        raise UserError(f"data.crop {run.data.crop} must not be negative")
+    if run.parallel.model > 1 and not parallel.RULES:
+        raise UserError("parallel.model above 1 needs sharding rules, and there are none yet; use parallel.data")
+
+
+def _check_place(directory: Path) -> None:
+    """Raises UserError unless files can be written into the directory, or it can be made."""
+    there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"--run {directory}: {there} is a file, not a folder; choose another --run")
+    if not os.access(there, os.W_OK | os.X_OK) or there.parts[:2] == ("/", "proc"):
+        raise UserError(f"--run {directory}: cannot write into {there}; choose another --run")
 
 
 def _data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
@@ -334,26 +368,6 @@ def _data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
         "class_names": {name: list(source.class_names[name]) for name in names},
         "condition_table": condition_table(source.train, names),
     }
-
-
-def _take_parameters(state: State, init_from: str | Path) -> State:
-    """`state` with parameters, statistics and averages of another run; optimizer and step stay fresh."""
-    other = checkpoint.load(init_from).state
-    parts = {}
-    for part in ("params", "mutable", "ema"):
-        mine, theirs = getattr(state, part), getattr(other, part)
-        if part == "ema" and not (mine and theirs):
-            continue
-        shapes = [{jax.tree_util.keystr(k): v.shape for k, v in jax.tree.leaves_with_path(t)} for t in (mine, theirs)]
-        for path in sorted({*shapes[0], *shapes[1]}):
-            if shapes[0].get(path) != shapes[1].get(path):
-                raise UserError(
-                    f"--init-from {init_from}: {part}{path} has shape {shapes[1].get(path)} there and"
-                    f" {shapes[0].get(path)} here; give the same --model options"
-                )
-        # Taken leaf by leaf, as the order of keys is not part of a tree's meaning.
-        parts[part] = jax.tree.map(lambda m, t: jax.device_put(t, m.sharding), mine, theirs)
-    return state.replace(**parts)
 
 
 def _crossed(step: int, count: int, every: int) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image
 
 import genart_jax as ga
 from genart_jax.app.cli import main
+from genart_jax.sample import Samples, write_samples
 
 FAST = ["--preset", "tiny", "--steps", "2", "--parallel.data", "1"]
 
@@ -102,6 +103,27 @@ def test_sample_grid_arrays_and_folder(runs, tmp_path, capsys):
     np.testing.assert_array_equal(np.load(tmp_path / "c.npz")["images"][:5], arrays["images"])
 
 
+def test_class_names_that_are_no_file_names(tmp_path):
+    samples = Samples(np.zeros((2, 4, 4, 1), np.uint8), {"label": np.array([0, -1])})
+    write_samples(tmp_path / "folder", samples, {"label": ("T-shirt/top",)}, 0)
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["00000_T-shirt-top.png", "00001_none.png"]
+
+
+def test_a_run_means_the_same_from_everywhere(tmp_path, monkeypatch, capsys):
+    """A relative folder of pictures is found again from another working directory."""
+    (tmp_path / "pictures").mkdir()
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i}.png")
+    options = ["--data", "folder:pictures", "--data.image-size", "16", "--train.batch", "2"]
+    assert main(["train", "conv_vae", "--run", "r", *FAST, *options]) == 0
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert main(["evaluate", "../r"]) == 0
+    assert main(["train", "conv_vae", "--run", "../r", "--data", "folder:../pictures", "--steps", "3"]) == 0
+    assert main(["evaluate", "../r", "--data", "folder:../pictures"]) == 0
+
+
 def test_evaluate(runs, capsys):
     assert main(["evaluate", str(runs / "conv_vae"), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
@@ -161,8 +183,15 @@ def test_mistakes_with_data(capsys, tmp_path):
     assert "32" in message
 
 
-def test_mistakes_with_runs(runs, capsys):
+def test_mistakes_with_runs(runs, capsys, tmp_path):
     run = runs / "dcgan"
+    (tmp_path / "file").write_text("")
+    assert "is a file" in wrong(capsys, "train", "dcgan", "--run", "file")
+    assert "begun with other options" in wrong(capsys, "train", "dcgan", "--run", run, "--preset", "paper")
+    assert "say emoji:64" in wrong(capsys, "train", "dcgan", "--data.image-size", "64")
+    assert "given twice" in wrong(capsys, "sample", run, "--condition", "style=noto", "--condition", "shape=food")
+    assert "given twice" in wrong(capsys, "sample", run, "--condition", "style=noto", "style=fluent")
+    assert "at most" in wrong(capsys, "sample", run, "--num", "1025", "--out", "big.png")
     assert "not of conv_vae" in wrong(capsys, "train", "conv_vae", "--run", run)
     assert "model.width: 4 -> 8" in wrong(capsys, "train", "dcgan", "--run", run, "--model.width", "8")
     assert "write name=value" in wrong(capsys, "sample", run, "--condition", "style")
@@ -174,7 +203,7 @@ def test_mistakes_with_runs(runs, capsys):
     assert "classifies nothing" in wrong(capsys, "evaluate", run, "--classifier", runs / "conv_vae")
 
 
-def test_a_model_of_ones_own(tmp_path, monkeypatch, capsys):
+def test_a_model_of_ones_own(tmp_path, capsys):
     """A module outside the package: through the command line, and registered."""
     (tmp_path / "my_models.py").write_text(
         "import dataclasses\n"
@@ -189,11 +218,12 @@ def test_a_model_of_ones_own(tmp_path, monkeypatch, capsys):
         "run = dataclasses.replace(tiny, model=Config(width=4, hidden=8))\n"
         "PRESETS = {'default': run, 'tiny': run}\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
     options = ["--steps", "1", "--run", "mine", "--parallel.data", "1"]
     assert main(["train", "--model", "my_models:Config", *options]) == 0
     assert int(ga.load("mine").state.step) == 1
     assert main(["sample", "mine", "--num", "2", "--out", "mine.png"]) == 0
+    assert "is not made with tiny" in wrong(capsys, "train", "my_models:tiny")
+    assert "no 'STEP'" in wrong(capsys, "train", "genart_jax.models.conv_vae:Config")
     ga.register("mine", module="my_models", step="genart_jax.steps.vae", family="vae")
     try:
         assert "mine" in ga.list_models("vae")
