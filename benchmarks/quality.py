@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import math
 import os
 import platform
 import statistics
@@ -89,9 +88,9 @@ def table(results: list[dict[str, dict[str, float]]], seeds: int) -> str:
     for row, figures in results[0].items():
         for what in figures:
             values = [result[row][what] for result in results]
-            spread = statistics.stdev(values) if len(values) > 1 else math.nan
             digits = 0 if what == "images/s" else 4
-            lines.append(f"| {row} | {what} | {statistics.mean(values):.{digits}f} | {spread:.{digits}f} |")
+            spread = f"{statistics.stdev(values):.{digits}f}" if len(values) > 1 else "one seed"
+            lines.append(f"| {row} | {what} | {statistics.mean(values):.{digits}f} | {spread} |")
     return "\n".join(lines) + "\n"
 
 

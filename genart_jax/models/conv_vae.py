@@ -3,6 +3,12 @@
 Kingma & Welling 2013, "Auto-encoding variational Bayes", arXiv:1312.6114: the encoder gives the mean and log variance
 of q(z|x) (eq. 9), the decoder the parameters of p(x|z), and z = mean + deviation * noise (eq. 4). Encoder and decoder
 are strided convolutions of kernel 4x4, doubled in channels with every halving, around one dense layer each.
+
+Presets, with what benchmarks/results/quality.md measured (seed 0, 2 CPU cores):
+
+- `default`: `genart train conv_vae`. 8 minutes on a busy machine; 7.69 bits a dimension on the art set's test split, by
+  the evidence lower bound.
+- `tiny`: for tests.
 """
 
 from __future__ import annotations

@@ -3,6 +3,12 @@
 The pattern is LeCun et al. 1998, "Gradient-based learning applied to document recognition", section II, with ReLU,
 max pooling and dropout as is usual since Krizhevsky et al. 2012: conv 3x3 of 32, pool, conv 3x3 of 64, pool,
 dense 128, dense K.
+
+Presets, with what benchmarks/results/quality.md measured (seed 0, 2 CPU cores):
+
+- `default`: `genart train simple_cnn --model.label style` (or shape, color). 75 seconds on a busy machine; on the art
+  set's test split 85.3 % for style (balanced 85.0 %) and 63.8 % for shape (balanced 52.3 %).
+- `tiny`: for tests.
 """
 
 from __future__ import annotations
