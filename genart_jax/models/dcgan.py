@@ -74,6 +74,13 @@ def stages(image_shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
     return count, (height, width)
 
 
+def batch_norm(name: str, train: bool, dtype: Any, axis_name: str | None) -> nn.BatchNorm:
+    """BatchNorm as both networks use it, its scale initialised at normal(1, 0.02)."""
+    around_one = lambda key, shape, dtype=jnp.float32: 1.0 + 0.02 * jax.random.normal(key, shape, dtype)
+    options: dict[str, Any] = {"momentum": 0.9, "epsilon": 1e-5, "scale_init": around_one}
+    return nn.BatchNorm(use_running_average=not train, dtype=dtype, axis_name=axis_name, name=name, **options)
+
+
 class Generator(nn.Module):
     """(batch, latent_dim) -> images (batch, height, width, channels) in [-1, 1]."""
 
@@ -86,10 +93,7 @@ class Generator(nn.Module):
         """Also returns the activations of each stage."""
         c = self.config
         count, (height, width) = stages(c.image_shape or ())
-        norm = lambda name: nn.BatchNorm(
-            use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=self.dtype, axis_name=self.axis_name,
-            scale_init=_around_one, name=name,
-        )  # fmt: skip
+        norm = lambda name: batch_norm(name, train, self.dtype, self.axis_name)
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
             condition, len(z)
         )
@@ -136,10 +140,7 @@ class Critic(nn.Module):
                 name=f"down_{i}",
             )(x)  # fmt: skip
             if normed:
-                x = nn.BatchNorm(
-                    use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=self.dtype,
-                    axis_name=self.axis_name, scale_init=_around_one, name=f"norm_{i}",
-                )(x)  # fmt: skip
+                x = batch_norm(f"norm_{i}", train, self.dtype, self.axis_name)(x)
             x = nn.leaky_relu(x, 0.2)
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         pooled = jnp.sum(x, axis=(1, 2), dtype=jnp.float32)
@@ -149,10 +150,6 @@ class Critic(nn.Module):
         for vector in embed(condition, len(images)):
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score.astype(jnp.float32), aux
-
-
-def _around_one(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    return 1.0 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
 class Networks(NamedTuple):
