@@ -29,5 +29,5 @@ def test_the_second_start_finds_the_programs_of_the_first(tmp_path):
     assert any("step" in name or "one" in name for name in programs)
     assert stat.S_IMODE((tmp_path / "cache" / "programs").stat().st_mode) == 0o700
     warm, again = first_step(tmp_path / "cache", tmp_path / "b")
-    assert {n for n in again if n.endswith("-cache")} == {n for n in programs if n.endswith("-cache")}
+    assert programs <= again  # a program near the limit of half a second may join them
     assert warm < cold
