@@ -54,7 +54,8 @@ def pmapped(name, **options):
     def run(state, batch, key, due=None):
         stack = lambda tree: jax.tree.map(lambda x: np.stack([x] * DEVICES), jax.device_get(tree))
         split = jax.tree.map(lambda x: x.reshape(DEVICES, -1, *x.shape[1:]), batch)
-        return jax.tree.map(lambda x: x[0], step(stack(state), split, jnp.stack([key] * DEVICES), due))
+        out = jax.device_get(step(stack(state), split, jnp.stack([key] * DEVICES), due))
+        return jax.tree.map(lambda x: x[0], out)
 
     return run
 
