@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from genart_jax.config import BatchSpec, Run, UserError
     from genart_jax.grid import make_grid, save_grid
     from genart_jax.registry import get_config, list_models, register
-    from genart_jax.train.checkpoint import Model, load
+    from genart_jax.train.checkpoint import Model, load, load_frozen
     from genart_jax.train.trainer import fit
     from genart_jax.types import Algorithm, Batch, Metrics, State, to_float, to_uint8
 
@@ -24,7 +24,7 @@ _HOMES = {
     "genart_jax.config": ("BatchSpec", "Run", "UserError"),
     "genart_jax.grid": ("make_grid", "save_grid"),
     "genart_jax.registry": ("get_config", "list_models", "register"),
-    "genart_jax.train.checkpoint": ("Model", "load"),
+    "genart_jax.train.checkpoint": ("Model", "load", "load_frozen"),
     "genart_jax.train.trainer": ("fit",),
     "genart_jax.types": ("Algorithm", "Batch", "Metrics", "State", "to_float", "to_uint8"),
 }
@@ -32,7 +32,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Algorithm", "Batch", "BatchSpec", "Metrics", "Model", "Run", "State", "UserError", "build", "configure", "fit",
-    "get_config", "list_models", "load", "make_grid", "register", "save_grid", "to_float", "to_uint8",
+    "get_config", "list_models", "load", "load_frozen", "make_grid", "register", "save_grid", "to_float", "to_uint8",
 ]  # fmt: skip
 
 

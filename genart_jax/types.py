@@ -39,7 +39,8 @@ class State(flax.struct.PyTreeNode):
       opt: player -> Optax state.
       ema: role -> {"params": ..., **mutable}, the moving averages that sampling uses; {} where switched off.
       extra: what else the algorithm carries from step to step.
-      frozen: parameters that never train; kept once for a run, not in every checkpoint.
+      frozen: role -> parameters that never train (a tokenizer's, a feature network's); see `Algorithm.frozen`. A run
+        keeps them once, with their SHA-256, and not in its checkpoints.
     """
 
     step: jax.Array
@@ -57,6 +58,12 @@ class Algorithm(NamedTuple):
     `step(state, batch, key, due=None)`: `key` is the run's key and the same in every step; the step folds `state.step`
     into it. `due` names the lazy terms to compute: None decides by `lax.cond` on `state.step`, a static tuple decides
     at trace time. `lazy` lists them as (name, every how many steps). Where a family lacks an operation, it is None.
+
+    `frozen` names where the parameters in `State.frozen` come from, as (role, source): "run:DIR" is what that run
+    samples with, {role there: {"params": ..., **mutable}}, and "asset:NAME" is what `assets.load(NAME)` returns.
+    `init` fills a role at random, or leaves it out where its shapes are the source's to say. The trainer and `load`
+    then put the source's in; without them: `state.replace(frozen=ga.load_frozen(algorithm))`. A step returns `frozen`
+    as it got it, and whoever donates a state gives its `frozen` away too.
     """
 
     batch_spec: BatchSpec
@@ -70,6 +77,7 @@ class Algorithm(NamedTuple):
     predict: Callable[..., jax.Array] | None = None  # predict(state, images) -> log probabilities
     transform: Callable[..., jax.Array] | None = None  # transform(state, images, key) -> images
     lazy: tuple[tuple[str, int], ...] = ()
+    frozen: tuple[tuple[str, str], ...] = ()
 
     def due(self, step: int) -> tuple[str, ...]:
         """The lazy terms that are due at `step` (an int on the host): the static `due` to pass to `step`."""

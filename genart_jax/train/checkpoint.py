@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from genart_jax import registry
+from genart_jax import assets, registry
 from genart_jax.api import build
 from genart_jax.config import BatchSpec, Run, UserError, from_dict, spec_of
+from genart_jax.steps import common
+from genart_jax.train import frozen
 from genart_jax.types import Algorithm, Batch, State
 
 _VERSION = 1
@@ -36,8 +38,8 @@ _FREE = (
 class Saved(NamedTuple):
     """What config.json holds: the resolved configuration, and what a model must know of its data.
 
-    `data` has the keys source, fingerprint, class_names and condition_table, and init_from: the run that the
-    parameters were taken from, or None.
+    `data` has the keys source, fingerprint, class_names and condition_table; init_from: the run that the parameters
+    were taken from, or None; and frozen: role -> SHA-256 of the file that keeps its parameters.
     """
 
     run: Run
@@ -176,7 +178,34 @@ def load(directory: str | Path) -> Model:
     )
     with Checkpoints(directory) as checkpoints:
         state, _ = checkpoints.load(abstract)
-    return Model(algorithm, state)
+    kept = frozen.kept(directory, saved.data.get("frozen", {}), abstract.frozen)
+    return Model(algorithm, state.replace(frozen=jax.device_put(kept, sharding)))
+
+
+def load_frozen(algorithm: Algorithm) -> dict[str, Any]:
+    """The parameters that never train, from where the algorithm says they are: role -> nested dict of numpy arrays.
+
+    The trainer calls this once for a run. Without it: `state.replace(frozen=ga.load_frozen(algorithm))`.
+
+    Raises:
+      UserError: a run or an asset is not there, or does not fit.
+    """
+    wanted = abstract_state(algorithm).frozen
+    return {role: frozen.fit(role, _read(source), wanted.get(role), source) for role, source in algorithm.frozen}
+
+
+def _read(source: str) -> dict[str, Any]:
+    """The arrays of "asset:NAME", or of "run:DIR": role -> what the run samples with, {"params": ..., **mutable}."""
+    kind, _, name = source.partition(":")
+    if kind == "asset":
+        return dict(getattr(assets, "load")(name))  # noqa: B009
+    if kind != "run":
+        raise UserError(f"{source!r} holds no parameters; name run:DIR or asset:NAME")
+    state, out = load(name).state, {}
+    for role in state.params:
+        params, mutable = common.sampling_variables(state, role)
+        out[role] = {"params": params, **mutable}
+    return out
 
 
 _MAY_DIFFER = re.compile(r"\['(embed|out)'\]")

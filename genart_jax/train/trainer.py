@@ -28,7 +28,7 @@ from genart_jax.data.pipeline import Loader, make_loader, prepare
 from genart_jax.data.source import Source, absolute, open_source
 from genart_jax.grid import save_grid
 from genart_jax.nn import random
-from genart_jax.train import checkpoint, parallel
+from genart_jax.train import checkpoint, frozen, parallel
 from genart_jax.train.checkpoint import Checkpoints, Saved
 from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.log import RunLog
@@ -90,7 +90,7 @@ class Trainer:
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
-        self.saved = Saved(run, _data_facts(self.source, self.algorithm) | {"init_from": self.init_from})
+        self.saved = Saved(run, _data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}})
         self.replicated = parallel.replicated(self.mesh)
         self.key = jax.device_put(jax.random.key(run.train.seed), self.replicated)
         self.loader = make_loader(
@@ -125,6 +125,7 @@ class Trainer:
         if self.init_from not in (None, there.data.get("init_from")):
             raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
         self.saved.data["init_from"] = self.init_from = there.data.get("init_from")
+        self.saved.data["frozen"] = there.data.get("frozen", {})
         for line in checkpoint.differences(there.run, here.run, free=True):
             self.tell("note", {"text": f"changed since the run was begun: {line}"})
         if there.run.train.steps != here.run.train.steps and here.run.optimizer.schedule != "constant":
@@ -141,7 +142,7 @@ class Trainer:
         if self.checkpoints.steps():
             state, position = self.checkpoints.load(self.abstract)
             self.loader.set_state(position)
-            return state
+            return self._with_frozen(state)
         shapes = checkpoint.batch_shapes(self.algorithm.batch_spec, 2 * self.algorithm.batches_per_step)
 
         def init(key: jax.Array) -> State:
@@ -150,12 +151,22 @@ class Trainer:
         # Born sharded: nothing is ever whole on one device that need not be.
         fresh: State = jax.jit(init, out_shardings=self.layout)(self.key)
         if self.init_from is None:
-            return fresh
+            return self._with_frozen(fresh)
         taken, left = checkpoint.take_parameters(fresh, self.init_from)
         if left:
             text = f"not taken from {self.init_from}, as shapes differ: {', '.join(left)}; these start fresh"
             self.tell("note", {"text": text})
-        return taken
+        return self._with_frozen(taken)
+
+    def _with_frozen(self, state: State) -> State:
+        """The state with the parameters that never train: those that the run keeps, or, at its start, the sources'."""
+        facts = self.saved.data
+        if facts["frozen"]:
+            found = frozen.kept(self.directory, facts["frozen"], self.abstract.frozen)
+        else:
+            found = state.frozen | checkpoint.load_frozen(self.algorithm)
+            facts["frozen"] = frozen.keep(self.directory, found)
+        return state.replace(frozen=parallel.put(found, self.replicated))
 
     @functools.cached_property
     def _sample_condition(self) -> dict[str, Any]:

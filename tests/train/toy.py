@@ -1,0 +1,60 @@
+"""A model that learns the mean of parameters that never train: a run's, an asset's, or its own random ones."""
+
+import dataclasses
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, spec_of
+from genart_jax.steps import common
+from genart_jax.types import Algorithm, State
+
+STEP = __name__
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    image_shape: tuple[int, ...] | None = None
+    source: str = ""
+    """Where the role "teacher" comes from."""
+    size: int = 5
+    """Length of the teacher; 0: init leaves it out."""
+
+
+class Networks(NamedTuple):
+    config: Config
+
+
+def networks(config, dtype=jnp.float32, axis_name=None):
+    return Networks(config)
+
+
+def build(networks, config, axis_name=None):
+    spec, model = spec_of(config), config.model
+
+    def init(key, batch):
+        teacher = {"mean": {"params": {"w": jax.random.normal(key, (model.size,))}}}
+        return State(
+            step=jnp.zeros((), jnp.int32), params={"mean": {"w": jnp.zeros(5)}}, mutable={"mean": {}}, opt={}, ema={},
+            extra={}, frozen={"teacher": teacher} if model.size else {},
+        )  # fmt: skip
+
+    def step(state, batch, key, due=None):
+        w, target = state.params["mean"]["w"], state.frozen["teacher"]["mean"]["params"]["w"]
+        new = {"mean": {"w": w + 0.5 * (target - w)}}
+        return state.replace(step=state.step + 1, params=new), {"loss": jnp.sum(jnp.square(target - w))}
+
+    def evaluate(state, batch, key):
+        distance = jnp.sum(jnp.square(state.frozen["teacher"]["mean"]["params"]["w"] - state.params["mean"]["w"]))
+        weight = common.weights_of(batch)
+        return {"loss": common.weighted(jnp.full(len(weight), distance), weight)}
+
+    frozen = (("teacher", model.source),) if model.source else ()
+    return Algorithm(spec, 1, init, step, evaluate, predict=lambda state, images: nn.log_softmax(images), frozen=frozen)
+
+
+PRESETS = {
+    "default": Run(Config(), Classifier(), Optimizer(), Data(), Train(steps=4, batch=8, log_every=1, save_every=2))
+}
