@@ -1,4 +1,4 @@
-"""Penalties on a critic's gradient, one value an example."""
+"""Penalties on a critic's gradient and measures of it, one value an example."""
 
 from __future__ import annotations
 
@@ -16,3 +16,14 @@ def squared_gradient(score: Callable[[jax.Array], jax.Array], images: jax.Array)
     """
     gradient = jax.grad(lambda x: jnp.sum(score(x)))(images)
     return jnp.sum(jnp.square(gradient.astype(jnp.float32)), axis=tuple(range(1, gradient.ndim)))
+
+
+def slope(scores: jax.Array, other_scores: jax.Array, images: jax.Array, other: jax.Array) -> jax.Array:
+    """|s(x) - s(y)| / |x - y| of each pair of images, with the Euclidean distance over pixels and channels: (batch,).
+
+    The critic's Lipschitz constant is the largest over all pairs there are (Miyato et al. 2018, eq. 4), so each of
+    these bounds it from below. 0 for a pair of equal images.
+    """
+    squares = jnp.sum(jnp.square((images - other).astype(jnp.float32)), axis=tuple(range(1, images.ndim)))
+    distance = jnp.sqrt(jnp.where(squares > 0, squares, jnp.inf))
+    return jnp.abs(scores - other_scores) / distance

@@ -11,13 +11,18 @@ import jax.numpy as jnp
 import optax
 
 from genart_jax.config import BatchSpec, Run, UserError
-from genart_jax.nn import random
+from genart_jax.nn import random, spectral
 from genart_jax.types import Batch, State, check_condition, check_images
 
 
 def pmean(tree: Any, axis_name: str | None) -> Any:
     """The mean over devices; the tree itself without an axis name."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+def pmax(tree: Any, axis_name: str | None) -> Any:
+    """The largest of all devices; the tree itself without an axis name."""
+    return tree if axis_name is None else jax.lax.pmax(tree, axis_name)
 
 
 def varying(tree: Any, axis_name: str | None) -> Any:
@@ -43,13 +48,20 @@ def init_module(module: nn.Module, key: jax.Array, *args: Any, **kwargs: Any) ->
     return variables.pop("params", {}), variables
 
 
-def apply(module: nn.Module, params: Any, mutable: Any, *args: Any, train: bool, **kwargs: Any) -> tuple[Any, Any]:
-    """Applies a module: its output, and its collections as they are after it (changed only in training)."""
+def apply(
+    module: nn.Module, params: Any, mutable: Any, *args: Any, train: bool, advance: bool = True, **kwargs: Any
+) -> tuple[Any, Any]:
+    """Applies a module: its output, and its collections as they are after it (changed only in training).
+
+    What follows the parameters instead of the data (spectral normalisation's u) must change once an update of them,
+    however often the module runs: it does so only with `advance`.
+    """
     variables = {"params": params, **mutable}
-    if not train or not mutable:
+    changing = [name for name in mutable if advance or name != spectral.COLLECTION] if train else []
+    if not changing:
         return module.apply(variables, *args, train=train, **kwargs), mutable
-    output, changed = module.apply(variables, *args, train=True, mutable=list(mutable), **kwargs)
-    return output, dict(changed)
+    output, changed = module.apply(variables, *args, train=True, mutable=changing, **kwargs)
+    return output, {**mutable, **changed}
 
 
 def ema_start(state: State, roles: tuple[str, ...], decay: float) -> State:
@@ -103,7 +115,7 @@ def check_batch(batch: Batch, spec: BatchSpec) -> None:
             raise UserError(f"batch: condition {name!r} has values outside 0 to {classes - 1} (-1: hidden)")
 
 
-def select(batch: Batch, index: int, count: int) -> Batch:
+def select(batch: Batch, index: int | jax.Array, count: int) -> Batch:
     """The index-th of `count` batches that lie example-major in one."""
     if count == 1:
         return batch
@@ -144,7 +156,8 @@ def accumulate(function: Any, chunks: int, *trees: Any) -> Any:
 
 def refuse_statistics(mutable: Any, chunks: int) -> None:
     """Raises UserError where a network's statistics of the whole batch would become those of a part."""
-    if chunks > 1 and jax.tree.leaves(mutable):
+    of_data = [name for role in mutable.values() for name in role if name != spectral.COLLECTION]
+    if chunks > 1 and of_data:
         raise UserError(
             "train.microbatch: this model has BatchNorm, whose statistics need the whole batch; set it to 0"
         )

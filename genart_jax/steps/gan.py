@@ -2,6 +2,9 @@
 
 One generator forward serves both players: the critic trains on its pictures, and the generator's gradient is the
 pullback of the updated critic's gradient with respect to the same pictures.
+
+The critic's spectral normalisation advances once in each of its updates, in the pass over real and generated pictures;
+the penalty's pass, the generator's and evaluation take it as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import optax
 
 from genart_jax.config import Gan, Run, UserError, spec_of
 from genart_jax.losses.adversarial import LOSSES
-from genart_jax.losses.penalties import squared_gradient
+from genart_jax.losses.penalties import slope, squared_gradient
 from genart_jax.nn import random
 from genart_jax.optim import make_optimizer
 from genart_jax.steps import common
@@ -69,18 +72,23 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         (images, _), mutable = common.apply(generator, params, mutable, z, condition, train=True)
         return images, mutable
 
-    def score(params: Any, mutable: Any, images: jax.Array, condition: Any) -> tuple[jax.Array, Any]:
-        (scores, _), mutable = common.apply(critic, params, mutable, images, condition, train=True)
+    def score(
+        params: Any, mutable: Any, images: jax.Array, condition: Any, advance: bool = False
+    ) -> tuple[jax.Array, Any]:
+        (scores, _), mutable = common.apply(critic, params, mutable, images, condition, train=True, advance=advance)
         return scores, mutable
 
-    def score_both(params: Any, mutable: Any, real: Any, fake: Any, condition: Any) -> tuple[jax.Array, jax.Array, Any]:
+    def score_both(
+        params: Any, mutable: Any, real: Any, fake: Any, condition: Any, advance: bool = False
+    ) -> tuple[jax.Array, jax.Array, Any]:
         if gan.critic_batch == "separate":
-            real_scores, mutable = score(params, mutable, real, condition)
+            real_scores, mutable = score(params, mutable, real, condition, advance)
             fake_scores, mutable = score(params, mutable, fake, condition)
             return real_scores, fake_scores, mutable
         # Pairs stay neighbours, so that a batch split over devices is joined without moving pictures between them.
         join = lambda a, b: jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
-        scores, mutable = score(params, mutable, join(real, fake), jax.tree.map(join, condition, condition))
+        both = join(real, fake), jax.tree.map(join, condition, condition)
+        scores, mutable = score(params, mutable, *both, advance)
         return scores[0::2], scores[1::2], mutable
 
     def penalty(params: Any, mutable: Any, real: Any, condition: Any) -> jax.Array:
@@ -101,7 +109,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
 
         def objective(params: Any) -> tuple[jax.Array, Any]:
-            real_scores, fake_scores, changed = score_both(params, mutable, real, fake, condition)
+            real_scores, fake_scores, changed = score_both(params, mutable, real, fake, condition, True)
             value = jnp.mean(loss.critic(real_scores, fake_scores))
             metrics = {"critic_loss": value, "real_score": jnp.mean(real_scores), "fake_score": jnp.mean(fake_scores)}
             return value, (metrics, changed)
@@ -111,7 +119,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             # Scaled by the updates in between, to keep the penalty's weight while it is computed only so often
             # (Karras et al. 2020, appendix B).
             weight = 0.5 * gan.r1_gamma * gan.r1_every * gan.d_steps
-            metrics["r1"], r1_grads = penalty_gradient(due, params, mutable, real, condition)
+            metrics["r1"], r1_grads = penalty_gradient(due, params, changed, real, condition)
             grads = jax.tree.map(lambda g, r: g + weight * r, grads, r1_grads)
         return grads, metrics, changed
 
@@ -184,15 +192,18 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         r1_due: bool | jax.Array = state.step % gan.r1_every == 0 if due is None else "r1" in due
         r1_due = r1_due if lazy else False
 
-        def inputs(index: int) -> tuple[jax.Array, Any, jax.Array]:
+        def inputs(index: int | jax.Array) -> tuple[jax.Array, Any, jax.Array]:
             one, key_i = common.select(batch, index, gan.d_steps), random.stream(key, "round", index)
             condition = common.conditions_of(one, spec)
             hidden = common.hide(condition, random.stream(key_i, "hide"), gan.condition_dropout, axis_name)
             return one["image"], hidden, key_i
 
-        for index in range(gan.d_steps - 1):
+        def critic_round(index: int | jax.Array, state: State) -> State:
             real, condition, key_i = inputs(index)
-            state, _ = critic_step(state, latents(key_i, len(real)), real, condition, False)
+            return critic_step(state, latents(key_i, len(real)), real, condition, False)[0]
+
+        if gan.d_steps > 1:  # compiled once, however many there are
+            state = jax.lax.fori_loop(0, gan.d_steps - 1, critic_round, state)
         real, condition, key_i = inputs(gan.d_steps - 1)
         z = latents(key_i, len(real))
         if chunks == 1:
@@ -227,6 +238,9 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         if loss.threshold is not None:
             right = 1.0 * (real_scores > loss.threshold) + 1.0 * (fake_scores <= loss.threshold)
             values["critic_accuracy"] = 0.5 * right
+        # The steepest of a batch's pairs is a Lipschitz constant that the critic at least has.
+        steepest = jnp.max(jnp.where(weight > 0, slope(real_scores, fake_scores, batch["image"], fake), 0.0))
+        values["critic_lipschitz"] = jnp.broadcast_to(common.pmax(steepest, axis_name), weight.shape)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, axis_name)
 

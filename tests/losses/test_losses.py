@@ -11,7 +11,7 @@ import scipy.stats
 
 from genart_jax.losses import elbo
 from genart_jax.losses.adversarial import LOSSES
-from genart_jax.losses.penalties import squared_gradient
+from genart_jax.losses.penalties import slope, squared_gradient
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = RNG.normal(size=16) * 3, RNG.normal(size=16) * 3
@@ -103,3 +103,12 @@ def test_bernoulli_nll_against_scipy():
 def test_bits_per_dimension_of_uniform_levels_is_eight():
     nats = jnp.array([12 * math.log(256)])
     np.testing.assert_allclose(elbo.bits_per_dimension(nats, 12), 8, rtol=1e-6)
+
+
+def test_slope_of_pairs():
+    x, y = RNG.normal(size=(2, 6, 4, 4, 3)).astype(np.float32)
+    y[-1] = x[-1]
+    a, b = RNG.normal(size=(2, 6)).astype(np.float32)
+    expected = np.abs(a - b)[:-1] / np.sqrt(((x - y) ** 2).reshape(6, -1).sum(1))[:-1]
+    got = slope(jnp.asarray(a), jnp.asarray(b), jnp.asarray(x), jnp.asarray(y))
+    np.testing.assert_allclose(got, [*expected, 0], rtol=1e-5)

@@ -1,5 +1,8 @@
 """The adversarial step against a plain one written out here, and its options."""
 
+from typing import NamedTuple
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +11,8 @@ import pytest
 
 import genart_jax as ga
 from genart_jax import registry
-from genart_jax.nn import random
+from genart_jax.nn import random, spectral
+from genart_jax.steps import gan
 from tests import zoo
 
 KEY = jax.random.key(5)
@@ -172,3 +176,76 @@ def test_sizes(shape, good):
     state = jax.eval_shape(algorithm.init, KEY, batch)
     images = jax.eval_shape(lambda s: algorithm.sample(s, KEY, 2), state)
     assert images.shape == (2, *shape)
+
+
+class SpectralCritic(nn.Module):
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images, condition=None, train=False):
+        x = nn.relu(spectral.Conv(4, (3, 3), (2, 2), axis_name=self.axis_name, name="a")(images))
+        return spectral.Dense(1, axis_name=self.axis_name, name="b")(x.reshape(len(x), -1))[:, 0], {}
+
+
+class DenseGenerator(nn.Module):
+    @nn.compact
+    def __call__(self, z, condition=None, train=False):
+        return jnp.tanh(nn.Dense(16 * 16 * 3)(z)).reshape(-1, *zoo.SHAPE), {}
+
+
+class Networks(NamedTuple):
+    generator: nn.Module
+    critic: nn.Module
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"d_steps": 3, "g_steps": 2},
+        {"critic_batch": "separate"},
+        {"loss": "relativistic", "r1_gamma": 1.0, "r1_every": 1},
+        {"d_steps": 2, "microbatch": 2},
+    ],
+    ids=str,
+)
+def test_spectral_normalisation_advances_once_a_critic_update(options):
+    """With parameters that stand still, u after a step is that of as many power iterations as critic updates."""
+    options = dict(options)
+    train = {"batch": 8, "microbatch": options.pop("microbatch", 0)}
+    run = ga.configure(
+        "dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), optimizer=zoo.SGD | {"learning_rate": 0.0},
+        step={"r1_gamma": 0.0} | options, train=train,
+    )  # fmt: skip
+    algorithm = gan.build(Networks(DenseGenerator(), SpectralCritic()), run)
+    batch = zoo.full_batch(algorithm, 8)
+    state = zoo.start(algorithm, KEY, batch)
+    kernel = state.params["critic"]["a"]["kernel"].reshape(-1, 4)
+    wanted = jnp.array([1.0, 0, 0, 0])
+    state.mutable["critic"]["spectral"]["a"]["kernel_u"] = wanted
+    got, _ = jax.jit(algorithm.step)(state, batch, KEY)
+    for _ in range(run.step.d_steps):
+        wanted = spectral.iterate(kernel, wanted)
+    np.testing.assert_allclose(got.mutable["critic"]["spectral"]["a"]["kernel_u"], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_lipschitz_estimate_of_a_linear_critic():
+    """For s(x) = w.x it is at most |w|, and it is the largest of the pairs that count."""
+
+    class Linear(nn.Module):
+        @nn.compact
+        def __call__(self, images, condition=None, train=False):
+            return nn.Dense(1, name="out")(images.reshape(len(images), -1))[:, 0], {}
+
+    run = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), step={"ema_decay": 0.0})
+    algorithm = gan.build(Networks(DenseGenerator(), Linear()), run)
+    batch = zoo.full_batch(algorithm, 8)
+    state = zoo.start(algorithm, KEY, batch)
+    kernel = state.params["critic"]["out"]["kernel"]
+    total, weight = algorithm.evaluate(state, batch, KEY)["critic_lipschitz"]
+    singles = [
+        float(algorithm.evaluate(state, batch | {"weight": jnp.eye(8)[i]}, KEY)["critic_lipschitz"][0])
+        for i in range(8)
+    ]
+    np.testing.assert_allclose(total / weight, max(singles), rtol=1e-5)
+    assert min(singles) < max(singles) <= float(jnp.linalg.norm(kernel))
