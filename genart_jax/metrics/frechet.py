@@ -1,0 +1,157 @@
+"""The Frechet distance between Gaussians fitted to two sets of features (Heusel et al. 2017, eq. 6).
+
+It is called FID only over the features of one certain Inception network.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genart_jax.config import UserError
+from genart_jax.metrics.exact import Array, exact
+from genart_jax.metrics.features import check_features
+
+
+class Moments(NamedTuple):
+    """count (), mean (d,), and the sum of (x - mean)(x - mean)' as (d, d); all float64."""
+
+    count: Array
+    mean: Array
+    comoment: Array
+
+
+@exact
+def empty(dimensions: int) -> Moments:
+    """The state of no features."""
+    return Moments(jnp.zeros(()), jnp.zeros(dimensions), jnp.zeros((dimensions, dimensions)))
+
+
+@exact
+def update(state: Moments, features: Array, weight: Array | None = None) -> Moments:
+    """Adds features (n, d), each counted `weight` (n,) times."""
+    features = jnp.asarray(features, jnp.float64)
+    weight = jnp.ones(len(features)) if weight is None else jnp.asarray(weight, jnp.float64)
+    return _merge(state, _moments(features, weight))
+
+
+@exact
+def merge(a: Moments, b: Moments) -> Moments:
+    """The state of both sets of features."""
+    return _merge(a, b)
+
+
+def compute(state: Moments) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Mean (d,) and unbiased covariance (d, d).
+
+    Raises:
+      UserError: fewer than two features.
+    """
+    count, mean, comoment = (np.asarray(x, np.float64) for x in state)
+    if count < 2:
+        raise UserError(f"a covariance needs at least 2 pictures, not {int(count)}")
+    return mean, comoment / (count - 1)
+
+
+@jax.jit
+def _moments(features: jax.Array, weight: jax.Array) -> Moments:
+    count = jnp.sum(weight)
+    mean = weight @ features / jnp.maximum(count, 1)
+    centred = features - mean
+    return Moments(count, mean, (centred * weight[:, None]).T @ centred)
+
+
+@jax.jit
+def _merge(a: Moments, b: Moments) -> Moments:
+    """Chan, Golub & LeVeque 1983, eq. 2.1: nothing large cancels, as it does in a sum of squares."""
+    count = a.count + b.count
+    share = b.count / jnp.maximum(count, 1)
+    shift = b.mean - a.mean
+    comoment = a.comoment + b.comoment + a.count * share * jnp.outer(shift, shift)
+    return Moments(count, a.mean + share * shift, comoment)
+
+
+def fit(features: Array) -> Moments:
+    """The state of features (n, d) at once."""
+    check_features(features=features)
+    return update(empty(np.shape(features)[1]), features)
+
+
+def root(covariance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The symmetric square root of a covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    out: np.ndarray[Any, Any] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return out
+
+
+def distance(real: Moments, fake: Moments, real_root: np.ndarray[Any, Any] | None = None) -> float:
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), whose last root is of a symmetric matrix.
+
+    `real_root` is the root of the real covariance, where it is known already.
+    """
+    (mean, covariance), (fake_mean, fake_covariance) = compute(real), compute(fake)
+    half = root(covariance) if real_root is None else real_root
+    inner = half @ fake_covariance @ half
+    values = np.linalg.eigvalsh(0.5 * (inner + inner.T))
+    cross = np.sum(np.sqrt(np.maximum(values, 0)))
+    shift = fake_mean - mean
+    return float(shift @ shift + np.trace(covariance) + np.trace(fake_covariance) - 2 * cross)
+
+
+def bootstrap_error(real: Moments, features: Array, replicates: int = 20, seed: int = 0) -> float:
+    """The standard deviation of the distance when generated features (n, d) are drawn again with replacement.
+
+    The real features stay as they are: every model is held against the same ones.
+    """
+    rng, half = np.random.default_rng(seed), root(compute(real)[1])
+    n, dimensions = np.shape(features)
+    values = []
+    for _ in range(replicates):
+        weight = np.bincount(rng.integers(0, n, n), minlength=n)
+        values.append(distance(real, update(empty(dimensions), features, weight), half))
+    return float(np.std(values, ddof=1))
+
+
+class Extrapolated(NamedTuple):
+    """The distance at infinitely many generated pictures, the error of the fitted line there, and its points."""
+
+    value: float
+    fit_error: float
+    sizes: tuple[int, ...]
+    distances: tuple[float, ...]
+
+
+def extrapolate(real: Moments, features: Array, points: int = 15, smallest: int = 0, seed: int = 0) -> Extrapolated:
+    """The intercept of the distance as a line in 1/n (Chong & Forsyth 2020, section 3.2), n = generated pictures.
+
+    The bias of the real set, which is that of its own size, stays.
+
+    Args:
+      real: the real features' moments.
+      features: generated features (n, d).
+      points: sizes at which the distance is computed, at equal steps up to n, each on a random subset.
+      smallest: the least size; 0: a tenth of n as in the paper, or more, up to half of n, to exceed d: with fewer
+        pictures than dimensions the distance is not yet a line in 1/n.
+      seed: of the subsets.
+    """
+    n, dimensions = np.shape(features)
+    smallest = smallest or max(n // 10, min(n // 2, dimensions + 1))
+    sizes = np.unique(np.linspace(smallest, n, points).astype(int))
+    if len(sizes) < 3 or smallest < 2:
+        raise UserError(f"{n} generated pictures are too few to extrapolate from")
+    rng, half = np.random.default_rng(seed), root(compute(real)[1])
+    values = []
+    for size in sizes:
+        weight = np.zeros(n)
+        weight[rng.permutation(n)[:size]] = 1
+        values.append(distance(real, update(empty(dimensions), features, weight), half))
+    design = np.stack([np.ones(len(sizes)), 1 / sizes], axis=1)
+    coefficients, *_ = np.linalg.lstsq(design, np.array(values), rcond=None)
+    residual = np.array(values) - design @ coefficients
+    covariance = np.linalg.inv(design.T @ design) * (residual @ residual) / (len(sizes) - 2)
+    return Extrapolated(
+        float(coefficients[0]), float(np.sqrt(covariance[0, 0])), tuple(map(int, sizes)), tuple(map(float, values))
+    )
