@@ -144,7 +144,7 @@ class Data:
     """Where pictures come from and what is done to them."""
 
     source: str = "emoji"
-    """emoji[:SIZE], idx:DIR, folder:DIR or tfds:NAME[:SPLIT]."""
+    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR or tfds:NAME[:SPLIT]."""
     image_size: tuple[int, ...] = ()
     """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
     channels: int = 3

@@ -18,7 +18,7 @@ from genart_jax.config import BatchSpec, Data, UserError
 
 Array = np.ndarray[Any, Any]
 
-KINDS = ("emoji", "idx", "folder", "tfds")
+KINDS = ("emoji", "idx", "stacked", "folder", "tfds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Source:
 
 
 def open_source(data: Data) -> Source:
-    """The source that `data.source` names: emoji[:SIZE], idx:DIR, folder:DIR or tfds:NAME[:SPLIT].
+    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR or tfds:NAME[:SPLIT].
 
     Its report begins with one line that is alike for every kind: sizes, shape and conditions.
 
@@ -95,6 +95,10 @@ def open_source(data: Data) -> Source:
         from genart_jax.data import idx
 
         source = idx.load(Path(rest).expanduser())
+    elif kind == "stacked":
+        from genart_jax.data import stacked
+
+        source = stacked.load(Path(rest).expanduser())
     elif kind == "folder":
         from genart_jax.data import folder
 
@@ -105,7 +109,7 @@ def open_source(data: Data) -> Source:
         source = tfds.load(rest, data)
     height, *width = data.image_size or source.image_shape[:2]
     wanted = (height, *(width or [height]))
-    if kind in ("emoji", "idx") and tuple(wanted) != tuple(source.image_shape[:2]):
+    if kind in ("emoji", "idx", "stacked") and tuple(wanted) != tuple(source.image_shape[:2]):
         here = "x".join(map(str, source.image_shape[:2]))
         hint = "say emoji:64 or emoji:128" if kind == "emoji" else "leave it out"
         raise UserError(f"data.image-size {wanted}: {kind} has pictures of {here} and is not resized; {hint}")
@@ -116,14 +120,18 @@ def open_source(data: Data) -> Source:
 def absolute(source: str) -> str:
     """The source with the folder that it names as an absolute path, to mean the same from everywhere."""
     kind, _, rest = source.partition(":")
-    return f"{kind}:{Path(rest).expanduser().resolve()}" if kind in ("idx", "folder") and rest else source
+    return f"{kind}:{Path(rest).expanduser().resolve()}" if kind in ("idx", "stacked", "folder") and rest else source
 
 
 def _advice(source: str, kind: str) -> str:
     if source and Path(source).expanduser().is_dir():
         return f"for a folder of pictures say folder:{source}"
     near = difflib.get_close_matches(kind, KINDS, 1)
-    return f"did you mean {near[0]}?" if near else "choose emoji[:SIZE], idx:DIR, folder:DIR or tfds:NAME[:SPLIT]"
+    return (
+        f"did you mean {near[0]}?"
+        if near
+        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR or tfds:NAME[:SPLIT]"
+    )
 
 
 def example(split: Split, index: int) -> dict[str, Any]:
