@@ -6,9 +6,7 @@ first, so that help and lists answer without importing jax.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import itertools
 import json
 import os
@@ -19,6 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genart_jax import registry
+from genart_jax.app.arguments import parse as _parse
+from genart_jax.app.arguments import peel as _peel
+from genart_jax.app.arguments import wants_help as _wants_help
 from genart_jax.assets import cache_directory
 from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, Run, Train, UserError
 
@@ -155,36 +156,6 @@ def _usage() -> str:
     rows = "\n".join(f"  {usage:<44}{text}" for _, usage, text in _COMMANDS.values())
     models = ", ".join(registry.list_models())
     return f"usage: genart COMMAND ...\n\n{rows}\n\nEvery command has --help.  Models: {models}"
-
-
-def _parse(cls: Any, args: Sequence[str], prog: str, description: str) -> Any:
-    """An instance of the dataclass `cls` from arguments; a mistake becomes one line."""
-    import tyro
-
-    mistake = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(mistake):
-            return tyro.cli(cls, args=list(args), prog=prog, description=description)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        # A box: its title in the first line, then the message, a rule, and hints.
-        lines = [line.strip("│╭╰╮╯ ") for line in mistake.getvalue().splitlines()]
-        message = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines[1:]))
-        hints = [b.split()[0] for a, b in itertools.pairwise(lines) if a.startswith("Perhaps you meant")]
-        hint = f"perhaps you meant {hints[0]}" if hints else f"see {prog} --help"
-        raise UserError(f"{message.rstrip('.')}; {hint}") from None
-
-
-def _peel(args: Sequence[str], command: str, what: str) -> tuple[str, list[str]]:
-    """The first argument, and the others."""
-    if not args or args[0].startswith("-"):
-        raise UserError(f"{command} needs {what} first: genart {command} {what.upper()} ...")
-    return args[0], list(args[1:])
-
-
-def _wants_help(args: Sequence[str]) -> bool:
-    return bool(args) and args[0] in ("-h", "--help")
 
 
 def _list(args: Sequence[str]) -> None:
@@ -346,12 +317,19 @@ def _bench(args: Sequence[str]) -> None:
         print(json.dumps(results, indent=2))
 
 
+def _assets(args: Sequence[str]) -> None:
+    from genart_jax.app import assets
+
+    assets.run(args)
+
+
 _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "list": (_list, "list [--family F] [--json]", "the models"),
     "train": (_train, "train NAME [--data SOURCE] [--run DIR] ...", "train a model, or go on with a run"),
     "sample": (_sample, "sample RUN [--condition style=noto] ...", "draw pictures from a run"),
     "evaluate": (_evaluate, "evaluate RUN [--json]", "figures on the test split"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
+    "assets": (_assets, "assets [list | fetch NAME | verify]", "pretrained weights: which there are, and bringing them"),
 }
 
 
