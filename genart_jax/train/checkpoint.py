@@ -198,7 +198,7 @@ def _read(source: str) -> dict[str, Any]:
     """The arrays of "asset:NAME", or of "run:DIR": role -> what the run samples with, {"params": ..., **mutable}."""
     kind, _, name = source.partition(":")
     if kind == "asset":
-        return dict(getattr(assets, "load")(name))  # noqa: B009
+        return assets.load(name)
     if kind != "run":
         raise UserError(f"{source!r} holds no parameters; name run:DIR or asset:NAME")
     state, out = load(name).state, {}
