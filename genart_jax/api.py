@@ -64,6 +64,9 @@ class Rematerialized:
     def __init__(self, module: nn.Module) -> None:
         self.init, self._module = module.init, module
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
     def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
         """As the module's own `apply`; what `kwargs` holds is not differentiated."""
         policy = jax.checkpoint_policies.save_only_these_names("stage")

@@ -87,22 +87,26 @@ class Gan:
     """Weight of the R1 penalty, gamma/2 * |grad D(real)|^2 (0: off)."""
     r1_every: int = 16
     """R1 is computed every so many steps, and its weight multiplied by the critic updates in between."""
+    path_weight: float = 0.0
+    """Weight of the path length penalty (0: off; Karras et al. 2020: 2). Needs a mapping network."""
+    path_every: int = 4
+    """The path length penalty is computed every so many steps, and its weight multiplied by them."""
+    path_shrink: int = 2
+    """The path length penalty is computed for a batch that is so many times smaller."""
+    path_decay: float = 0.01
+    """Share of the newest in the running mean of path lengths."""
+    lazy_updates: Literal["joint", "separate"] = "joint"
+    """R1 and path length join the next update, or get one of their own and learning rate and moments that allow it."""
+    style_mixing: float = 0.0
+    """Probability that the styles of an example's later layers come from another z. Needs a mapping network."""
     ema_decay: float = 0.999
     """Decay of the generator's moving average, after its warm-up (0: off)."""
+    ema_images: float = 0.0
+    """Half-life of that average in images, in place of ema_decay (0: ema_decay)."""
+    ema_ramp: float = 0.05
+    """The half-life in images is at most this times the images seen (0: no ramp)."""
     condition_dropout: float = 0.0
     """Probability with which each condition of an example is hidden from both players in training."""
-    augment: Literal["none", "diffaugment"] = "none"
-    """How the critic's pictures are augmented, real and generated alike: DiffAugment (Zhao et al. 2020)."""
-    augment_ops: tuple[str, ...] = ()
-    """Which of its parts, of color, translation and cutout (empty: all)."""
-    augment_schedule: Literal["auto", "constant", "adaptive", "cosine"] = "auto"
-    """Its probability: constant, by the critic's overfitting, or a rise; auto: adaptive for ada, else constant."""
-    augment_p: float = 1.0
-    """That probability where it is constant, the end of its rise, and the most that adaptive may reach."""
-    augment_target: float = 0.6
-    """Adaptive: the probability rises while the mean sign of the critic's scores of real pictures is above this."""
-    augment_images: int = 500_000
-    """Real pictures in which the probability can go from 0 to 1 (adaptive), or rises to augment-p (cosine)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -35,6 +36,19 @@ def schedule(config: Optimizer, steps: int, peak: float | None = None) -> optax.
     if not config.warmup_steps:
         return main
     return optax.join_schedules([optax.linear_schedule(0.0, peak, config.warmup_steps), main], [config.warmup_steps])
+
+
+def lazy_correction(
+    config: Optimizer, every: int, learning_rate: float | None = None
+) -> tuple[Optimizer, float | None]:
+    """The options for a player that makes one more update, by a penalty alone, after each `every` updates.
+
+    Karras et al. 2020, appendix B: with c = every / (every + 1), the learning rate becomes c times, and the decays of
+    moments b^c, so that over `every` + 1 updates they are what they were over `every`.
+    """
+    c = every / (every + 1)
+    rate = None if learning_rate is None else c * learning_rate
+    return replace(config, learning_rate=c * config.learning_rate, b1=config.b1**c, b2=config.b2**c), rate
 
 
 def make_optimizer(config: Optimizer, steps: int, learning_rate: float | None = None) -> optax.GradientTransformation:

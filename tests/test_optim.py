@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from genart_jax.config import Optimizer, UserError
-from genart_jax.optim import make_optimizer, schedule
+from genart_jax.optim import lazy_correction, make_optimizer, schedule
 
 PARAMS = {"dense": {"kernel": jnp.array([[0.5, -1.0], [2.0, 0.1]]), "bias": jnp.array([0.3, -0.2])}}
 MASK = {"dense": {"kernel": True, "bias": False}}
@@ -73,3 +73,16 @@ def test_schedules(name, middle, end):
 def test_wrong_options_are_named(config, words):
     with pytest.raises(UserError, match=words):
         make_optimizer(config, 10)
+
+
+@pytest.mark.parametrize("every", [4, 16])
+def test_lazy_correction_spans_one_update_more(every):
+    """With it, every + 1 updates decay moments and move parameters as every updates do without it."""
+    plain = Optimizer(learning_rate=0.01, b1=0.5, b2=0.99)
+    corrected, rate = lazy_correction(plain, every, 0.02)
+    np.testing.assert_allclose(corrected.b1 ** (every + 1), plain.b1**every, rtol=1e-12)
+    np.testing.assert_allclose(corrected.b2 ** (every + 1), plain.b2**every, rtol=1e-12)
+    np.testing.assert_allclose(
+        [(every + 1) * corrected.learning_rate, (every + 1) * rate], [0.01 * every, 0.02 * every]
+    )
+    assert lazy_correction(plain, every)[1] is None

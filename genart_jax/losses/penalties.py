@@ -1,4 +1,4 @@
-"""Penalties on a critic's gradient and measures of it, one value an example."""
+"""Penalties on the gradients of a critic and of a generator, and measures of them, one value an example."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def squared_gradient(score: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
@@ -27,3 +28,17 @@ def slope(scores: jax.Array, other_scores: jax.Array, images: jax.Array, other: 
     squares = jnp.sum(jnp.square((images - other).astype(jnp.float32)), axis=tuple(range(1, images.ndim)))
     distance = jnp.sqrt(jnp.where(squares > 0, squares, jnp.inf))
     return jnp.abs(scores - other_scores) / distance
+
+
+def path_lengths(synthesis: Callable[[jax.Array], jax.Array], styles: jax.Array, pixels: jax.Array) -> jax.Array:
+    """|J^T y| of each example, (batch,): how far its picture moves with its styles, in a random direction of pixels.
+
+    Karras et al. 2020, eq. 4 and appendix B: J is the Jacobian of the picture with respect to the styles
+    (batch, layers, features), y = `pixels` is standard normal noise of the pictures' shape. Squares are summed over
+    features, averaged over layers, and y is divided by the root of height times width, so that a weight of 2 is the
+    paper's ln 2 / (r^2 (ln r - ln 2)) at resolution r with 2 log2(r) - 2 layers. The penalty is the squared difference
+    of a length and a running mean of them.
+    """
+    pixels = pixels / np.sqrt(pixels.shape[1] * pixels.shape[2])
+    gradient = jax.grad(lambda s: jnp.sum(synthesis(s) * pixels))(styles).astype(jnp.float32)
+    return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(gradient), axis=2), axis=1))

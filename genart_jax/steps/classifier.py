@@ -74,7 +74,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             mutable={"classifier": mutable},
             opt={"classifier": opt},
         )
-        ema = common.ema_update(state.ema, state.params, state.mutable, options.ema_decay, state.step)
+        ema = common.ema_update(state.ema, state.params, state.mutable, common.ema_decay(options.ema_decay, state.step))
         return state.replace(step=state.step + 1, ema=ema), metrics
 
     def logits_of(state: State, images: jax.Array) -> jax.Array:

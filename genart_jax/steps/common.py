@@ -72,14 +72,24 @@ def ema_start(state: State, roles: tuple[str, ...], decay: float) -> State:
     return state.replace(ema={r: {"params": copy(state.params[r]), **copy(state.mutable[r])} for r in roles})
 
 
-def ema_update(ema: Any, params: Any, mutable: Any, decay: float, step: jax.Array) -> dict[str, Any]:
-    """Moving averages of the given roles' parameters and statistics.
+def ema_decay(decay: float, step: jax.Array) -> jax.Array:
+    """The decay at a step; it warms up as min(decay, (1 + step) / (10 + step)), to forget the initialisation."""
+    return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
-    The decay warms up as min(decay, (1 + step) / (10 + step)), so that the first averages forget the initialisation.
+
+def half_life_decay(half_life: float, ramp: float, images: int, step: jax.Array) -> jax.Array:
+    """The decay of a step of so many `images` that halves a weight over `half_life` images.
+
+    Karras et al. 2020b, appendix C: early in training the half-life is at most `ramp` times the images seen so far.
     """
-    now = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    ramped = ramp * images * step.astype(jnp.float32) if ramp else half_life
+    return jnp.exp2(-images / jnp.clip(ramped, 1e-8, half_life))
+
+
+def ema_update(ema: Any, params: Any, mutable: Any, decay: jax.Array) -> dict[str, Any]:
+    """Moving averages of the given roles' parameters and statistics."""
     live = {role: {"params": params[role], **mutable[role]} for role in ema}
-    return optax.incremental_update(live, ema, 1.0 - now)
+    return optax.incremental_update(live, ema, 1.0 - decay)
 
 
 def sampling_variables(state: State, role: str) -> tuple[Any, Any]:
@@ -134,17 +144,25 @@ def chunks_of(config: Run) -> int:
     return batch // part if part else 1
 
 
-def accumulate(function: Any, chunks: int, *trees: Any) -> Any:
+def accumulate(function: Any, chunks: int, *trees: Any, group: int = 1) -> Any:
     """The mean of `function(*parts)` over the parts of a batch; one part is in memory at a time.
 
     The trees' leaves have the batch as leading axis. A part takes every `chunks`-th example, so that a batch which is
-    split over devices is cut on each of them alone.
+    split over devices is cut on each of them alone; or every `chunks`-th `group` of neighbours, which stay together.
     """
     if chunks == 1:
         return function(*trees)
-    if bad := [len(x) for x in jax.tree.leaves(trees) if len(x) % chunks]:
-        raise UserError(f"a batch of {bad[0]} here does not divide into {chunks} microbatches; change train.microbatch")
-    parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(len(x) // chunks, chunks, *x.shape[1:]), 1, 0), trees)
+    if bad := [len(x) for x in jax.tree.leaves(trees) if len(x) % (chunks * group)]:
+        of = f" of groups of {group}" if group > 1 else ""
+        raise UserError(
+            f"a batch of {bad[0]} here does not divide into {chunks} microbatches{of}; change train.microbatch"
+        )
+
+    def cut(x: jax.Array) -> jax.Array:
+        blocks = x.reshape(-1, chunks, group, *x.shape[1:])
+        return jnp.moveaxis(blocks, 1, 0).reshape(chunks, -1, *x.shape[1:])
+
+    parts = jax.tree.map(cut, trees)
 
     def body(total: Any, part: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, function(*part)), None
@@ -156,8 +174,7 @@ def accumulate(function: Any, chunks: int, *trees: Any) -> Any:
 
 def refuse_statistics(mutable: Any, chunks: int) -> None:
     """Raises UserError where a network's statistics of the whole batch would become those of a part."""
-    of_data = [name for role in mutable.values() for name in role if name != spectral.COLLECTION]
-    if chunks > 1 and of_data:
+    if chunks > 1 and any("batch_stats" in role for role in mutable.values()):
         raise UserError(
             "train.microbatch: this model has BatchNorm, whose statistics need the whole batch; set it to 0"
         )

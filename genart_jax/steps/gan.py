@@ -6,9 +6,10 @@ pullback of the updated critic's gradient with respect to the same pictures.
 The critic's spectral normalisation advances once in each of its updates, in the pass over real and generated pictures;
 the penalty's pass, the generator's and evaluation take it as it is.
 
-Augmentation is part of the critic, which scores real and generated pictures through it (Karras et al. 2020b, section
-2.1). So R1 is evaluated at augmented real pictures, and is the gradient with respect to the pictures before that: what
-is to be smooth is the two together, as a function of the data.
+A generator may offer its two halves, `mapping(z, condition, train, truncation) -> styles (batch, layers, features)` and
+`synthesis(styles, keys) -> (images, aux)`, with one key an example for what it draws (None: fixed noise). Then styles
+can be mixed, the path length regularised, and samples truncated. A critic whose scores depend on `group` neighbouring
+examples says so in an attribute of that name; real and generated pictures are never in one group.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ import optax
 
 from genart_jax.config import Gan, Run, UserError, spec_of
 from genart_jax.losses.adversarial import LOSSES
-from genart_jax.losses.penalties import slope, squared_gradient
+from genart_jax.losses.penalties import path_lengths, slope, squared_gradient
 from genart_jax.nn import random
-from genart_jax.optim import make_optimizer
+from genart_jax.optim import lazy_correction, make_optimizer
 from genart_jax.steps import common
-from genart_jax.steps.augmentation import Augmentation, View
 from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
 
 
@@ -41,16 +41,27 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     latent_dim = config.model.latent_dim
     generator, critic = networks.generator, networks.critic
     loss = LOSSES[gan.loss]
-    augment = Augmentation(gan, spec, loss.threshold, axis_name)
-    if min(gan.d_steps, gan.g_steps, gan.r1_every) < 1:
-        raise UserError("step: d-steps, g-steps and r1-every must be at least 1")
-    steps = config.train.steps
-    optimizers = {
-        "generator": make_optimizer(config.optimizer, steps * gan.g_steps),
-        "critic": make_optimizer(config.optimizer, steps * gan.d_steps, gan.critic_learning_rate),
-    }
+    styled, group = hasattr(generator, "synthesis"), getattr(critic, "group", 1)
+    if min(gan.d_steps, gan.g_steps, gan.r1_every, gan.path_every, gan.path_shrink) < 1:
+        raise UserError("step: d-steps, g-steps, r1-every, path-every and path-shrink must be at least 1")
+    if not styled and (gan.path_weight or gan.style_mixing):
+        raise UserError(f"step: {config.name} has no mapping network; set path-weight and style-mixing to 0")
     chunks = common.chunks_of(config)
-    lazy = (("r1", gan.r1_every),) if gan.r1_gamma else ()
+    every = {name: n for name, n, on in _terms(gan) if on}
+    lazy = tuple(every.items())
+
+    def optimizer(updates: int, term: str, learning_rate: float | None = None) -> optax.GradientTransformation:
+        """One player's: its penalty's own updates come on top, with the correction for them."""
+        options, steps = config.optimizer, config.train.steps * updates
+        if gan.lazy_updates == "separate" and term in every:
+            options, learning_rate = lazy_correction(options, every[term] * updates, learning_rate)
+            steps += config.train.steps // every[term]
+        return make_optimizer(options, steps, learning_rate)
+
+    optimizers = {
+        "generator": optimizer(gan.g_steps, "path"),
+        "critic": optimizer(gan.d_steps, "r1", gan.critic_learning_rate),
+    }
 
     def init(key: jax.Array, batch: Batch) -> State:
         common.check_batch(batch, spec)
@@ -67,16 +78,60 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             mutable={role: mutable for role, (_, mutable) in made.items()},
             opt={player: tx.init(made[player][0]) for player, tx in optimizers.items()},
             ema={},
-            extra={"r1": jnp.zeros(())} | augment.start() if lazy else augment.start(),
+            extra={name: jnp.zeros(()) for name in (*every, *(["path_mean"] if "path" in every else []))},
         )
-        return common.ema_start(state, ("generator",), gan.ema_decay)
+        return common.ema_start(state, ("generator",), gan.ema_decay or gan.ema_images)
 
-    def latents(key: jax.Array, num: int) -> jax.Array:
-        return random.normal(random.example_keys(random.stream(key, "latent"), num, axis_name), (latent_dim,))
+    def draw(key: jax.Array, num: int, axis_name: str | None = axis_name) -> dict[str, jax.Array]:
+        """All that the generator draws for its examples: arrays with a leading batch axis."""
+        keys = lambda name: random.example_keys(random.stream(key, name), num, axis_name)
+        drawn = {"z": random.normal(keys("latent"), (latent_dim,))}
+        if styled:
+            drawn["keys"] = keys("noise")
+        if gan.style_mixing:
+            cut = random.uniform(keys("cut"))
+            drawn |= {
+                "other": random.normal(keys("other"), (latent_dim,)),
+                "cut": jnp.where(random.uniform(keys("mix")) < gan.style_mixing, cut, 1.0),
+            }
+        return drawn
 
-    def generate(params: Any, mutable: Any, z: jax.Array, condition: Any) -> tuple[jax.Array, Any]:
-        (images, _), mutable = common.apply(generator, params, mutable, z, condition, train=True)
+    def styles_of(params: Any, mutable: Any, drawn: Any, condition: Any) -> tuple[jax.Array, Any]:
+        """Styles of each layer, those after a random layer from another z (Karras et al. 2019, section 3.1)."""
+        map_to = lambda z, mutable: common.apply(generator, params, mutable, z, condition, train=True, method="mapping")
+        styles, changed = map_to(drawn["z"], mutable)
+        if "other" in drawn:
+            layers = styles.shape[1]
+            first = 1 + jnp.floor(drawn["cut"] * (layers - 1))[:, None]  # `layers` where nothing is mixed
+            other, _ = map_to(drawn["other"], mutable)
+            styles = jnp.where((jnp.arange(layers) < first)[..., None], styles, other)
+        return styles, changed
+
+    def synthesize(params: Any, mutable: Any, styles: jax.Array, keys: jax.Array | None) -> jax.Array:
+        images: jax.Array
+        images, _ = generator.apply({"params": params, **mutable}, styles, keys, method="synthesis")
+        return images
+
+    def generate(params: Any, mutable: Any, drawn: Any, condition: Any) -> tuple[jax.Array, Any]:
+        if styled:
+            styles, changed = styles_of(params, mutable, drawn, condition)
+            return synthesize(params, mutable, styles, drawn["keys"]), changed
+        (images, _), mutable = common.apply(generator, params, mutable, drawn["z"], condition, train=True)
         return images, mutable
+
+    def show(state: State, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: float) -> jax.Array:
+        """Pictures as they are sampled: by the moving average, without changing anything."""
+        params, mutable = common.sampling_variables(state, "generator")
+        images: jax.Array
+        if styled:
+            styles, _ = common.apply(
+                generator, params, mutable, z, condition, train=False, truncation=truncation, method="mapping"
+            )
+            return synthesize(params, mutable, styles, keys)
+        if not isinstance(truncation, jax.core.Tracer) and truncation != 1.0:
+            raise UserError(f"truncation: {config.name} has no mapping network, so no mean style to pull towards")
+        (images, _), _ = common.apply(generator, params, mutable, z, condition, train=False)
+        return images
 
     def score(
         params: Any, mutable: Any, images: jax.Array, condition: Any, advance: bool = False
@@ -91,75 +146,112 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             real_scores, mutable = score(params, mutable, real, condition, advance)
             fake_scores, mutable = score(params, mutable, fake, condition)
             return real_scores, fake_scores, mutable
+
         # Pairs stay neighbours, so that a batch split over devices is joined without moving pictures between them.
-        join = lambda a, b: jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
+        if len(real) % group:
+            raise UserError(
+                f"step.critic-batch joint: {len(real)} examples here are no groups of {group}; use separate"
+            )
+
+        def join(a: jax.Array, b: jax.Array) -> jax.Array:
+            a, b = (x.reshape(-1, group, *x.shape[1:]) for x in (a, b))
+            return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[2:])
+
         both = join(real, fake), jax.tree.map(join, condition, condition)
         scores, mutable = score(params, mutable, *both, advance)
-        return scores[0::2], scores[1::2], mutable
+        pairs = scores.reshape(-1, 2, group)
+        return pairs[:, 0].reshape(-1), pairs[:, 1].reshape(-1), mutable
 
-    def penalty(params: Any, mutable: Any, real: Any, condition: Any, view: View) -> jax.Array:
-        seen = lambda x: score(params, mutable, augment(x, view, "real"), condition)[0]
-        return jnp.mean(squared_gradient(seen, real))
-
-    def penalty_gradient(due: bool | jax.Array, params: Any, *inputs: Any) -> tuple[jax.Array, Any]:
-        """R1 and its gradient where it is due, zeros elsewhere; `cond` holds nothing but this."""
-        compute = lambda: jax.value_and_grad(penalty)(params, *inputs)
-        if due is True:
-            return compute()
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(compute))
-        return jax.lax.cond(due, compute, lambda: common.varying(zeros, axis_name))
-
-    def critic_gradient(
-        state: State, real: jax.Array, fake: jax.Array, condition: Any, view: View, due: bool | jax.Array
-    ) -> tuple[Any, Metrics, Any]:
-        """The critic's gradient with the penalty's, metrics, and changed statistics; `fake` is augmented already."""
+    def r1(state: State, real: jax.Array, condition: Any) -> tuple[Any, dict[str, jax.Array]]:
+        """The gradient of the R1 penalty at real pictures, and its value."""
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
-        real_seen = augment(real, view, "real")
+        # Scaled by the updates in between, to keep the penalty's weight while it is computed only so often
+        # (Karras et al. 2020, appendix B).
+        weight = 0.5 * gan.r1_gamma * gan.r1_every * gan.d_steps
+
+        def part(real: jax.Array, condition: Any) -> tuple[Any, jax.Array]:
+            def penalty(params: Any) -> tuple[jax.Array, jax.Array]:
+                value = jnp.mean(squared_gradient(lambda x: score(params, mutable, x, condition)[0], real))
+                return weight * value, value
+
+            return jax.grad(penalty, has_aux=True)(params)
+
+        grads, value = common.accumulate(part, chunks, real, condition, group=group)
+        return common.pmean((grads, {"r1": value}), axis_name)
+
+    def path(state: State, key: jax.Array, num: int, condition: Any) -> tuple[Any, dict[str, jax.Array]]:
+        """The gradient of the path length penalty for every `path_shrink`-th example, its value and the new mean."""
+        params, mutable = common.varying(state.params["generator"], axis_name), state.mutable["generator"]
+        mean = state.extra["path_mean"]
+        if num % gan.path_shrink:
+            raise UserError(f"step.path-shrink {gan.path_shrink} does not divide the {num} examples here")
+        pixels = random.normal(random.example_keys(random.stream(key, "pixels"), num, axis_name), spec.image_shape)
+        inputs = jax.tree.map(lambda x: x[:: gan.path_shrink], (draw(key, num), pixels, condition))
+
+        def part(drawn: Any, pixels: jax.Array, condition: Any) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+            def penalty(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+                styles, _ = styles_of(params, mutable, drawn, condition)
+                lengths = path_lengths(lambda s: synthesize(params, mutable, s, drawn["keys"]), styles, pixels)
+                value = jnp.mean(jnp.square(lengths - mean))
+                return gan.path_weight * gan.path_every * value, (value, jnp.mean(lengths))
+
+            return jax.grad(penalty, has_aux=True)(params)
+
+        grads, (value, length) = common.pmean(common.accumulate(part, chunks, *inputs), axis_name)
+        return grads, {"path": value, "path_mean": mean + gan.path_decay * (length - mean)}
+
+    def regularize(state: State, player: str, due: bool | jax.Array, penalty: Any) -> tuple[Any, State]:
+        """Applies a penalty where it is due, `penalty(state)` returning its gradient and entries of `extra`.
+
+        Returns what it adds to the gradient of the player's next update, None for nothing, and the state, in which an
+        update of the penalty's own is done. `cond` holds nothing but this.
+        """
+        if due is False:
+            return None, state
+
+        def compute() -> tuple[Any, Any]:
+            grads, values = penalty(state)
+            extra = {**state.extra, **values}
+            if gan.lazy_updates == "joint":
+                return grads, extra
+            new, _ = update(state, player, grads)
+            return (new.params[player], new.opt[player]), extra
+
+        def skip() -> tuple[Any, Any]:
+            unchanged = state.params[player]
+            if gan.lazy_updates == "joint":
+                return jax.tree.map(jnp.zeros_like, unchanged), state.extra
+            return (unchanged, state.opt[player]), state.extra
+
+        result, extra = compute() if due is True else jax.lax.cond(due, compute, skip)
+        state = state.replace(extra=extra)
+        if gan.lazy_updates == "joint":
+            return result, state
+        params, opt = result
+        return None, state.replace(params={**state.params, player: params}, opt={**state.opt, player: opt})
+
+    def critic_gradient(state: State, real: jax.Array, fake: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
+        """The critic's gradient, metrics, and changed statistics."""
+        params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
 
         def objective(params: Any) -> tuple[jax.Array, Any]:
-            real_scores, fake_scores, changed = score_both(params, mutable, real_seen, fake, condition, True)
+            real_scores, fake_scores, changed = score_both(params, mutable, real, fake, condition, True)
             value = jnp.mean(loss.critic(real_scores, fake_scores))
             metrics = {"critic_loss": value, "real_score": jnp.mean(real_scores), "fake_score": jnp.mean(fake_scores)}
-            if view is not None:
-                metrics |= {
-                    "real_sign": jnp.mean(jnp.sign(real_scores - (loss.threshold or 0.0))),
-                    "augment_p": jnp.mean(view[1]),
-                }
             return value, (metrics, changed)
 
         grads, (metrics, changed) = jax.grad(objective, has_aux=True)(params)
-        if due is not False:
-            # Scaled by the updates in between, to keep the penalty's weight while it is computed only so often
-            # (Karras et al. 2020, appendix B).
-            weight = 0.5 * gan.r1_gamma * gan.r1_every * gan.d_steps
-            metrics["r1"], r1_grads = penalty_gradient(due, params, changed, real, condition, view)
-            grads = jax.tree.map(lambda g, r: g + weight * r, grads, r1_grads)
         return grads, metrics, changed
 
-    def critic_update(
-        state: State, computed: tuple[Any, Metrics, Any], batch: int, due: bool | jax.Array
-    ) -> tuple[State, Metrics]:
-        grads, metrics, changed = computed
-        metrics, extra = common.pmean(metrics, axis_name), state.extra
-        if due is not False:
-            extra = {**extra, "r1": jnp.where(due, metrics["r1"], extra["r1"])}
-        if lazy:
-            metrics["r1"] = extra["r1"]
-        if augment.on:
-            extra = augment.adapted(extra, metrics["real_sign"], batch)
-        state, norms = update(state, "critic", grads)
-        return state.replace(mutable={**state.mutable, "critic": changed}, extra=extra), metrics | norms
-
     def generator_gradient(
-        state: State, real: jax.Array, fake: jax.Array, condition: Any, view: View, pullback: Any
+        state: State, real: jax.Array, fake: jax.Array, condition: Any, pullback: Any
     ) -> tuple[Any, Metrics]:
-        """The pullback of the loss's gradient with respect to the generated pictures, augmented already."""
+        """The pullback of the loss's gradient with respect to the generated pictures."""
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
-        real_seen = augment(real, view, "real")
 
         def objective(fake: jax.Array) -> jax.Array:
             if loss.paired:
-                real_scores, fake_scores, _ = score_both(params, mutable, real_seen, fake, condition)
+                real_scores, fake_scores, _ = score_both(params, mutable, real, fake, condition)
             else:
                 fake_scores, _ = score(params, mutable, fake, condition)
                 real_scores = fake_scores
@@ -169,57 +261,60 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         return pullback(cotangent)[0], {"generator_loss": value}
 
     def update(state: State, player: str, grads: Any) -> tuple[State, Metrics]:
-        grads = common.pmean(grads, axis_name)
+        """An optimizer's update by a gradient that is the same on all devices."""
         params = state.params[player]
         updates, opt = optimizers[player].update(grads, state.opt[player], params)
         norms = common.norms(player, grads, updates, params)
         params = {**state.params, player: optax.apply_updates(params, updates)}
         return state.replace(params=params, opt={**state.opt, player: opt}), norms
 
-    def seen(params: Any, mutable: Any, z: jax.Array, condition: Any, view: View) -> tuple[jax.Array, Any]:
-        """Generated pictures as the critic sees them, and the generator's statistics."""
-        images, mutable = generate(params, mutable, z, condition)
-        return augment(images, view, "fake"), mutable
+    def player_update(
+        state: State, player: str, computed: tuple[Any, Metrics, Any], due: bool | jax.Array, penalty: Any
+    ) -> tuple[State, Metrics]:
+        """A player's update by its gradient, metrics and changed statistics, and its penalty's where that is due."""
+        grads, metrics, changed = common.pmean(computed[:2], axis_name) + computed[2:]
+        state = state.replace(mutable={**state.mutable, player: changed})
+        joint = gan.lazy_updates == "joint"
+        added, state = regularize(state, player, due, penalty) if joint else (None, state)
+        grads = grads if added is None else jax.tree.map(jnp.add, grads, added)
+        state, norms = update(state, player, grads)
+        if not joint:
+            _, state = regularize(state, player, due, penalty)
+        return state, metrics | norms
 
-    def forward(state: State, z: jax.Array, condition: Any, view: View) -> tuple[jax.Array, Any, Any]:
-        """What the critic sees of generated pictures, the pullback to the generator's parameters, its statistics."""
+    def forward(state: State, drawn: Any, condition: Any) -> tuple[jax.Array, Any, Any]:
+        """Generated pictures, the pullback to the generator's parameters, and its statistics."""
         params, mutable = common.varying(state.params["generator"], axis_name), state.mutable["generator"]
-        return jax.vjp(lambda p: seen(p, mutable, z, condition, view), params, has_aux=True)
+        return jax.vjp(lambda p: generate(p, mutable, drawn, condition), params, has_aux=True)
 
-    def critic_step(
-        state: State, z: jax.Array, real: jax.Array, condition: Any, view: View, due: Any
-    ) -> tuple[State, Any]:
+    def critic_step(state: State, drawn: Any, real: jax.Array, condition: Any, due: Any) -> tuple[State, Any]:
         """A critic update in parts: the generator's activations are not kept."""
 
-        def part(z: jax.Array, real: jax.Array, condition: Any, view: View) -> tuple[Any, Metrics, Any]:
-            fake, _ = seen(state.params["generator"], state.mutable["generator"], z, condition, view)
-            return critic_gradient(state, real, fake, condition, view, due)
+        def part(drawn: Any, real: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
+            fake, _ = generate(state.params["generator"], state.mutable["generator"], drawn, condition)
+            return critic_gradient(state, real, fake, condition)
 
-        return critic_update(state, common.accumulate(part, chunks, z, real, condition, view), len(real), due)
+        computed = common.accumulate(part, chunks, drawn, real, condition, group=group)
+        return player_update(state, "critic", computed, due, lambda s: r1(s, real, condition))
 
     def generator_step(
-        state: State, z: jax.Array, real: jax.Array, condition: Any, view: View
+        state: State, drawn: Any, real: jax.Array, condition: Any, due: Any, penalty: Any
     ) -> tuple[State, Metrics]:
         """A generator update in parts, with forward passes of its own."""
 
-        def part(z: jax.Array, real: jax.Array, condition: Any, view: View) -> tuple[Any, Metrics, Any]:
-            fake, pullback, mutable = forward(state, z, condition, view)
-            return *generator_gradient(state, real, fake, condition, view, pullback), mutable
+        def part(drawn: Any, real: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
+            fake, pullback, mutable = forward(state, drawn, condition)
+            return *generator_gradient(state, real, fake, condition, pullback), mutable
 
-        return generator_update(state, common.accumulate(part, chunks, z, real, condition, view))
-
-    def generator_update(state: State, computed: tuple[Any, Metrics, Any]) -> tuple[State, Metrics]:
-        grads, metrics, mutable = computed
-        state, norms = update(state, "generator", grads)
-        state = state.replace(mutable={**state.mutable, "generator": mutable})
-        return state, common.pmean(metrics, axis_name) | norms
+        computed = common.accumulate(part, chunks, drawn, real, condition, group=group)
+        return player_update(state, "generator", computed, due, penalty)
 
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
         common.refuse_statistics(state.mutable, chunks)
         key = random.stream(key, "step", state.step)
-        r1_due: bool | jax.Array = state.step % gan.r1_every == 0 if due is None else "r1" in due
-        r1_due = r1_due if lazy else False
+        is_due = {name: state.step % n == 0 if due is None else name in due for name, n in lazy}
+        r1_due, path_due = is_due.get("r1", False), is_due.get("path", False)
 
         def inputs(index: int | jax.Array) -> tuple[jax.Array, Any, jax.Array]:
             one, key_i = common.select(batch, index, gan.d_steps), random.stream(key, "round", index)
@@ -229,39 +324,45 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         def critic_round(index: int | jax.Array, state: State) -> State:
             real, condition, key_i = inputs(index)
-            view = augment.view(state, key_i, len(real))
-            return critic_step(state, latents(key_i, len(real)), real, condition, view, False)[0]
+            return critic_step(state, draw(key_i, len(real)), real, condition, False)[0]
 
         if gan.d_steps > 1:  # compiled once, however many there are
             state = jax.lax.fori_loop(0, gan.d_steps - 1, critic_round, state)
         real, condition, key_i = inputs(gan.d_steps - 1)
-        z, view = latents(key_i, len(real)), augment.view(state, key_i, len(real))
+        drawn, lengths = draw(key_i, len(real)), lambda s: path(s, random.stream(key_i, "path"), len(real), condition)
         if chunks == 1:
-            fake, pullback, mutable = forward(state, z, condition, view)
-            computed = critic_gradient(state, real, fake, condition, view, r1_due)
-            state, metrics = critic_update(state, computed, len(real), r1_due)
-            computed = *generator_gradient(state, real, fake, condition, view, pullback), mutable
-            state, g_metrics = generator_update(state, computed)
+            fake, pullback, mutable = forward(state, drawn, condition)
+            computed = critic_gradient(state, real, fake, condition)
+            state, metrics = player_update(state, "critic", computed, r1_due, lambda s: r1(s, real, condition))
+            computed = *generator_gradient(state, real, fake, condition, pullback), mutable
+            state, g_metrics = player_update(state, "generator", computed, path_due, lengths)
         else:  # in parts, the activations of one forward pass cannot wait for the critic's update
-            state, metrics = critic_step(state, z, real, condition, view, r1_due)
-            state, g_metrics = generator_step(state, z, real, condition, view)
+            state, metrics = critic_step(state, drawn, real, condition, r1_due)
+            state, g_metrics = generator_step(state, drawn, real, condition, path_due, lengths)
         for index in range(1, gan.g_steps):
-            key_j = random.stream(key_i, "again", index)
-            again, view = latents(key_j, len(real)), augment.view(state, key_j, len(real))
-            state, g_metrics = generator_step(state, again, real, condition, view)
-        ema = common.ema_update(state.ema, state.params, state.mutable, gan.ema_decay, state.step)
-        return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics
+            again = draw(random.stream(key_i, "again", index), len(real))
+            state, g_metrics = generator_step(state, again, real, condition, False, None)
+        decay = common.ema_decay(gan.ema_decay, state.step)
+        if gan.ema_images:
+            images = len(real) * (1 if axis_name is None else jax.lax.axis_size(axis_name))
+            decay = common.half_life_decay(gan.ema_images, gan.ema_ramp, images, state.step)
+        ema = common.ema_update(state.ema, state.params, state.mutable, decay)
+        return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics | state.extra
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
-        condition, weight = common.conditions_of(batch, spec), common.weights_of(batch)
-        z = latents(random.stream(key, "evaluate"), len(weight))
-        variables = common.sampling_variables(state, "generator")
-        (fake, _), _ = common.apply(generator, *variables, z, condition, train=False)
+        weight = common.weights_of(batch)
+        # Scores may depend on neighbours, so padding becomes a copy of the first example.
+        real, condition = jax.tree.map(
+            lambda x: jnp.where(weight.reshape(-1, *[1] * (x.ndim - 1)) > 0, x, x[:1]),
+            (batch["image"], common.conditions_of(batch, spec)),
+        )
+        drawn = draw(random.stream(key, "evaluate"), len(weight))
+        fake = show(state, drawn["z"], drawn.get("keys"), condition, 1.0)
         critic_of = lambda x: common.apply(
             critic, state.params["critic"], state.mutable["critic"], x, condition, train=False
         )[0][0]
-        real_scores, fake_scores = critic_of(batch["image"]), critic_of(fake)
+        real_scores, fake_scores = critic_of(real), critic_of(fake)
         values = {
             "critic_loss": loss.critic(real_scores, fake_scores),
             "real_score": real_scores,
@@ -271,20 +372,30 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             right = 1.0 * (real_scores > loss.threshold) + 1.0 * (fake_scores <= loss.threshold)
             values["critic_accuracy"] = 0.5 * right
         # The steepest of a batch's pairs is a Lipschitz constant that the critic at least has.
-        steepest = jnp.max(jnp.where(weight > 0, slope(real_scores, fake_scores, batch["image"], fake), 0.0))
+        steepest = jnp.max(jnp.where(weight > 0, slope(real_scores, fake_scores, real, fake), 0.0))
         values["critic_lipschitz"] = jnp.broadcast_to(common.pmax(steepest, axis_name), weight.shape)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, axis_name)
 
-    def decode(state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
-        wanted = common.wanted_condition(spec, condition, len(z), None)
-        images: jax.Array
-        (images, _), _ = common.apply(generator, *common.sampling_variables(state, "generator"), z, wanted, train=False)
-        return images
+    def decode(
+        state: State, z: jax.Array, condition: Mapping[str, Any] | None = None, truncation: float = 1.0
+    ) -> jax.Array:
+        """Pictures of given latents. `truncation` scales a style's distance from the mean style (1: as it is)."""
+        return show(state, z, None, common.wanted_condition(spec, condition, len(z), None), truncation)
 
-    def sample(state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def sample(
+        state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None, truncation: float = 1.0
+    ) -> jax.Array:
+        """Pictures of drawn latents, and drawn noise; `truncation` as in `decode`."""
         key = random.stream(key, "sample")
-        z = random.normal(random.example_keys(random.stream(key, "latent"), num), (latent_dim,))
-        return decode(state, z, common.wanted_condition(spec, condition, num, key))
+        drawn = draw(key, num, None)
+        return show(
+            state, drawn["z"], drawn.get("keys"), common.wanted_condition(spec, condition, num, key), truncation
+        )
 
     return Algorithm(spec, gan.d_steps, init, step, evaluate, decode=decode, sample=sample, lazy=lazy)
+
+
+def _terms(gan: Gan) -> tuple[tuple[str, int, bool], ...]:
+    """The lazy terms: name, every how many steps, and whether it is switched on."""
+    return ("r1", gan.r1_every, gan.r1_gamma > 0), ("path", gan.path_every, gan.path_weight > 0)

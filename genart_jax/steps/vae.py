@@ -146,7 +146,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
             extra = {"squared_error": decay * extra["squared_error"] + (1 - decay) * error}
         params = optax.apply_updates(state.params, updates)
-        ema = common.ema_update(state.ema, params, mutable, options.ema_decay, state.step)
+        ema = common.ema_update(state.ema, params, mutable, common.ema_decay(options.ema_decay, state.step))
         state = state.replace(
             step=state.step + 1, params=params, mutable=mutable, opt={"vae": opt}, ema=ema, extra=extra
         )

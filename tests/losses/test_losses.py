@@ -11,7 +11,7 @@ import scipy.stats
 
 from genart_jax.losses import elbo
 from genart_jax.losses.adversarial import LOSSES
-from genart_jax.losses.penalties import slope, squared_gradient
+from genart_jax.losses.penalties import path_lengths, slope, squared_gradient
 
 RNG = np.random.default_rng(0)
 REAL, FAKE = RNG.normal(size=16) * 3, RNG.normal(size=16) * 3
@@ -73,6 +73,26 @@ def test_squared_gradient_of_a_quadratic():
     # d/dA of |(A + A')x/2 + b|^2, with the symmetric part taken by the quadratic form.
     outer = np.einsum("ni,nj->ij", slope, flat)
     np.testing.assert_allclose(gradient, outer + outer.T, rtol=1e-4)
+
+
+def test_path_lengths_of_a_linear_synthesis():
+    """Pictures A s, with s the styles of all layers in one row, have J = A: |A^T y| by NumPy."""
+    a, layers, features = RNG.normal(size=(4 * 8 * 3, 5 * 6)), 5, 6
+    styles, pixels = RNG.normal(size=(3, layers, features)), RNG.normal(size=(3, 4, 8, 3))
+    with jax.enable_x64(True):
+        synthesis = lambda s: (s.reshape(3, -1) @ a.T).reshape(3, 4, 8, 3)
+        got = path_lengths(synthesis, jnp.asarray(styles), jnp.asarray(pixels))
+    np.testing.assert_allclose(
+        got, np.linalg.norm(pixels.reshape(3, -1) @ a, axis=1) / np.sqrt(4 * 8 * layers), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("resolution", [32, 256, 1024])
+def test_weight_of_the_path_length_is_the_papers(resolution):
+    """gamma_pl = ln 2 / (r^2 (ln r - ln 2)) for lengths that are neither averaged over layers nor over pixels."""
+    layers = 2 * int(math.log2(resolution)) - 2
+    paper = math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))
+    np.testing.assert_allclose(2 / (resolution**2 * layers), paper, rtol=1e-12)
 
 
 def test_kl_against_numerical_integration():
