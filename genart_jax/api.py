@@ -62,7 +62,7 @@ class Rematerialized:
     """A linen module whose backward pass computes activations again, all but those that it named "stage"."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.init, self._module = module.init, module
+        self._module = module
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)

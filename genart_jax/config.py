@@ -130,6 +130,14 @@ class Vae:
 
 
 @dataclasses.dataclass(frozen=True)
+class VectorQuantized:
+    """Options of the vector-quantised step."""
+
+    beta: float = 0.25
+    """Weight of the commitment loss, which keeps encodings near their codes; fixed levels need none."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Classifier:
     """Options of the classification step."""
 
@@ -212,7 +220,7 @@ class Run:
     model: Any
     """The model's own Config."""
     step: Any
-    """Options of its step: Gan, Vae, Classifier."""
+    """Options of its step: Gan, Vae, Classifier and the others above."""
     optimizer: Optimizer = Optimizer()
     data: Data = Data()
     train: Train = Train()

@@ -33,6 +33,7 @@ _MODELS = _entries(
     ("dcgan", "gan", "genart_jax.models.dcgan", "genart_jax.steps.gan", "Radford et al. 2015, arXiv:1511.06434"),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
+    ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),
     ("simple_cnn", "cnn", "genart_jax.models.simple_cnn", "genart_jax.steps.classifier", "LeCun et al. 1998"),
 )
 

@@ -26,7 +26,8 @@ Metrics = dict[str, jax.Array]
 Params = Any
 Sums = dict[str, tuple[jax.Array, jax.Array]]
 """Mergeable evaluation results: name -> (weighted sum, weight). Where both are vectors, the ratio is taken per entry
-and averaged over the entries that have weight (balanced accuracy over classes, say)."""
+and averaged over the entries that have weight (balanced accuracy over classes, say). Where the sum is a vector and
+the weight is not, the ratio is a distribution, and the figure is its perplexity, exp(-sum p log p)."""
 
 
 class State(flax.struct.PyTreeNode):

@@ -43,9 +43,9 @@ def test_check_images_names_what_it_got_and_wanted(images, words):
 
 def test_configurations_round_trip_through_json(model):
     for preset in ("default", "tiny"):
-        run = c.override(
-            ga.get_config(model, preset), model={"image_shape": (32, 32, 3), "conditions": (("style", 5),)}
-        )
+        run = c.override(ga.get_config(model, preset), model={"image_shape": (32, 32, 3)})
+        if hasattr(run.model, "conditions"):
+            run = c.override(run, model={"conditions": (("style", 5),)})
         back = c.from_dict(c.Run, json.loads(c.to_json(run)), ga.get_config(model))
         assert back == run
         hash(run)

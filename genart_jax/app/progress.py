@@ -92,7 +92,7 @@ class Progress:
             self._print(f"\npicture: {pictures[-1]}")
         longer = f"genart train {summary['model']} --run {directory} --steps {2 * max(self._steps, self._first)}"
         commands = [f"genart evaluate {directory}", longer]
-        if pictures:
+        if values["samples"]:
             words = " ".join(f"{name}={names[0]}" for name, names in list(values["class_names"].items())[:2])
             commands.insert(0, f"genart sample {directory}" + (f" --condition {words}" if words else ""))
         else:

@@ -97,7 +97,7 @@ def sampling_variables(state: State, role: str) -> tuple[Any, Any]:
     if role in state.ema:
         variables = dict(state.ema[role])
         return variables.pop("params"), variables
-    return state.params[role], state.mutable[role]
+    return state.params.get(role, {}), state.mutable[role]
 
 
 def norms(player: str, grads: Any, updates: Any, params: Any) -> dict[str, jax.Array]:
@@ -176,7 +176,7 @@ def refuse_statistics(mutable: Any, chunks: int) -> None:
     """Raises UserError where a network's statistics of the whole batch would become those of a part."""
     if chunks > 1 and any("batch_stats" in role for role in mutable.values()):
         raise UserError(
-            "train.microbatch: this model has BatchNorm, whose statistics need the whole batch; set it to 0"
+            "train.microbatch: this model has statistics of the whole batch (BatchNorm, a codebook); set it to 0"
         )
 
 

@@ -202,7 +202,7 @@ def _read(source: str) -> dict[str, Any]:
     if kind != "run":
         raise UserError(f"{source!r} holds no parameters; name run:DIR or asset:NAME")
     state, out = load(name).state, {}
-    for role in state.params:
+    for role in state.mutable:
         params, mutable = common.sampling_variables(state, role)
         out[role] = {"params": params, **mutable}
     return out

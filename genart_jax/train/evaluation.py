@@ -25,6 +25,10 @@ def ratios(sums: Sums) -> dict[str, float]:
     out = {}
     for name, pair in sums.items():
         value, weight = (np.asarray(x, np.float64) for x in pair)
+        if value.ndim > weight.ndim:
+            share = value[value > 0] / weight
+            out[name] = float(np.exp(-np.sum(share * np.log(share))))
+            continue
         present = weight > 0
         out[name] = float(np.mean(value[present] / weight[present])) if present.any() else math.nan
     return out

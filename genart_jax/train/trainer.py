@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import functools
 import json
+import math
 import os
 import platform
 import signal
@@ -25,14 +26,14 @@ from genart_jax.api import build
 from genart_jax.config import NotFiniteError, Run, UserError, resolve
 from genart_jax.data.conditions import condition_table, draw_conditions
 from genart_jax.data.pipeline import Loader, make_loader, prepare
-from genart_jax.data.source import Source, absolute, open_source
+from genart_jax.data.source import Source, absolute, example, open_source
 from genart_jax.grid import save_grid
 from genart_jax.nn import random
 from genart_jax.train import checkpoint, frozen, parallel
 from genart_jax.train.checkpoint import Checkpoints, Saved
 from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.log import RunLog
-from genart_jax.types import Algorithm, Metrics, State
+from genart_jax.types import Algorithm, Metrics, State, to_float
 
 Callback = Callable[[str, dict[str, Any]], None]
 """Called as callback(event, values) with the events data, start, progress, log, evaluate, sample, save and end."""
@@ -249,15 +250,29 @@ class Trainer:
         return f"step {step}: {name} is {value}; {where}. Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
 
     def _samples(self, step: int) -> None:
-        if self.algorithm.sample is None:
+        num, key = self.run.train.samples, random.stream(self.key, "samples")
+        columns = None
+        if self.algorithm.sample is not None:
+            images = jax.device_get(self._sample(self.state, key, num, self._sample_condition))
+        elif self.algorithm.transform is not None:
+            images, columns = self._transformed(key, max(1, num // 2)), 2 * math.ceil(math.sqrt(num / 2))
+        else:
             return
-        num = self.run.train.samples
-        images = self._sample(self.state, random.stream(self.key, "samples"), num, self._sample_condition)
         path = self.directory / "samples" / f"{step:06d}.png"
         if jax.process_index():
             return
-        save_grid(path, jax.device_get(images), scale=max(1, 96 // images.shape[1]))
+        save_grid(path, images, columns, scale=max(1, 96 // images.shape[1]))
         self.tell("sample", {"step": step, "path": path})
+
+    def _transformed(self, key: jax.Array, num: int) -> Any:
+        """The first test pictures, each followed by what the model makes of it."""
+        assert self.algorithm.transform is not None
+        split = self.source.test if self.source.test.size else self.source.train
+        examples = [example(split, i)["image"] for i in range(min(num, split.size))]
+        images = parallel.put(to_float(np.stack(examples)), self.replicated)
+        made = jax.jit(self.algorithm.transform, out_shardings=self.replicated)(self.state, images, key)
+        both = np.stack(jax.device_get([images, made]), axis=1)
+        return both.reshape(-1, *both.shape[2:])
 
     @functools.cached_property
     def _sample(self) -> Callable[..., jax.Array]:
@@ -300,7 +315,7 @@ class Trainer:
             path.write_text(json.dumps(summary, indent=2) + "\n")
         names = self.saved.data["class_names"]
         self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
-                          "class_names": names})  # fmt: skip
+                          "class_names": names, "samples": self.algorithm.sample is not None})  # fmt: skip
         return self.directory
 
 

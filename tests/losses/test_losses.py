@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from genart_jax.losses import elbo
+from genart_jax.losses import elbo, quantize
 from genart_jax.losses.adversarial import LOSSES
 from genart_jax.losses.penalties import path_lengths, slope, squared_gradient
 
@@ -132,3 +132,24 @@ def test_slope_of_pairs():
     expected = np.abs(a - b)[:-1] / np.sqrt(((x - y) ** 2).reshape(6, -1).sum(1))[:-1]
     got = slope(jnp.asarray(a), jnp.asarray(b), jnp.asarray(x), jnp.asarray(y))
     np.testing.assert_allclose(got, [*expected, 0], rtol=1e-5)
+
+
+def test_commitment_pulls_encodings_alone():
+    z, e = RNG.normal(size=(3, 4, 5)), RNG.normal(size=(3, 4, 5))
+    value = quantize.commitment(jnp.float32(z), jnp.float32(e))
+    np.testing.assert_allclose(value, ((z - e) ** 2).mean(axis=(1, 2)), rtol=1e-5)
+    gradients = jax.grad(lambda z, e: jnp.sum(quantize.commitment(z, e)), (0, 1))(jnp.float32(z), jnp.float32(e))
+    np.testing.assert_allclose(gradients[0], 2 * (z - e) / 20, rtol=1e-4, atol=1e-6)
+    assert not np.any(gradients[1])
+
+
+def test_perplexity_of_code_usage():
+    codes = RNG.integers(0, 6, (5, 4, 4))
+    share = quantize.usage(jnp.asarray(codes), 8)
+    for got, one in zip(share, codes, strict=True):
+        np.testing.assert_allclose(got, np.bincount(one.ravel(), minlength=8) / 16, rtol=1e-5)
+    whole = np.bincount(codes.ravel(), minlength=8) / codes.size
+    got = quantize.perplexity(jnp.mean(share, axis=0))
+    np.testing.assert_allclose(got, np.exp(scipy.stats.entropy(whole)), rtol=1e-5)
+    np.testing.assert_allclose(quantize.perplexity(jnp.full(7, 1 / 7)), 7, rtol=1e-5)
+    np.testing.assert_allclose(quantize.perplexity(jnp.eye(7)[0]), 1, rtol=1e-6)
