@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genart_jax import registry
+from genart_jax import heap, registry
 from genart_jax.config import Run, UserError, classes_of, override
 from genart_jax.types import Algorithm
 
@@ -45,6 +45,7 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
     Raises:
       UserError: no such model, preset or option, or a shape that the model cannot make.
     """
+    heap.keep()
     run = configure(model, preset=preset, **options)
     if hasattr(run.model, "conditions"):
         run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))

@@ -29,7 +29,7 @@ class CNN(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, classes)."""
         for layer in self.conv:
-            x = functional.max_pool2d(functional.relu(layer(x)), 2)
+            x = functional.relu(functional.max_pool2d(layer(x), 2))
         x = functional.dropout(x.flatten(1), self.dropout, self.training)
         x = functional.dropout(functional.relu(self.hidden(x)), self.dropout, self.training)
         return self.out(x)

@@ -70,7 +70,7 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
     if operation == "conv":
         return "four" if inputs in (3, 5, 7) and outputs <= 32 else "lax"
     if operation == "weight":
-        return "taps" if taps == 1 else "chunks"
+        return "taps" if taps == 1 else "matmul" if taps * inputs < 16 else "chunks"
     if inputs < 8 <= outputs:
         return "matmul"
     if stride == 1 or taps == 1 or outputs < 8:

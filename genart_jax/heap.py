@@ -1,0 +1,26 @@
+"""What a CPU program does with memory that it has freed.
+
+XLA on CPU asks for all temporary memory of a step in one block and frees it after the step. glibc gives a block above
+32 MiB back to the system, and the system hands out zeroed pages, one fault each, at every step: a quarter of the time of
+a convolutional step (benchmarks/results/profile.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+def keep() -> bool:
+    """Lets the C library keep up to 2 GiB of freed memory for the next step; True where it does.
+
+    It acts for the whole process, on Linux with glibc. Who sets `MALLOC_...` variables or `GLIBC_TUNABLES` has chosen,
+    and is left alone.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(k == "GLIBC_TUNABLES" or k.startswith("MALLOC_") for k in os.environ):
+        return False
+    libc, most = ctypes.CDLL(None), 2**31 - 1
+    return bool(libc.mallopt(_M_MMAP_THRESHOLD, most)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, most))
