@@ -41,8 +41,8 @@ def iterate(matrix: jax.Array, u: jax.Array) -> jax.Array:
     return u / jnp.sqrt(jnp.sum(jnp.square(u)) + 1e-24)
 
 
-class _Normalized(nn.Module):
-    """Divides every parameter of two or more axes by its sigma; the stored parameters stay as they are.
+class Normalized(nn.Module):
+    """A module in which every parameter of two or more axes is divided by its sigma; stored are the undivided ones.
 
     Attributes:
       axis_name: of `pmap` or `shard_map`, where `u` must be known to be the same on all devices.
@@ -68,13 +68,13 @@ class _Normalized(nn.Module):
         return jax.lax.fori_loop(0, _FIRST, lambda _, u: iterate(matrix, u), u)
 
 
-class Conv(_Normalized, conv.Conv):
+class Conv(Normalized, conv.Conv):
     """`nn.conv.Conv` with its kernel divided by its sigma, as a (height * width * in, out) matrix."""
 
 
-class Dense(_Normalized, nn.Dense):
+class Dense(Normalized, nn.Dense):
     """`flax.linen.Dense` with its kernel divided by its sigma."""
 
 
-class ConditionEmbed(_Normalized, embed.ConditionEmbed):
+class ConditionEmbed(Normalized, embed.ConditionEmbed):
     """`nn.embed.ConditionEmbed` with each table divided by its sigma."""
