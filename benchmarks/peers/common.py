@@ -80,15 +80,17 @@ class Context:
         rate = o.learning_rate if learning_rate is None else learning_rate
         return torch.optim.Adam(parameters, lr=rate, betas=(o.b1, o.b2), eps=o.eps, fused=True)
 
-    def schedule(self, optimizer: torch.optim.Optimizer, count: int) -> None:
-        """Sets the learning rate of update number `count`."""
+    def schedule(self, optimizer: torch.optim.Optimizer, count: int, learning_rate: float | None = None) -> None:
+        """Sets the learning rate of step number `count`; `learning_rate` replaces the peak."""
         o = self.run.optimizer
         if o.schedule == "constant":
             return
-        if o.schedule != "cosine":
+        done = min(1.0, count / self.run.train.steps)
+        shares = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done}
+        if o.schedule not in shares:
             raise UserError(f"--against torch: has no schedule {o.schedule}")
-        share = 0.5 * (1 + math.cos(math.pi * min(1.0, count / self.run.train.steps)))
-        optimizer.param_groups[0]["lr"] = o.learning_rate * ((1 - o.final_fraction) * share + o.final_fraction)
+        peak = o.learning_rate if learning_rate is None else learning_rate
+        optimizer.param_groups[0]["lr"] = peak * ((1 - o.final_fraction) * shares[o.schedule] + o.final_fraction)
 
 
 class Ema:
