@@ -1,26 +1,42 @@
-"""Trains the first three models on the embedded art set and writes what they reach as a table.
+"""Trains models on the embedded art set and writes what they reach as a table, with a picture of samples.
 
-    python -m benchmarks.quality [--out FILE.md] [--runs DIR] [--seeds N]
+    python -m benchmarks.quality [MODEL ...] [--out FILE.md] [--picture FILE.png] [--runs DIR] [--seeds N]
 
-Runs that are there already are not trained again. Takes about 15 minutes a seed on 2 cores.
+A MODEL is a name of the registry, at its default preset; without any, the first three. Pictures that were asked for by
+condition are judged by `simple_cnn`, trained for this on real icons alone. Runs that are there already are not trained
+again. Each model takes 2 to 12 minutes a seed on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 
 import genart_jax as ga
+from genart_jax import registry
 from genart_jax.config import UserError
 from genart_jax.evaluate import conditional_accuracy, evaluate_run
+from genart_jax.sample import draw_samples, write_samples
+from genart_jax.train.checkpoint import load, read_config
 from genart_jax.train.log import read_rows
+
+_FIRST = ("simple_cnn", "conv_vae", "dcgan")
+_LABELS = ("style", "shape")
+_FIGURES = {
+    "accuracy": "test accuracy",
+    "balanced_accuracy": "balanced test accuracy",
+    "bits_per_dim": "test bits/dim",
+    "critic_lipschitz": "critic's Lipschitz estimate, real and generated pairs",
+}
 
 
 def machine() -> str:
@@ -50,35 +66,51 @@ def train(name: str, directory: Path, seed: int, **options: Any) -> Path:
     return ga.fit(ga.configure(name, train={"seed": seed}, **options), directory)
 
 
-def measure(runs: Path, seed: int) -> dict[str, dict[str, float]]:
-    """Figures of one seed: row -> {what: value}."""
-    style = train("simple_cnn", runs / f"style_{seed}", seed, label="style")
-    shape = train("simple_cnn", runs / f"shape_{seed}", seed, label="shape")
-    vae = train("conv_vae", runs / f"vae_{seed}", seed)
-    gan = train("dcgan", runs / f"gan_{seed}", seed)
+def judges(runs: Path, seed: int) -> dict[str, Path]:
+    """Condition -> the run of a classifier of it."""
+    return {label: train("simple_cnn", runs / f"{label}_{seed}", seed, label=label) for label in _LABELS}
+
+
+def measure(name: str, runs: Path, seed: int) -> dict[str, dict[str, float]]:
+    """Figures of one model and seed: row -> {what: value}."""
     rows: dict[str, dict[str, float]] = {}
-    for label, directory in (("style", style), ("shape", shape)):
-        figures = evaluate_run(directory)
-        rows[f"simple_cnn, {label}"] = {
-            "test accuracy": figures["accuracy"],
-            "balanced test accuracy": figures["balanced_accuracy"],
-            "images/s": images_per_second(directory),
-        }
-    rows["conv_vae"] = {"test bits/dim": evaluate_run(vae)["bits_per_dim"], "images/s": images_per_second(vae)}
-    rows["dcgan"] = {
-        f"{label} accuracy of 1,000 samples": conditional_accuracy(gan, judge)[f"{label}_accuracy_of_samples"]
-        for label, judge in (("style", style), ("shape", shape))
-    } | {"images/s": images_per_second(gan)}
-    return rows
+    if registry.find(name).family == "cnn":
+        for label in _LABELS:
+            directory = train(name, runs / f"{label}_{seed}", seed, label=label)
+            rows[f"{name}, {label}"] = _own_figures(directory)
+        return rows
+    directory = train(name, runs / f"{name}_{seed}", seed)
+    figures = _own_figures(directory)
+    known = read_config(directory).data["class_names"]
+    for label, judge in judges(runs, seed).items() if known else ():
+        if label in known:
+            accuracy = conditional_accuracy(directory, judge)[f"{label}_accuracy_of_samples"]
+            figures[f"{label} accuracy of 1,000 samples"] = accuracy
+    return {name: figures}
 
 
-def table(results: list[dict[str, dict[str, float]]], seeds: int) -> str:
+def _own_figures(directory: Path) -> dict[str, float]:
+    """Those of the run's own evaluation that mean something beside another model's, and its speed."""
+    figures = evaluate_run(directory)
+    own = {text: figures[key] for key, text in _FIGURES.items() if key in figures}
+    seconds = json.loads((directory / "summary.json").read_text())["seconds"]
+    return own | {"images/s": images_per_second(directory), "minutes of training": seconds / 60}
+
+
+def picture(path: Path, directory: Path, seed: int) -> None:
+    """64 samples with conditions drawn as in the training data, as `genart sample` draws them."""
+    saved = read_config(directory)
+    write_samples(path, draw_samples(load(directory), saved, 64, seed), saved.data["class_names"], seed)
+
+
+def table(results: list[dict[str, dict[str, float]]], command: str) -> str:
     """The figures of all seeds as a Markdown table: mean and standard deviation."""
+    seeds = len(results)
     lines = [
-        "# What the first models reach on the embedded art set",
+        "# What default presets reach on the embedded art set",
         "",
-        f"`python -m benchmarks.quality --seeds {seeds}`: default presets, seeds 0 to {seeds - 1}, float32; 754 test",
-        "icons. The classifier that judges the GAN's samples was trained on real icons alone, with the same seed.",
+        f"`{command}`: seeds 0 to {seeds - 1}, float32; 754 test icons. The classifiers that judge samples were",
+        "trained on real icons alone, with the same seed; theirs is the share of samples that show what was asked for.",
         f"Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}. "
         f"Date: {datetime.datetime.now(datetime.UTC).date()}.",
         "",
@@ -88,7 +120,7 @@ def table(results: list[dict[str, dict[str, float]]], seeds: int) -> str:
     for row, figures in results[0].items():
         for what in figures:
             values = [result[row][what] for result in results]
-            digits = 0 if what == "images/s" else 4
+            digits = {"images/s": 0, "minutes of training": 1}.get(what, 4)
             spread = f"{statistics.stdev(values):.{digits}f}" if len(values) > 1 else "one seed"
             lines.append(f"| {row} | {what} | {statistics.mean(values):.{digits}f} | {spread} |")
     return "\n".join(lines) + "\n"
@@ -97,13 +129,23 @@ def table(results: list[dict[str, dict[str, float]]], seeds: int) -> str:
 def main() -> None:
     """Measures and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="names of the registry; none: the first three")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/quality.md"))
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="samples of the last MODEL, seed 0")
     parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
     if args.seeds < 1:
         raise UserError("--seeds must be at least 1")
-    text = table([measure(args.runs, seed) for seed in range(args.seeds)], args.seeds)
+    models = args.models or _FIRST
+    results = []
+    for seed in range(args.seeds):
+        results.append({})
+        for name in models:
+            results[-1] |= measure(name, args.runs, seed)
+    if args.picture:
+        picture(args.picture, args.runs / f"{models[-1]}_0", 0)
+    text = table(results, " ".join(["python -m benchmarks.quality", *sys.argv[1:]]))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text)
     print(text)

@@ -251,10 +251,10 @@ _ADAM = Optimizer(learning_rate=2e-4, b1=0.0, b2=0.9, schedule="linear")
 PRESETS = {
     "default": Run(
         Config(width=32, critic_width=32, latent_dim=64),
-        Gan(loss="hinge", d_steps=5, ema_decay=0.99),
-        dataclasses.replace(_ADAM, learning_rate=5e-4),
+        Gan(loss="hinge", d_steps=5, critic_learning_rate=5e-4, ema_decay=0.99),
+        dataclasses.replace(_ADAM, learning_rate=1e-3),
         Data(),
-        Train(steps=1500, batch=32, sample_every=250, save_every=250),
+        Train(steps=1400, batch=32, sample_every=200, save_every=200),
     ),
     "paper": Run(
         Config(),
