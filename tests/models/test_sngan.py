@@ -114,11 +114,12 @@ def test_the_critic_projects_on_each_condition():
     run = ga.configure("sngan", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
     critic = sngan.networks(run.model).critic
     image = zoo.batch(algorithm.batch_spec, 1)["image"]
-    variables = critic.init(KEY, image, {})
-    score = lambda a, b: float(critic.apply(variables, image, {"style": jnp.array([a]), "shape": jnp.array([b])})[0][0])
+    variables = jax.jit(critic.init)(KEY, image, {})
+    apply = jax.jit(lambda condition: critic.apply(variables, image, condition)[0][0])
+    score = lambda a, b: float(apply({"style": jnp.array([a]), "shape": jnp.array([b])}))
     np.testing.assert_allclose(score(1, 2) - score(3, 2), score(1, -1) - score(3, -1), rtol=1e-3, atol=1e-5)
     assert len({round(score(a, b), 7) for a in (-1, 0, 4) for b in (-1, 0, 8)}) == 9
-    hidden = critic.apply(variables, image, None)[0][0]
+    hidden = apply(None)
     np.testing.assert_allclose(hidden, score(-1, -1), rtol=1e-6)
 
 
