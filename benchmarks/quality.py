@@ -138,7 +138,7 @@ def main() -> None:
     if args.seeds < 1:
         raise UserError("--seeds must be at least 1")
     models = args.models or _FIRST
-    results = []
+    results: list[dict[str, dict[str, float]]] = []
     for seed in range(args.seeds):
         results.append({})
         for name in models:

@@ -45,12 +45,13 @@ class ConditionalNorm(nn.Module):
         self.statistics = nn.BatchNorm2d(features, affine=False)
         self.scale, self.shift = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(features))
         self.offsets = ConditionEmbed(conditions, 2 * features)
-        for table in self.offsets.tables:
-            nn.init.zeros_(table.weight)
+        for weight in self.offsets.parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
         """(batch, C, H, W), after a ReLU."""
-        scale, shift = self.scale, self.shift
+        scale: torch.Tensor = self.scale
+        shift: torch.Tensor = self.shift
         if vectors := self.offsets(condition):
             scale_offset, shift_offset = sum(vectors).chunk(2, dim=1)
             scale, shift = scale + scale_offset, shift + shift_offset
