@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genart_jax import heap, registry
+from genart_jax import heap, registry, stages
 from genart_jax.config import Run, UserError, classes_of, override
 from genart_jax.types import Algorithm
 
@@ -49,6 +49,7 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
     run = configure(model, preset=preset, **options)
     if hasattr(run.model, "conditions"):
         run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))
+    run = stages.complete(run)
     if run.model.image_shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
     module, step = registry.model_module(run.name), registry.step_module(run.name)

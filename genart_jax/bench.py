@@ -34,6 +34,8 @@ CONDITIONS = (("style", 5), ("shape", 9), ("color", 10))
 """Those of the embedded art set, for which the presets are made."""
 SHAPES = {"mlp_vae": (28, 28, 1), "simple_cnn": (28, 28, 1)}
 """Usual image shapes of models that are known for another than 32x32x3."""
+TOKENIZER = "untrained:vqvae"
+"""Of a model of codes, where none is named: what is learned does not change what a step costs."""
 _AT_LEAST = 0.3  # seconds of a round: far above the clock's grain and a scheduler's slice
 
 
@@ -60,6 +62,8 @@ def resolved(
         else:
             given[key] = value
     run = configure(name, preset=preset, **given)
+    if getattr(run.model, "tokenizer", "") is None:
+        run = override(run, model={"tokenizer": TOKENIZER})
     train = {key: value for key, value in (("batch", batch), ("precision", precision)) if value is not None}
     run = override(run, train=train, parallel=Parallel(data=devices))
     shape = tuple(image_shape or run.model.image_shape or SHAPES.get(name, (32, 32, 3)))

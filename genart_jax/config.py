@@ -138,6 +138,18 @@ class VectorQuantized:
 
 
 @dataclasses.dataclass(frozen=True)
+class Autoregressive:
+    """Options of the autoregressive step."""
+
+    condition_dropout: float = 0.1
+    """Probability with which each condition of an example is hidden in training."""
+    temperature: float = 1.0
+    """Logits are divided by this when codes are drawn: below 1 the likelier ones are drawn more often still."""
+    ema_decay: float = 0.999
+    """Decay of the moving average of the parameters, after its warm-up (0: off)."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Classifier:
     """Options of the classification step."""
 

@@ -16,7 +16,7 @@ from genart_jax.config import Run, UserError
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One model: its name, family ("gan", "vae", "cnn"), module path, the step that trains it, and its paper."""
+    """One model: name, family ("gan", "vae", "cnn", "prior"), module path, the step that trains it, and its paper."""
 
     name: str
     family: str
@@ -35,6 +35,13 @@ _MODELS = _entries(
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),
+    (
+        "code_prior",
+        "prior",
+        "genart_jax.models.code_prior",
+        "genart_jax.steps.autoregressive",
+        "van den Oord et al. 2017",
+    ),
     ("simple_cnn", "cnn", "genart_jax.models.simple_cnn", "genart_jax.steps.classifier", "LeCun et al. 1998"),
 )
 

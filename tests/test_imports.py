@@ -10,7 +10,21 @@ import pytest
 import genart_jax
 
 PACKAGE = Path(genart_jax.__file__).parent
-FLOOR = ("types", "config", "registry", "assets", "heap", "tensorfiles", "weights", "optim", "grid", "nn", "metrics")
+FLOOR = (
+    "types",
+    "config",
+    "registry",
+    "saved",
+    "stages",
+    "assets",
+    "heap",
+    "tensorfiles",
+    "weights",
+    "optim",
+    "grid",
+    "nn",
+    "metrics",
+)
 # From left to right; a module may import from its own place, from those before it, and from the floor.
 ORDER = (
     "data",

@@ -31,7 +31,7 @@ class ListOptions:
     """Options of `genart list`."""
 
     family: str | None = None
-    """Only the models of one family: gan, vae, cnn."""
+    """Only the models of one family: gan, vae, cnn, prior."""
     json: bool = False
     """As JSON."""
 

@@ -11,7 +11,7 @@ run.
 Presets:
 
 - `default`: `genart train vqvae`.
-- `fsq`: `genart train vqvae --preset fsq`. Fixed levels, as many combinations as the default has codes.
+- `fsq`: `genart train vqvae --preset fsq`. 240 combinations of fixed levels.
 - `paper`: `genart train vqvae --preset paper`. Sizes and optimizer of the paper's section 4. Not measured.
 - `tiny`: for tests.
 """
@@ -47,9 +47,9 @@ class Config:
     """Halvings of the image: 2 make a code of 4x4 pixels."""
     blocks: int = 2
     """Residual blocks on each side of the codes."""
-    codes: int = 512
+    codes: int = 256
     """Vectors in the codebook."""
-    code_dim: int = 64
+    code_dim: int = 32
     """Length of a code's vector."""
     decay: float = 0.99
     """Decay of the codebook's moving averages."""
@@ -153,13 +153,13 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
 
 
 _ADAM = Optimizer(learning_rate=5e-4)
-_TRAIN = Train(steps=3000, batch=128, save_every=1000, log_every=100)
+_TRAIN = Train(steps=2000, batch=128, save_every=1000, log_every=100)
 
 PRESETS = {
     "default": Run(Config(), VectorQuantized(), _ADAM, Data(), _TRAIN),
-    "fsq": Run(Config(levels=(8, 8, 8)), VectorQuantized(), _ADAM, Data(), _TRAIN),
+    "fsq": Run(Config(levels=(8, 6, 5)), VectorQuantized(), _ADAM, Data(), _TRAIN),
     "paper": Run(
-        Config(width=256, revive_below=0.0),
+        Config(width=256, codes=512, code_dim=64, revive_below=0.0),
         VectorQuantized(),
         Optimizer(learning_rate=2e-4),
         Data(),

@@ -31,6 +31,11 @@ def example_keys(key: jax.Array, num: int, axis_name: str | None = None) -> jax.
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 
+def example_streams(keys: jax.Array | None, name: str) -> jax.Array | None:
+    """The keys of a named stream, one an example; None stays None."""
+    return None if keys is None else jax.vmap(lambda key: stream(key, name))(keys)
+
+
 def normal(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
     """Standard normal numbers of (len(keys), *shape), each example from its own key."""
     return jax.vmap(lambda k: jax.random.normal(k, shape))(keys)

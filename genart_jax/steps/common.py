@@ -100,6 +100,24 @@ def sampling_variables(state: State, role: str) -> tuple[Any, Any]:
     return state.params.get(role, {}), state.mutable[role]
 
 
+def lend(state: State) -> dict[str, Any]:
+    """What sampling uses of a state, to be another's frozen parameters: role -> {"params": ..., **mutable}."""
+    pairs = {role: sampling_variables(state, role) for role in state.mutable}
+    return {role: {"params": params, **mutable} for role, (params, mutable) in pairs.items()}
+
+
+def borrow(lent: Mapping[str, Any]) -> State:
+    """The state that `lend` was given, as far as encoding, decoding and sampling need it."""
+    return State(
+        step=jnp.zeros((), jnp.int32),
+        params={role: variables["params"] for role, variables in lent.items()},
+        mutable={role: {k: v for k, v in variables.items() if k != "params"} for role, variables in lent.items()},
+        opt={},
+        ema={},
+        extra={},
+    )
+
+
 def norms(player: str, grads: Any, updates: Any, params: Any) -> dict[str, jax.Array]:
     """Global norms of a player's gradients, updates and parameters, for the log."""
     return {

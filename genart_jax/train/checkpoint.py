@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from genart_jax import assets, registry
+from genart_jax import assets
 from genart_jax.api import build
-from genart_jax.config import BatchSpec, Run, UserError, from_dict, spec_of
+from genart_jax.config import BatchSpec, Run, UserError, spec_of
+from genart_jax.saved import VERSION
+from genart_jax.saved import Saved as Saved
+from genart_jax.saved import read_config as read_config
 from genart_jax.steps import common
 from genart_jax.train import frozen
 from genart_jax.types import Algorithm, Batch, State
 
-_VERSION = 1
 # Fields that a resumed run may change; all others are part of what it is.
 _FREE = (
     *(
@@ -33,17 +35,6 @@ _FREE = (
     # What a run that diverged is mended with.
     *("optimizer.learning_rate", "optimizer.clip_norm", "optimizer.clip_value", "step.critic_learning_rate"),
 )
-
-
-class Saved(NamedTuple):
-    """What config.json holds: the resolved configuration, and what a model must know of its data.
-
-    `data` has the keys source, fingerprint, class_names and condition_table; init_from: the run that the parameters
-    were taken from, or None; and frozen: role -> SHA-256 of the file that keeps its parameters.
-    """
-
-    run: Run
-    data: dict[str, Any]
 
 
 class Model(NamedTuple):
@@ -58,29 +49,10 @@ def write_config(directory: Path, saved: Saved) -> None:
     if jax.process_index():
         return
     directory.mkdir(parents=True, exist_ok=True)
-    content = {"version": _VERSION, "run": dataclasses.asdict(saved.run), "data": saved.data}
+    content = {"version": VERSION, "run": dataclasses.asdict(saved.run), "data": saved.data}
     temporary = directory / "config.json.tmp"
     temporary.write_text(json.dumps(content, indent=2) + "\n")
     temporary.replace(directory / "config.json")
-
-
-def read_config(directory: str | Path) -> Saved:
-    """Reads config.json.
-
-    Raises:
-      UserError: there is no such run, or another version wrote it.
-    """
-    path = Path(directory) / "config.json"
-    if not path.is_file():
-        raise UserError(f"{directory} is not a run, it has no config.json; train one with genart train NAME --run DIR")
-    try:
-        content = json.loads(path.read_text())
-        version, values, data = content["version"], content["run"], content["data"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged; restore it from a copy, or train into another --run") from None
-    if version != _VERSION:
-        raise UserError(f"{path} has version {version}, this program reads {_VERSION}")
-    return Saved(from_dict(Run, values, registry.get_config(values["name"])), data)
 
 
 def differences(saved: Run, wanted: Run, free: bool = False) -> list[str]:
@@ -201,11 +173,7 @@ def _read(source: str) -> dict[str, Any]:
         return assets.load(name)
     if kind != "run":
         raise UserError(f"{source!r} holds no parameters; name run:DIR or asset:NAME")
-    state, out = load(name).state, {}
-    for role in state.mutable:
-        params, mutable = common.sampling_variables(state, role)
-        out[role] = {"params": params, **mutable}
-    return out
+    return common.lend(load(name).state)
 
 
 _MAY_DIFFER = re.compile(r"\['(embed|out)'\]")

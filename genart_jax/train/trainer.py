@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genart_jax import stages
 from genart_jax.api import build
 from genart_jax.config import NotFiniteError, Run, UserError, resolve
 from genart_jax.data.conditions import condition_table, draw_conditions
@@ -86,7 +87,7 @@ class Trainer:
         self.init_from = None if init_from is None else str(Path(init_from).resolve())
         run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
         self.source = open_source(run.data)
-        self.run = run = resolve(run, self.source.spec)
+        self.run = run = stages.complete(resolve(run, self.source.spec))
         if run.data.crop >= min(run.model.image_shape[:2]):
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)

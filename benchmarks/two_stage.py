@@ -1,0 +1,114 @@
+"""Trains a VQ-VAE and the prior over its codes on the embedded art set, and writes what they reach.
+
+    python -m benchmarks.two_stage [--out FILE.md] [--runs DIR] [--seed N]
+
+Beside FILE.md goes FILE.png: test pictures with their reconstructions, and samples. The classifiers that judge were
+trained on real pictures alone. Runs that are there already are not trained again. Takes about 25 minutes on 2 cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+import genart_jax as ga
+from benchmarks.quality import images_per_second, machine, train
+from genart_jax.data.source import example, open_source
+from genart_jax.evaluate import conditional_accuracy, evaluate_run
+from genart_jax.sample import draw_samples
+from genart_jax.train.checkpoint import read_config
+from genart_jax.train.log import read_rows
+
+_COLUMNS, _SCALE = 16, 2
+
+
+def figures(runs: Path, seed: int) -> tuple[dict[str, dict[str, Any]], Path, Path]:
+    """Rows of the table, and the two runs."""
+    judges = {label: train("simple_cnn", runs / f"{label}_{seed}", seed, label=label) for label in ("style", "shape")}
+    first = train("vqvae", runs / f"vqvae_{seed}", seed)
+    levels = train("vqvae", runs / f"fsq_{seed}", seed, levels=ga.get_config("vqvae", "fsq").model.levels)
+    second = train("code_prior", runs / f"prior_{seed}", seed, tokenizer=str(first))
+    rows: dict[str, dict[str, Any]] = {}
+    for name, directory in (("vqvae", first), ("vqvae, preset fsq", levels)):
+        found = evaluate_run(directory)
+        rows[name] = {
+            "test mean squared error, pixels in [-1, 1]": found["mse"],
+            "test PSNR of the mean error, dB": 10 * math.log10(4 / found["mse"]),
+            "test perplexity of the codes": found["perplexity"],
+        }
+    found = evaluate_run(second)
+    rows["code_prior"] = {"test bits a code": found["bits_per_code"], "test accuracy of a code": found["accuracy"]}
+    for label, judge in judges.items():
+        share = conditional_accuracy(second, judge)[f"{label}_accuracy_of_samples"]
+        rows["code_prior"][f"{label} accuracy of 1,000 samples"] = share
+        rows["code_prior"][f"{label} accuracy on the real test split"] = evaluate_run(judge)["accuracy"]
+    for name, directory in (("vqvae", first), ("vqvae, preset fsq", levels), ("code_prior", second)):
+        rows[name]["images/s"] = images_per_second(directory)
+        seconds = [row["seconds"] for row in read_rows(directory / "metrics.jsonl") if "seconds" in row]
+        rows[name]["minutes of training steps"] = seconds[-1] / 60
+    return rows, first, second
+
+
+def picture(first: Path, second: Path, seed: int) -> Image.Image:
+    """Three pairs of rows of test pictures above their reconstructions, and four rows of samples."""
+    algorithm, state = ga.load(first)
+    split = open_source(read_config(first).run.data).test
+    real = np.stack([example(split, i)["image"] for i in range(3 * _COLUMNS)])
+    assert algorithm.transform is not None
+    made = ga.to_uint8(algorithm.transform(state, ga.to_float(real), jax.random.key(seed)))
+    rows = [block[i * _COLUMNS : (i + 1) * _COLUMNS] for i in range(3) for block in (real, made)]
+    samples = draw_samples(ga.load(second), read_config(second), 4 * _COLUMNS, seed).images
+    grids = [
+        ga.make_grid(np.concatenate(rows), _COLUMNS, _SCALE, "test pictures, each row above its reconstructions"),
+        ga.make_grid(
+            samples, _COLUMNS, _SCALE, f"samples of the prior, seed {seed}, conditions as in the training data"
+        ),
+    ]
+    whole = Image.new("RGB", (max(g.width for g in grids), sum(g.height for g in grids)), "white")
+    for i, grid in enumerate(grids):
+        whole.paste(grid, (0, sum(g.height for g in grids[:i])))
+    return whole
+
+
+def table(rows: dict[str, dict[str, Any]], seed: int) -> str:
+    """The figures as Markdown."""
+    lines = [
+        "# A VQ-VAE and a prior over its codes on the embedded art set",
+        "",
+        f"`python -m benchmarks.two_stage --seed {seed}`: default presets, one seed, float32, 754 test icons.",
+        f"Machine: {machine()}, {len(os.sched_getaffinity(0))} of them used. jax {jax.__version__}, "
+        f"Python {platform.python_version()}. Date: {datetime.datetime.now(datetime.UTC).date()}.",
+        "",
+        "| model | figure | value |",
+        "|---|---|---|",
+    ]
+    for name, values in rows.items():
+        lines += [f"| {name} | {what} | {value:.4g} |" for what, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/vqvae.md"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/two_stage"))
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    rows, first, second = figures(args.runs, args.seed)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text := table(rows, args.seed))
+    picture(first, second, args.seed).save(args.out.with_suffix(".png"), optimize=True)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The prior over codes: against PyTorch, cached against uncached, and trained on the run of a first stage."""
+
+import json
+import math
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax import bench, registry
+from genart_jax.app.cli import main
+from genart_jax.train import checkpoint
+from tests import zoo
+from tests.train.test_trainer import fit, small_data  # noqa: F401  # a fixture
+
+KEY = jax.random.key(3)
+LENGTH, CODES = 16, 16  # of the tiny tokenizer at 16x16
+
+
+@pytest.fixture(scope="module")
+def started():
+    """(algorithm, state with large parameters, batch, the prior's module, its parameters)."""
+    algorithm = zoo.tiny("code_prior")
+    batch = zoo.batch(algorithm.batch_spec, 6)
+    state = zoo.start(algorithm, KEY, batch)
+    # Far from the small initial values, under which every code is about as likely.
+    louder = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(x.size), x.shape), state.params["prior"])
+    state = state.replace(params={"prior": louder}, ema={"prior": {"params": louder}})
+    config = _config()
+    return algorithm, state, batch, registry.model_module("code_prior").networks(config).prior, {"params": louder}
+
+
+def _config():
+    from genart_jax.stages import complete
+
+    run = ga.configure("code_prior", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
+    return complete(run).model
+
+
+def random_codes(num, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).integers(0, CODES, (num, LENGTH)), jnp.int32)
+
+
+def torch_logits(params, codes, condition, heads):
+    """The same transformer, written with PyTorch's own layers."""
+    import torch
+    from torch.nn import functional
+
+    t = lambda x: torch.from_numpy(np.array(x))
+    norm = lambda x, p: functional.layer_norm(x, x.shape[-1:], t(p["scale"]), t(p["bias"]), eps=1e-5)
+    dense = lambda x, p: functional.linear(x, t(p["kernel"]).T, t(p["bias"]) if "bias" in p else None)
+    codes = t(codes).long()
+    before = torch.cat([torch.full_like(codes[:, :1], CODES), codes[:, :-1]], dim=1)
+    x = functional.embedding(before, t(params["tokens"])) + t(params["positions"])
+    for name, values in condition.items():
+        x = x + functional.embedding(t(values).long(), t(params["embed"][name]))[:, None]
+    batch, length, width = x.shape
+    for i in range(sum(name.startswith("blocks_") for name in params)):
+        p = params[f"blocks_{i}"]
+        q, k, v = dense(norm(x, p["norm_1"]), p["qkv"]).chunk(3, dim=-1)
+        q, k, v = (y.reshape(batch, length, heads, -1).transpose(1, 2) for y in (q, k, v))
+        y = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+        x = x + dense(y.reshape(batch, length, width), p["project"])
+        x = x + dense(functional.gelu(dense(norm(x, p["norm_2"]), p["wide"]), approximate="tanh"), p["narrow"])
+    return dense(norm(x, params["norm"]), params["out"])
+
+
+def test_likelihood_equals_pytorchs(started):
+    from torch.nn import functional
+
+    algorithm, state, batch, _, variables = started
+    codes = algorithm.encode(state, batch["image"], KEY).reshape(6, LENGTH)
+    import torch
+
+    logits = torch_logits(jax.device_get(variables["params"]), codes, batch["condition"], heads=2)
+    target = torch.from_numpy(np.array(codes)).long()
+    expected = functional.cross_entropy(logits.flatten(0, 1), target.flatten()).item()
+    sums = jax.jit(algorithm.evaluate)(state, batch, KEY)
+    figures = {name: float(total / weight) for name, (total, weight) in sums.items()}
+    np.testing.assert_allclose(figures["loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(figures["bits_per_code"], expected / math.log(2), rtol=1e-5)
+    accuracy = (logits.argmax(-1) == target).float().mean().item()
+    np.testing.assert_allclose(figures["accuracy"], accuracy, atol=1e-6)
+    assert expected > 3  # not the flat distribution's log(16) = 2.77
+
+
+def test_a_position_sees_the_codes_before_it_alone(started):
+    *_, prior, variables = started
+    codes = random_codes(4)
+    logits, _ = prior.apply(variables, codes)
+    for place in (0, 7, LENGTH - 1):
+        other, _ = prior.apply(variables, codes.at[:, place].set((codes[:, place] + 1) % CODES))
+        np.testing.assert_allclose(other[:, : place + 1], logits[:, : place + 1], atol=1e-6)
+        if place < LENGTH - 1:
+            assert np.abs(other[:, place + 1] - logits[:, place + 1]).max() > 1e-3
+
+
+def test_steps_with_the_cache_equal_the_whole(started):
+    *_, prior, variables = started
+    codes, condition = random_codes(4), {"style": jnp.array([0, 1, -1, 4])}
+    logits, _ = prior.apply(variables, codes, condition)
+    last, cache = jnp.full((4,), CODES, jnp.int32), prior.empty_cache(4)
+    for i in range(LENGTH):
+        step, cache = prior.apply(variables, last, i, cache, condition, method="next")
+        np.testing.assert_allclose(step, logits[:, i], rtol=1e-4, atol=1e-5)
+        last = codes[:, i]
+
+
+def test_cached_sampling_equals_uncached(started):
+    """The same draws from a loop that computes everything anew for each code."""
+    from genart_jax.nn import random
+
+    algorithm, state, _, prior, variables = started
+    condition = {"style": 1, "shape": -1}
+    images = algorithm.sample(state, KEY, 5, condition)
+    keys = random.example_keys(random.stream(random.stream(KEY, "sample"), "codes"), 5)
+    whole = {name: jnp.full(5, value) for name, value in condition.items()}
+    codes = jnp.zeros((5, LENGTH), jnp.int32)
+    for i in range(LENGTH):
+        logits, _ = prior.apply(variables, codes, whole)
+        drawn = [
+            jax.random.categorical(jax.random.fold_in(k, i), row) for k, row in zip(keys, logits[:, i], strict=True)
+        ]
+        codes = codes.at[:, i].set(jnp.stack(drawn))
+    np.testing.assert_allclose(images, algorithm.decode(state, codes.reshape(5, 4, 4)), atol=1e-5)
+    assert len(np.unique(codes)) > 3
+
+
+def test_one_forward_a_code(started):
+    """All codes of a picture cost as much as one pass over the whole grid, plus the decoder."""
+    algorithm, state, _, prior, variables = started
+    flops = lambda f, *args: bench.count_flops(jax.make_jaxpr(f)(*args).jaxpr)
+    sampling = flops(lambda s: algorithm.sample(s, KEY, 2), state)
+    decoding = flops(algorithm.decode, state, random_codes(2).reshape(2, 4, 4))
+    one = flops(lambda v, c: prior.apply(v, c, {})[0], variables, random_codes(2))
+    embedding = flops(lambda v: prior.apply(v, 2, method=lambda m, n: m.embed({}, n)), variables)
+    np.testing.assert_allclose(sampling - decoding, one + (LENGTH - 1) * embedding, rtol=1e-6)
+
+
+def test_conditions_change_the_samples_and_may_be_hidden(started):
+    algorithm, state, *_ = started
+    style = [algorithm.sample(state, KEY, 4, {"style": i, "shape": -1}) for i in (0, 1, -1)]
+    assert not np.allclose(style[0], style[1])
+    assert not np.allclose(style[0], style[2])
+
+
+def test_a_cold_draw_takes_the_likeliest_code():
+    algorithm = zoo.tiny("code_prior", step={"temperature": 1e-6})
+    batch = zoo.batch(algorithm.batch_spec, 4)
+    state = zoo.start(algorithm, KEY, batch)
+    cold = [algorithm.sample(state, jax.random.key(seed), 2, {"style": 0, "shape": 0}) for seed in (0, 1)]
+    np.testing.assert_allclose(*cold, atol=1e-6)
+
+
+@pytest.fixture
+def tokenizer(tmp_path):
+    return fit("vqvae", tmp_path / "vqvae")
+
+
+def test_second_stage_on_the_run_of_the_first(tokenizer, tmp_path):
+    run = fit("code_prior", tmp_path / "prior", tokenizer=str(tokenizer))
+    saved = checkpoint.read_config(run).run.model
+    assert (saved.grid, saved.codes, saved.tokenizer) == ((4, 4), CODES, str(tokenizer))
+    first, (algorithm, state) = ga.load(tokenizer), ga.load(run)
+    for role, params in first.state.params.items():
+        jax.tree.map(np.testing.assert_array_equal, state.frozen["tokenizer"][role]["params"], params)
+    book = state.frozen["tokenizer"]["quantizer"]["codebook"]
+    jax.tree.map(np.testing.assert_array_equal, book, first.state.mutable["quantizer"]["codebook"])
+    images = zoo.batch(algorithm.batch_spec, 4)["image"]
+    codes = algorithm.encode(state, images, KEY)
+    np.testing.assert_array_equal(codes, first.algorithm.encode(first.state, images, KEY))
+    np.testing.assert_array_equal(algorithm.decode(state, codes), first.algorithm.decode(first.state, codes))
+    # The first stage is not needed any more, by anything.
+    shutil.move(tokenizer, tmp_path / "elsewhere")
+    assert main(["sample", str(run), "--num", "4", "--condition", "style=noto", "--out", str(tmp_path / "a.png")]) == 0
+    assert (tmp_path / "a.png").exists()
+    assert int(ga.load(run).state.step) == 7
+    content = json.loads((run / "config.json").read_text())
+    assert set(content["data"]["frozen"]) == {"tokenizer"}
+    sizes = [f.stat().st_size for f in (run / "checkpoints").rglob("*") if f.is_file()]
+    assert sizes
+    assert not any("quantizer" in f.read_text() for f in (run / "checkpoints").rglob("_METADATA"))
+
+
+def test_without_the_trainer(tokenizer):
+    algorithm = ga.build("code_prior", preset="tiny", tokenizer=str(tokenizer), conditions=zoo.CONDITIONS)
+    assert algorithm.batch_spec.image_shape == zoo.SHAPE
+    batch = zoo.batch(algorithm.batch_spec, 4)
+    state = zoo.start(algorithm, KEY, batch).replace(frozen=ga.load_frozen(algorithm))
+    first = ga.load(tokenizer)
+    expected = first.algorithm.encode(first.state, batch["image"], KEY)
+    np.testing.assert_array_equal(algorithm.encode(state, batch["image"], KEY), expected)
+
+
+def test_wrong_tokenizers(tmp_path):
+    with pytest.raises(ga.UserError, match=r"--model\.tokenizer RUN"):
+        fit("code_prior", tmp_path / "a", tokenizer=None)
+    with pytest.raises(ga.UserError, match="is not a run"):
+        fit("code_prior", tmp_path / "a", tokenizer=str(tmp_path / "nothing"))
+    fit("simple_cnn", tmp_path / "cnn", train={"steps": 1})
+    with pytest.raises(ga.UserError, match="simple_cnn makes no codes"):
+        fit("code_prior", tmp_path / "a", tokenizer=str(tmp_path / "cnn"))
+    with pytest.raises(ga.UserError, match="leave it out"):
+        zoo.tiny("code_prior", codes=5)
+    with pytest.raises(ga.UserError, match="image_shape is not set"):
+        ga.build("code_prior", preset="tiny")
+    with pytest.raises(ga.UserError, match="multiple of heads"):
+        zoo.tiny("code_prior", heads=3)
+    fit("vqvae", tmp_path / "vqvae", train={"steps": 1})
+    with pytest.raises(ga.UserError, match=r"for pictures of \(16, 16, 3\), these have \(32, 32, 3\)"):
+        ga.build("code_prior", tokenizer=str(tmp_path / "vqvae"), image_shape=(32, 32, 3))
+    assert not (tmp_path / "a").exists()
