@@ -51,22 +51,6 @@ class SampleOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateOptions:
-    """Options of `genart evaluate`."""
-
-    data: str | None = None
-    """Another source of test pictures than the run's own."""
-    classifier: str | None = None
-    """A run of a classifier that judges the model's own pictures: do they show the condition they were made for?"""
-    num: int = 1000
-    """How many pictures the classifier judges."""
-    seed: int = 0
-    """Seed of what is drawn."""
-    json: bool = False
-    """As JSON."""
-
-
-@dataclasses.dataclass(frozen=True)
 class BenchOptions:
     """Options of `genart bench`."""
 
@@ -266,24 +250,17 @@ def _sample(args: Sequence[str]) -> None:
     print(out)
 
 
-def _evaluate(args: Sequence[str]) -> None:
-    prog, text = "genart evaluate RUN", "Figures on the test split, and a classifier's view of a model's pictures."
-    if _wants_help(args):
-        _parse(EvaluateOptions, ["--help"], prog, text)
-    run, rest = _peel(args, "evaluate", "run")
-    options: EvaluateOptions = _parse(EvaluateOptions, rest, prog, text)
+def _scores(command: str) -> Callable[[Sequence[str]], None]:
+    """A command of `app.scores`."""
 
-    from genart_jax.evaluate import conditional_accuracy, evaluate_run
+    def run(args: Sequence[str]) -> None:
+        from genart_jax.app import scores
 
-    _cache_programs()
-    figures = evaluate_run(run, options.data, options.seed)
-    if options.classifier is not None:
-        figures |= conditional_accuracy(run, options.classifier, options.num, options.seed)
-    if options.json:
-        print(json.dumps(figures, indent=2))
-    else:
-        for name, value in figures.items():
-            print(f"{name:<28}{value:.4f}" if isinstance(value, float) else f"{name:<28}{value}")
+        if not {"-h", "--help"} & set(args):
+            _cache_programs()
+        getattr(scores, command)(args)
+
+    return run
 
 
 def _bench(args: Sequence[str]) -> None:
@@ -327,7 +304,10 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "list": (_list, "list [--family F] [--json]", "the models"),
     "train": (_train, "train NAME [--data SOURCE] [--run DIR] ...", "train a model, or go on with a run"),
     "sample": (_sample, "sample RUN [--condition style=noto] ...", "draw pictures from a run"),
-    "evaluate": (_evaluate, "evaluate RUN [--json]", "figures on the test split"),
+    "evaluate": (_scores("evaluate"), "evaluate RUN [--extractor NAME] ...", "figures, and scores of a run's pictures"),
+    "compare": (_scores("compare"), "compare RUN RUN ... [--seeds]", "scores side by side, with intervals"),
+    "originality": (_scores("originality"), "originality RUN", "are the pictures copies of training pictures?"),
+    "plot": (_scores("plot"), "plot RUN ... [--out FILE.png]", "losses, scores and samples as a picture and a page"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
     "assets": (
         _assets,

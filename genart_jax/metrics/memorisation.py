@@ -87,12 +87,14 @@ def k_means(features: Array, k: int, seed: int = 0, rounds: int = 20) -> Floats:
     return centres
 
 
-def authenticity(train: Array, fake: Array) -> tuple[float, float]:
+def authenticity(train: Array, fake: Array, own: Floats | None = None) -> tuple[float, float]:
     """The share of pictures that are farther from their nearest training picture than that one is from its own nearest
     (Alaa et al. 2022, section 3.3), and its standard error. 0: all are noisy copies.
+
+    `own` (len(train),) are the distances to each training picture's nearest other one, where they are known.
     """
     distance, index = nearest(fake, train)
-    own = nearest(train, train, same=True)[0][:, 0]
+    own = nearest(train, train, same=True)[0][:, 0] if own is None else own
     authentic = distance[:, 0] > own[index[:, 0]]
     return float(np.mean(authentic)), error_of_mean(authentic)
 

@@ -28,6 +28,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENART_CACHE", str(tmp_path / "cache"))  # without weights: no scores over them
 
 
 def test_list(capsys):

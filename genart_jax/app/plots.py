@@ -1,0 +1,198 @@
+"""Runs as pictures: curves, scores with intervals and sample grids in one PNG, and a page that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from genart_jax.config import UserError, to_json
+from genart_jax.evaluate.scores import FILE, Score, read_scores
+from genart_jax.train.checkpoint import Saved, read_config
+from genart_jax.train.log import read_rows
+
+_GRIDS = 5
+_HIDDEN = ("step", "seconds")
+
+
+class History(NamedTuple):
+    """What a run directory tells of its training."""
+
+    label: str
+    directory: Path
+    saved: Saved
+    rows: list[dict[str, Any]]
+    scores: list[Score]
+    grids: list[tuple[int, Path]]
+
+    def curve(self, name: str) -> tuple[list[int], list[float]]:
+        """Steps and values of one figure; NaN where it was not finite."""
+        found = [(row["step"], row[name]) for row in self.rows if name in row]
+        return [s for s, _ in found], [float(v) for _, v in found]
+
+
+def read_history(directory: str | Path) -> History:
+    """Reads a run directory.
+
+    Raises:
+      UserError: no run there, or one that has logged nothing.
+    """
+    path = Path(directory)
+    saved, rows = read_config(path), read_rows(path / "metrics.jsonl")
+    if not rows:
+        raise UserError(f"{directory} has no rows in metrics.jsonl; train it first")
+    scores = read_scores(path) if (path / FILE).exists() else []
+    grids = sorted((int(p.stem), p) for p in (path / "samples").glob("[0-9]*.png") if p.stem.isdecimal())
+    return History(str(directory), path, saved, rows, scores, grids)
+
+
+def write(runs: Sequence[str | Path], out: Path) -> tuple[Path, Path]:
+    """Draws the runs into `out` (a PNG) and the page beside it; returns both paths.
+
+    Raises:
+      UserError: no such run, matplotlib is missing, or a place that cannot be written.
+    """
+    histories = [read_history(run) for run in runs]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture = draw(histories)
+        out.write_bytes(picture)
+        page = out.with_suffix(".html")
+        page.write_text(report(histories, picture), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+    return out, page
+
+
+def panels(histories: Sequence[History]) -> dict[str, list[str]]:
+    """Title -> names of the figures that belong into one panel, in an order that all runs share."""
+    names = dict.fromkeys(name for h in histories for row in h.rows for name in row if name not in _HIDDEN)
+    out: dict[str, list[str]] = {"losses": [], "norms": [], "others": [], "speed": [], "test split": []}
+    for name in names:
+        if name.startswith("test/"):
+            out["test split"].append(name)
+        elif name == "images_per_second":
+            out["speed"].append(name)
+        elif "norm" in name:
+            out["norms"].append(name)
+        else:
+            out["losses" if "loss" in name else "others"].append(name)
+    return {title: names for title, names in out.items() if names}
+
+
+def draw(histories: Sequence[History]) -> bytes:
+    """The picture as the bytes of a PNG."""
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise UserError('plots need matplotlib: pip install "genart_jax[plots]"') from error
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    groups = panels(histories)
+    scored = list(dict.fromkeys(s.name for h in histories for s in h.scores))
+    columns = 3
+    curves = [*groups.items(), *([("scores", scored)] if scored else [])]
+    lines = -(-len(curves) // columns)
+    shown = [h for h in histories if h.grids]
+    figure = plt.figure(figsize=(5 * columns, 3.4 * lines + 3.2 * len(shown)), layout="constrained")
+    grid = figure.add_gridspec(lines + len(shown), columns * _GRIDS)
+    dashes = ("-", "--", ":", "-.")
+    for i, (title, names) in enumerate(curves):
+        row, column = divmod(i, columns)
+        axes = figure.add_subplot(grid[row, column * _GRIDS : (column + 1) * _GRIDS])
+        axes.set_title(title)
+        if title == "scores":
+            _draw_scores(axes, histories, names)
+            continue
+        for j, history in enumerate(histories):
+            for k, name in enumerate(names):
+                steps, values = history.curve(name)
+                many = f"{history.label}: " if len(histories) > 1 else ""
+                marker = "." if len(steps) < 20 else ""
+                style: dict[str, Any] = {"color": f"C{k % 10}", "linestyle": dashes[j % 4], "marker": marker}
+                axes.plot(steps, values, label=many + name.removeprefix("test/"), linewidth=1, **style)
+        axes.set_xlabel("step")
+        axes.legend(fontsize=6)
+        if title == "norms":
+            axes.set_yscale("log")
+    for line, history in enumerate(shown):
+        picked = np.unique(np.linspace(0, len(history.grids) - 1, _GRIDS).astype(int))
+        for column, index in enumerate(picked):
+            step, path = history.grids[index]
+            axes = figure.add_subplot(grid[lines + line, column * columns : (column + 1) * columns])
+            axes.imshow(np.asarray(Image.open(path).convert("RGB")))
+            axes.set_title(f"{history.label}, step {step}", fontsize=8)
+            axes.set_axis_off()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _draw_scores(axes: Any, histories: Sequence[History], names: Sequence[str]) -> None:
+    """Each newest score relative to its mean over the runs, with 95 % intervals, and its value beside it."""
+    newest = [{score.name: score for score in h.scores} for h in histories]
+    places, labels = [], []
+    for i, name in enumerate(names):
+        scale = abs(float(np.mean([scores[name].value for scores in newest if name in scores]))) or 1.0
+        places.append(i + 0.4)
+        labels.append(name)
+        for j, scores in enumerate(newest):
+            if name not in scores:
+                continue
+            score, place = scores[name], i + 0.8 * (j + 0.5) / len(histories)
+            error = 1.96 * (score.standard_error or 0.0) / scale
+            axes.errorbar(score.value / scale, place, xerr=error, color=f"C{j % 10}", marker="o", ms=3, capsize=2)
+            axes.annotate(f" {score.value:.4g}", (score.value / scale, place), fontsize=6, va="bottom")
+    axes.set_yticks(places, labels, fontsize=6)
+    axes.set_xlabel("relative to the mean over the runs; bars: 95 %", fontsize=7)
+
+
+def report(histories: Sequence[History], picture: bytes) -> str:
+    """The page: everything that it shows is inside it."""
+    parts = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">', "<title>genart report</title>"]
+    parts.append("<style>body{font:14px sans-serif;margin:2em;max-width:75em}img{max-width:100%}"
+                 "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:2px 8px;text-align:left}"
+                 "pre{background:#f4f4f4;padding:1em;overflow:auto}</style></head><body>")  # fmt: skip
+    parts.append(f"<h1>{html.escape(', '.join(h.label for h in histories))}</h1>{_image(picture)}")
+    for h in histories:
+        summary = h.directory / "summary.json"
+        facts = json.loads(summary.read_text()) if summary.exists() else {}
+        flat = {"model": h.saved.run.name, "data": h.saved.data["source"], "seed": h.saved.run.train.seed}
+        flat |= {"step": h.rows[-1]["step"]}
+        flat |= {k: facts[k] for k in ("images_per_second", "seconds", "devices", "date") if k in facts}
+        flat |= {f"test {k}": v for k, v in facts.get("test", {}).items()}
+        parts.append(f"<h2>{html.escape(h.label)}</h2>{_table(('', ''), list(flat.items()))}")
+        if h.scores:
+            rows = [(s.model["step"], s.name, s.value, "" if s.standard_error is None else s.standard_error, s.line())
+                    for s in h.scores]  # fmt: skip
+            parts.append(f"<h3>scores</h3>{_table(('step', 'score', 'value', 'standard error', 'made of'), rows)}")
+        for name in ("originality.png",):
+            if (h.directory / name).exists():
+                parts.append(f"<h3>originality</h3>{_image((h.directory / name).read_bytes())}")
+        if h.grids:
+            step, path = h.grids[-1]
+            parts.append(f"<h3>samples at step {step}</h3>{_image(path.read_bytes())}")
+        parts.append(
+            f"<details><summary>configuration</summary><pre>{html.escape(to_json(h.saved.run))}</pre></details>"
+        )
+    return "\n".join([*parts, "</body></html>\n"])
+
+
+def _image(content: bytes) -> str:
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    cell = lambda v: html.escape(f"{v:.5g}" if isinstance(v, float) else str(v))
+    lines = ["".join(f"<th>{html.escape(h)}</th>" for h in head)] if any(head) else []
+    lines += ["".join(f"<td>{cell(v)}</td>" for v in row) for row in rows]
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"

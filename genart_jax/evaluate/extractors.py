@@ -1,0 +1,177 @@
+"""Networks that turn pictures into features, by name.
+
+    lite0[:SIZE]       EfficientNet-lite0's last features; the default
+    vgg19[:SIZE]       the last convolution of VGG19, averaged over places
+    inception:FILE     the FID's Inception network with weights of one's own (a PyTorch state dict)
+    classifier:RUN     the last hidden layer of a classifier that was trained here
+    pixels[:SIZE]      the pictures themselves
+
+SIZE is the side that pictures are resized to: 224 for the first two, 16 for pixels. Another than these is part of the
+extractor's name, as in lite0_112.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genart_jax import assets, registry
+from genart_jax.config import UserError, override
+from genart_jax.metrics.exact import Array
+from genart_jax.nn import inception
+from genart_jax.steps import common
+from genart_jax.tensorfiles import read_tensors
+from genart_jax.train.checkpoint import load, read_config
+from genart_jax.types import to_float
+
+KINDS = ("lite0", "vgg19", "inception", "classifier", "pixels")
+CUBIC = "bicubic (a = -0.5), antialiased, in float32 without clipping"
+
+Outputs = tuple[jax.Array, jax.Array | None]
+"""Features (n, d), and logits or log probabilities (n, classes) where the network classifies."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Extractor:
+    """What makes features of pictures, with all that decides about their values.
+
+    Attributes:
+      name: as the user gave it, without paths: part of every score's name.
+      weights: SHA-256 of the weights; "" for none.
+      size: (height, width) that the network sees.
+      resize: the filter that brings pictures to that size.
+      apply: (variables, float32 images (n, height, width, channels) in [-1, 1] of that size) -> Outputs.
+      variables: of the network.
+      channels: of the pictures that `apply` takes.
+      batch: pictures at a time.
+    """
+
+    name: str
+    weights: str
+    size: tuple[int, int]
+    resize: str
+    apply: Callable[[Any, jax.Array], Outputs]
+    variables: Any = None
+    channels: int = 3
+    batch: int = 50
+
+    @functools.cached_property
+    def _compiled(self) -> Callable[[Any, Any], Outputs]:
+        return jax.jit(lambda variables, images: self.apply(variables, self._prepare(images)))
+
+    def _prepare(self, images: Any) -> jax.Array:
+        x = to_float(images)
+        if x.shape[-1] != self.channels:
+            x = jnp.mean(x, axis=-1, keepdims=True) if self.channels == 1 else jnp.repeat(x, self.channels, axis=-1)
+        if x.shape[1:3] != self.size and self.resize == CUBIC:
+            x = jax.image.resize(x, (len(x), *self.size, self.channels), "cubic", antialias=True)
+        return x
+
+    def __call__(self, images: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+        """uint8 images (n, height, width, 1 or 3) -> features (n, d) and logits (n, classes) or None, on the host.
+
+        Raises:
+          UserError: other images.
+        """
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8 or not len(images):
+            raise UserError(f"features are made of uint8 pictures (n, height, width, 1 or 3), not of {images.shape}")
+        features, logits = [], []
+        for start in range(0, len(images), self.batch):
+            part = images[start : start + self.batch]
+            short = self.batch - len(part)
+            # Whole batches, so that one program serves for all.
+            whole = np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) if short and start else part
+            f, y = jax.device_get(self._compiled(self.variables, whole))
+            features.append(f[: len(part)])
+            if y is not None:
+                logits.append(y[: len(part)])
+        return np.concatenate(features), np.concatenate(logits) if logits else None
+
+
+def make_extractor(word: str) -> Extractor:
+    """The extractor that a word names; see this module's head.
+
+    Raises:
+      UserError: an unknown name, or weights that are not here; says how to bring them.
+    """
+    kind, _, rest = word.partition(":")
+    if kind not in KINDS:
+        raise UserError(
+            f"extractor {word!r} is unknown; there are lite0, vgg19, inception:FILE, classifier:RUN, pixels"
+        )
+    if kind in ("inception", "classifier"):
+        if not rest:
+            raise UserError(f"extractor {kind} needs a {'file' if kind == 'inception' else 'run'}: {kind}:...")
+        return _inception(Path(rest)) if kind == "inception" else _classifier(Path(rest))
+    default = 16 if kind == "pixels" else 224
+    if rest and not (rest.isdecimal() and int(rest) > 0):
+        raise UserError(f"extractor {word!r}: the size is a number of pixels, as in {kind}:{default // 2}")
+    size = int(rest or default)
+    name = kind if size == default else f"{kind}_{size}"
+    if kind == "pixels":
+        return Extractor(name, "", (size, size), CUBIC, lambda _, x: (x.reshape(len(x), -1), None), batch=500)
+    asset = {"lite0": "efficientnet_lite0", "vgg19": "vgg19"}[kind]
+    variables = jax.tree.map(jnp.asarray, assets.load(asset))
+    return Extractor(name, assets.sha256(asset), (size, size), CUBIC, _network(asset, size), variables)
+
+
+def _network(asset: str, size: int) -> Callable[[Any, jax.Array], Outputs]:
+    """(variables, images) -> the asset's outputs."""
+    if asset == "vgg19":
+        from genart_jax.nn.vgg import VGG
+
+        trunk = VGG(until="relu5_4")
+        return lambda variables, x: (jnp.mean(trunk.apply(variables, x)[0], axis=(1, 2)), None)
+    classes = (("class", len(assets.class_names(asset))),)
+    config = override(registry.get_config(asset).model, image_shape=(size, size, 3), conditions=classes)
+    network = registry.model_module(asset).networks(config).classifier
+
+    def apply(variables: Any, x: jax.Array) -> Outputs:
+        logits, aux = network.apply(variables, x)
+        return aux["pooled"], logits
+
+    return apply
+
+
+def _inception(file: Path) -> Extractor:
+    variables = jax.tree.map(jnp.asarray, inception.variables(read_tensors(file)))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    network = inception.Inception()
+
+    def apply(variables: Any, images: jax.Array) -> Outputs:
+        out: Any = network.apply(variables, images)
+        return out[0], out[1]
+
+    side = inception.SIZE
+    resize = "bilinear of TensorFlow 1, not antialiased"
+    return Extractor("inception", digest, (side, side), resize, apply, variables, batch=20)
+
+
+def _classifier(run: Path) -> Extractor:
+    """The last of the activations that the classifier names, averaged over places."""
+    saved, (algorithm, state) = read_config(run), load(run)
+    if algorithm.predict is None:
+        raise UserError(f"{run} is a run of {saved.run.name}, which classifies nothing")
+    height, width, channels = algorithm.batch_spec.image_shape
+    network = registry.model_module(saved.run.name).networks(saved.run.model).classifier
+    variables = common.sampling_variables(state, "classifier")
+
+    def apply(variables: Any, images: jax.Array) -> Outputs:
+        (logits, aux), _ = common.apply(network, *variables, images, None, train=False)
+        features = list(aux.values())[-1] if aux else logits
+        return jnp.mean(features, axis=range(1, features.ndim - 1)), logits
+
+    leaves = jax.tree.leaves(jax.device_get(variables))
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves)).hexdigest()
+    label = algorithm.batch_spec.conditions[0][0]
+    name = f"{saved.run.name}_{label}"
+    return Extractor(name, digest, (height, width), CUBIC, apply, variables, channels, batch=250)

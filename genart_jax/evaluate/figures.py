@@ -1,0 +1,61 @@
+"""Figures of a trained model on the test split, and of its pictures by a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from genart_jax.config import Parallel
+from genart_jax.evaluate.pictures import open_run
+from genart_jax.evaluate.scores import accuracy_score
+from genart_jax.train import parallel
+from genart_jax.train.checkpoint import load
+from genart_jax.train.evaluation import make_evaluator
+
+
+def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0) -> dict[str, Any]:
+    """The model's own figures on the test split of its data, or of another source.
+
+    Raises:
+      UserError: no run there, or its data is not to be had or has changed.
+    """
+    trained = open_run(directory, source)
+    algorithm, state = trained.model
+    mesh = parallel.make_mesh(Parallel(data=1), 1)
+    evaluate = make_evaluator(algorithm, trained.saved.run.data, mesh)
+    figures = evaluate(state, trained.source.test, jax.random.key(seed))
+    return {
+        "model": trained.saved.run.name,
+        "run": str(directory),
+        "step": int(state.step),
+        "data": trained.source.name,
+        "split": "test",
+        "examples": trained.source.test.size,
+        "seed": seed,
+        **figures,
+    }
+
+
+def conditional_accuracy(
+    directory: str | Path, classifier: str | Path, num: int = 1000, seed: int = 0, ema: bool = True
+) -> dict[str, Any]:
+    """The share of a model's pictures in which a classifier sees the condition that they were made for.
+
+    Conditions are drawn as they occur in the training data. The standard error is that of a binomial share.
+
+    Raises:
+      UserError: the classifier does not fit the model.
+    """
+    score = accuracy_score(directory, classifier, num, seed, ema)
+    judge = load(classifier)
+    ((label, _),) = judge.algorithm.batch_spec.conditions
+    return {
+        f"{label}_accuracy_of_samples": score.value,
+        "standard_error": score.standard_error,
+        "samples": num,
+        "sample_seed": seed,
+        "classifier": str(classifier),
+        "classifier_step": int(judge.state.step),
+    }

@@ -1,0 +1,252 @@
+"""Are a model's pictures its own? Copies of training pictures, and membership of the training set told from outside."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageDraw
+
+from genart_jax.config import UserError
+from genart_jax.evaluate import pictures
+from genart_jax.evaluate.extractors import Extractor, make_extractor
+from genart_jax.evaluate.pictures import Trained, open_run
+from genart_jax.evaluate.scores import contract_of
+from genart_jax.grid import make_grid
+from genart_jax.metrics import memorisation
+from genart_jax.metrics.neighbours import nearest
+from genart_jax.nn import random
+from genart_jax.sample import Samples
+from genart_jax.types import Algorithm, State, to_float
+
+NEIGHBOURS = 5
+DUPLICATE = 1.0
+"""Percentile of held-out pictures' distances below which a picture counts as a duplicate."""
+_MEMBERSHIP = (("real_score", 1), ("elbo", 1), ("bits_per_dim", -1), ("bits_per_code", -1), ("loss", -1))
+"""Figures of an evaluation that a membership attack can use, and their sign: higher for what the model has seen."""
+
+
+def originality(
+    directory: str | Path,
+    extractor: str | Extractor | None = "lite0",
+    num: int = 500,
+    seed: int = 0,
+    shown: int = 10,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Tests a run's pictures against its training set, with its test split as the yardstick.
+
+    Writes RUN/originality.json, the report that is returned, and RUN/originality.png, the card: the `shown` pictures
+    that are nearest to the training set, each with its nearest five there, and their distances as percentiles of the
+    distances from held-out pictures to the training set.
+
+    Args:
+      directory: the run.
+      extractor: see `extractors`; None: pixels alone.
+      num: generated pictures.
+      seed: of them.
+      shown: rows of the card.
+      tell: called with a line of what is done.
+
+    Raises:
+      UserError: the run makes no pictures, its test split is its training split, or the extractor is not to be had.
+    """
+    network = make_extractor(extractor) if isinstance(extractor, str) else extractor
+    trained = open_run(directory)
+    source = trained.source
+    splits = {name: pictures.split_of(source, name) for name in ("train", "test")}
+    train, test = (pictures.read_rows(split, np.arange(split.size)) for split in splits.values())
+    if len(test.images) < 2 * NEIGHBOURS or np.array_equal(test.images, train.images):
+        raise UserError(f"{source.name} has no test split to measure by: originality needs held-out pictures")
+    tell(f"{num} generated pictures")
+    fake = pictures.draw(trained, num, seed)
+    flat = lambda x: x.images.reshape(len(x.images), -1) / 255.0
+    spaces = {"pixels": tuple(flat(x) for x in (train, test, fake))}
+    if network is not None:
+        tell(f"features of {len(train.images)} training and {len(test.images)} test pictures: {network.name}")
+        of = [pictures.real_features(network, source, n, np.arange(s.size)).values for n, s in splits.items()]
+        spaces[network.name] = (*of, pictures.extract(network, fake).values)
+    report: dict[str, Any] = {
+        "model": {"name": trained.saved.run.name, "run": str(directory), "step": int(trained.model.state.step)},
+        "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
+        "seed": seed,
+        "held_out": len(test.images),
+        "spaces": {},
+    }
+    found = {}
+    for name, sets in spaces.items():
+        tell(f"nearest neighbours in {name}")
+        report["spaces"][name], found[name] = _space(*sets)
+    tell("duplicates under mirroring and shifts")
+    report["duplicates"] = _duplicates(train.images, test.images, fake.images)
+    tell("membership")
+    report["membership"] = membership(trained, train, test, seed)
+    report["findings"] = findings(report)
+    report["pictures"] = _neighbours_of(found)
+    last = list(found)[-1]
+    path = Path(directory)
+    _card(found[last], train, fake, shown, last).save(path / "originality.png", format="PNG")
+    (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def _space(train: Any, test: Any, fake: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Figures in one space, and each generated picture's neighbours there."""
+    distance, index = nearest(fake, train, NEIGHBOURS)
+    held_out = nearest(test, train)[0][:, 0]
+    percentile = memorisation.percentiles(distance, held_out)
+    copying = memorisation.three_sample(train, test, fake)
+    own = nearest(train, train, same=True)[0][:, 0]
+    share, error = memorisation.authenticity(train, fake, own)
+    baseline, baseline_error = memorisation.authenticity(train, test, own)
+    figures = {
+        "three_sample_z": copying.z,
+        "three_sample_cells": None if math.isnan(copying.cells) else copying.cells,
+        "closer_than_held_out": copying.closer,
+        "authenticity": share,
+        "authenticity_error": error,
+        "authenticity_of_held_out": baseline,
+        "authenticity_of_held_out_error": baseline_error,
+        "median_distance": float(np.median(distance[:, 0])),
+        "median_distance_of_held_out": float(np.median(held_out)),
+        "nearer_than_5_percent_of_held_out": float(np.mean(percentile[:, 0] < 5)),
+    }
+    return figures, {"index": index, "distance": distance, "percentile": percentile}
+
+
+def _duplicates(train: Any, test: Any, fake: Any) -> dict[str, Any]:
+    match, held_out = (memorisation.nearest_variant(x, train) for x in (fake, test))
+    limit = float(np.percentile(held_out.distance, DUPLICATE))
+    below = match.distance <= limit
+    share, expected = float(np.mean(below)), float(np.mean(held_out.distance <= limit))
+    error = math.sqrt(expected * (1 - expected) * (1 / len(fake) + 1 / len(test)))
+    names, counts = np.unique(np.array(match.variant)[below], return_counts=True)
+    return {
+        "limit": limit,
+        "share": share,
+        "share_of_held_out": expected,
+        "error": error,
+        "exact_copies": int(np.sum(match.distance == 0)),
+        "exact_copies_of_held_out": int(np.sum(held_out.distance == 0)),
+        "variants": dict(zip(names.tolist(), counts.tolist(), strict=True)),
+    }
+
+
+def membership(trained: Trained, train: Samples, test: Samples, seed: int, most: int = 1000) -> dict[str, Any] | None:
+    """How well the critic's score (Hayes et al. 2019), or the bound on the likelihood, tells training pictures from
+    held-out ones; None for a model that gives neither.
+    """
+    rng = np.random.default_rng(seed)
+    scores = []
+    for samples in (train, test):
+        rows = rng.permutation(len(samples.images))[:most]
+        condition = {name: values[rows] for name, values in samples.condition.items()}
+        scores.append(example_scores(*trained.model, Samples(samples.images[rows], condition), seed))
+    for name, sign in _MEMBERSHIP:
+        if name in scores[0]:
+            curve = memorisation.roc(*(sign * s[name] for s in scores))
+            points = np.linspace(0, len(curve.false) - 1, min(101, len(curve.false))).astype(int)
+            return {
+                "by": name,
+                "auc": curve.auc,
+                "auc_error": curve.error,
+                "true_positives_at_1_percent_false": curve.true_at(0.01),
+                "members": len(scores[0][name]),
+                "others": len(scores[1][name]),
+                "roc": [[float(curve.false[i]), float(curve.true[i])] for i in points],
+            }
+    return None
+
+
+def example_scores(
+    algorithm: Algorithm, state: State, samples: Samples, seed: int, draws: int = 4, batch: int = 50
+) -> dict[str, np.ndarray[Any, Any]]:
+    """An algorithm's own figures for each picture alone (n,), as means over some draws of what it draws."""
+    names = [name for name, _ in algorithm.batch_spec.conditions]
+
+    def one(state: State, image: jax.Array, condition: Any, key: jax.Array) -> Any:
+        picture = {"image": image[None], "condition": jax.tree.map(lambda x: x[None], condition)}
+        return {name: total / weight for name, (total, weight) in algorithm.evaluate(state, picture, key).items()}
+
+    each = jax.vmap(jax.vmap(one, (None, None, None, 0)), (None, 0, 0, 0))
+    compiled = jax.jit(lambda *args: jax.tree.map(lambda x: jnp.mean(x, axis=1), each(*args)))
+    parts: list[dict[str, Any]] = []
+    for start in range(0, len(samples.images), batch):
+        rows = np.minimum(np.arange(start, start + batch), len(samples.images) - 1)
+        keys = random.example_keys(random.stream(jax.random.key(seed), "membership", start), batch)
+        keys = jax.vmap(lambda k: random.example_keys(k, draws))(keys)
+        condition = {name: jnp.asarray(samples.condition[name][rows], jnp.int32) for name in names}
+        parts.append(jax.device_get(compiled(state, to_float(samples.images[rows]), condition, keys)))
+    scalar = [name for name, value in parts[0].items() if value.ndim == 1]
+    return {name: np.concatenate([p[name] for p in parts])[: len(samples.images)] for name in scalar}
+
+
+def findings(report: dict[str, Any]) -> list[str]:
+    """What the figures say beyond chance (one in a thousand), in words; empty where nothing was found."""
+    limit, out = NormalDist().inv_cdf(0.999), []
+    for space, f in report["spaces"].items():
+        for name in ("three_sample_z", "three_sample_cells"):
+            if f[name] is not None and f[name] < -limit:
+                text = "generated pictures lie closer to the training set than held-out ones"
+                out.append(f"{space}: {text} ({name} {f[name]:.1f})")
+        own, held_out = f["authenticity"], f["authenticity_of_held_out"]
+        if held_out - own > limit * math.hypot(f["authenticity_error"], f["authenticity_of_held_out_error"]):
+            out.append(f"{space}: authenticity {own:.2f}, of held-out pictures {held_out:.2f}")
+    d = report["duplicates"]
+    if d["share"] - d["share_of_held_out"] > limit * d["error"]:
+        held_out = d["share_of_held_out"]
+        out.append(f"{d['share']:.1%} of the pictures are duplicates of training pictures, of held-out {held_out:.1%}")
+    m = report["membership"]
+    if m and m["auc"] - 0.5 > limit * m["auc_error"]:
+        out.append(f"{m['by']} tells training pictures from held-out ones: area {m['auc']:.3f}")
+    return out
+
+
+def _neighbours_of(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nearest training pictures of each generated one: rows of the training split, distances and percentiles."""
+    number = len(next(iter(found.values()))["index"])
+    rounded = lambda x: [round(float(v), 6) for v in x]
+    return [
+        {
+            space: {
+                "rows": f["index"][i].tolist(),
+                "distances": rounded(f["distance"][i]),
+                "percentiles": rounded(f["percentile"][i]),
+            }
+            for space, f in found.items()
+        }
+        for i in range(number)
+    ]
+
+
+def _card(found: dict[str, Any], train: Samples, fake: Samples, shown: int, space: str) -> Image.Image:
+    """Rows of a generated picture and its nearest in the training set, each with its percentile below."""
+    order = np.argsort(found["percentile"][:, 0], kind="stable")[:shown]
+    scale = max(1, 64 // fake.images.shape[1])
+    cells = []
+    for i in order:
+        cells.append(_cell(fake.images[i], f"sample {i}", scale))
+        for row, percentile in zip(found["index"][i], found["percentile"][i], strict=True):
+            cells.append(_cell(train.images[row], f"{percentile:.0f} %", scale))
+    lines = [
+        f"left: the generated pictures nearest to the training set, in {space}",
+        "right: their nearest training pictures; below: the share of held-out",
+        "pictures that lie nearer to the training set than that",
+    ]
+    return make_grid(np.stack(cells), NEIGHBOURS + 1, caption="\n".join(lines))
+
+
+def _cell(image: Any, text: str, scale: int) -> Any:
+    """A picture with a line of text below it, uint8."""
+    picture = make_grid(image[None], scale=scale)
+    canvas = Image.new("RGB", (max(picture.width, 64), picture.height + 12), "white")
+    canvas.paste(picture)
+    ImageDraw.Draw(canvas).text((2, picture.height), text, fill="black")
+    return np.asarray(canvas)

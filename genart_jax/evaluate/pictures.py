@@ -1,0 +1,131 @@
+"""The real and the generated pictures that scores are made of, and their features, which are kept between calls."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genart_jax.assets import cache_directory
+from genart_jax.config import UserError
+from genart_jax.data.pipeline import permutation
+from genart_jax.data.source import Source, Split, example, open_source
+from genart_jax.evaluate.extractors import Extractor
+from genart_jax.sample import Samples, draw_samples
+from genart_jax.train.checkpoint import Model, Saved, load, read_config
+
+REAL_SEED = 0
+"""Of the choice of real pictures: every model is held against the same ones."""
+
+
+class Trained(NamedTuple):
+    """A run with its model and its data."""
+
+    directory: Path
+    saved: Saved
+    model: Model
+    source: Source
+
+
+class Features(NamedTuple):
+    """Features (n, d), logits (n, classes) or None, and the conditions (n,) of the pictures by name."""
+
+    values: np.ndarray[Any, Any]
+    logits: np.ndarray[Any, Any] | None
+    condition: dict[str, np.ndarray[Any, Any]]
+
+
+def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -> Trained:
+    """A run, its model (without moving averages where `ema` is False) and the data it was trained on, or other data.
+
+    Raises:
+      UserError: no run there, or its data is not to be had, has changed or does not fit.
+    """
+    saved = read_config(directory)
+    algorithm, state = load(directory)
+    options = saved.run.data
+    if data is not None:
+        height, width, channels = algorithm.batch_spec.image_shape
+        size = () if data.partition(":")[0] in ("emoji", "idx", "stacked") else (height, width)
+        options = dataclasses.replace(options, source=data, image_size=size, channels=channels)
+    source = open_source(options)
+    if data is None and source.fingerprint != saved.data["fingerprint"]:
+        raise UserError(f"{source.name} has changed since {directory} was trained; name a source with --data")
+    spec = algorithm.batch_spec
+    if source.image_shape != spec.image_shape:
+        raise UserError(f"{source.name} has pictures of {source.image_shape}, the model is for {spec.image_shape}")
+    for name, names in saved.data["class_names"].items():
+        if list(source.class_names.get(name, ())) != list(names):
+            here = ", ".join(source.class_names.get(name, ())) or "none"
+            raise UserError(f"{source.name}: the model knows {name} as {', '.join(names)}; here are {here}")
+    return Trained(Path(directory), saved, Model(algorithm, state if ema else state.replace(ema={})), source)
+
+
+def draw(trained: Trained, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:
+    """Generated pictures, uint8; see `sample.draw_samples`."""
+    return draw_samples(trained.model, trained.saved, num, seed, given)
+
+
+def split_of(source: Source, name: str) -> Split:
+    """Its train or test split."""
+    if name not in ("train", "test"):
+        raise UserError(f"split {name!r} is unknown; there are train and test")
+    return source.train if name == "train" else source.test
+
+
+def choose_rows(split: Split, num: int, skip: int = 0) -> np.ndarray[Any, Any]:
+    """`num` rows of a split in a random order that is always the same, from the `skip`-th on."""
+    return permutation(REAL_SEED, 0, split.size)[skip : skip + num]
+
+
+def read_rows(split: Split, rows: np.ndarray[Any, Any]) -> Samples:
+    """The pictures of these rows, uint8 (n, height, width, channels), with their conditions."""
+    condition = {name: values[rows] for name, values in split.condition.items()}
+    if split.images is not None:
+        return Samples(split.images[rows], condition)
+    with ThreadPoolExecutor(4) as pool:
+        examples = list(pool.map(functools.partial(example, split), map(int, rows)))
+    names = examples[0]["condition"]
+    condition = {name: np.array([one["condition"][name] for one in examples]) for name in names}
+    return Samples(np.stack([one["image"] for one in examples]), condition)
+
+
+def extract(extractor: Extractor, pictures: Samples) -> Features:
+    """The pictures' features."""
+    return Features(*extractor(pictures.images), pictures.condition)
+
+
+def real_features(extractor: Extractor, source: Source, split: str, rows: np.ndarray[Any, Any]) -> Features:
+    """The features of rows of a split, from the user's cache where they were made before."""
+    part = split_of(source, split)
+    key = [extractor.name, extractor.weights, extractor.size, extractor.resize, source.fingerprint, split]
+    digest = hashlib.sha256(json.dumps(key).encode() + np.ascontiguousarray(rows, np.int64).tobytes()).hexdigest()
+    path = cache_directory() / "features" / f"{digest[:32]}.npz"
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                condition = {name: values[rows] for name, values in part.condition.items()}
+                if len(arrays["values"]) == len(rows):
+                    return Features(arrays["values"], arrays.get("logits"), condition)
+        except (OSError, ValueError, KeyError):
+            pass  # damaged: made anew
+    features = extract(extractor, read_rows(part, rows))
+    arrays = {"values": features.values} | ({} if features.logits is None else {"logits": features.logits})
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        Path(temporary).replace(path)
+    except OSError:
+        pass  # a cache that cannot be written is none
+    return features

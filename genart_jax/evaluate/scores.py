@@ -1,0 +1,255 @@
+"""Scores of generated pictures, each with the contract of what it was made of.
+
+A number alone says nothing: the same model's distance differs by half with the extractor, the resize filter, the split
+and the number of pictures. So a score carries them, and `compare` refuses to hold two of different contracts together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genart_jax.config import UserError
+from genart_jax.evaluate import pictures
+from genart_jax.evaluate.extractors import Extractor, make_extractor
+from genart_jax.evaluate.pictures import Features, Trained, open_run
+from genart_jax.metrics import accuracy, diversity, frechet, inception_score, kernel, precision_recall
+
+FILE = "scores.json"
+NEIGHBOURS = 5
+REPLICATES = 20
+
+Measured = tuple[float, float | None, str, dict[str, Any]]
+"""Value, standard error, how the error was found, and further figures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """One figure of a model.
+
+    Attributes:
+      name: metric and extractor, as fd_lite0.
+      value, standard_error: the figure and its error, None where there is none.
+      error_by: what the error is over.
+      contract: all that two scores must share to be compared.
+      seeds: what was drawn by chance: the model's training, its samples, the choice of real pictures.
+      model: which one: name, step and run.
+      details: figures that help to read it, such as the floor of a distance.
+    """
+
+    name: str
+    value: float
+    standard_error: float | None
+    error_by: str
+    contract: dict[str, Any]
+    seeds: dict[str, int]
+    model: dict[str, Any]
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def line(self) -> str:
+        """One honest line."""
+        c = self.contract
+        error = "" if self.standard_error is None else f" +- {self.standard_error:.2g} ({self.error_by})"
+        details = "".join(f", {name.replace('_', ' ')} {_short(value)}" for name, value in self.details.items())
+        averaged = "EMA" if c["ema"] else "no EMA"
+        made = f"{c['num_fake']} generated (seed {self.seeds['samples']}, {averaged}, {c['conditions']})"
+        real = f" vs {c['num_real']} real ({c['data']}, {c['split']})" if c["num_real"] else ""
+        weights = f" {c['weights'][:8]}" if c["weights"] else ""
+        size = "x".join(map(str, c["image_size"]))
+        network = f"{c['extractor']}{weights} at {size}, {c['resize']}"
+        return f"{self.name} {self.value:.5g}{error}{details}; {made}{real}; {network}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def contract_of(
+    trained: Trained, extractor: Extractor, split: str, num_real: int, num_fake: int, given: Mapping[str, int] | None
+) -> dict[str, Any]:
+    """What a score is made of, as far as it decides about the score's value."""
+    names = trained.saved.data["class_names"]
+    words = [f"{name}={names[name][value] if value >= 0 else 'none'}" for name, value in sorted((given or {}).items())]
+    drawn = "conditions as in the training data" if names else "no conditions"
+    return {
+        "extractor": extractor.name,
+        "weights": extractor.weights,
+        "image_size": list(extractor.size),
+        "resize": extractor.resize,
+        "data": trained.source.name.rpartition("/")[2],
+        "fingerprint": trained.source.fingerprint,
+        "split": split if num_real else "none",
+        "num_real": num_real,
+        "num_fake": num_fake,
+        "conditions": ", ".join(words) or drawn,
+        "ema": bool(trained.model.state.ema),
+    }
+
+
+def score_run(
+    directory: str | Path,
+    extractor: str | Extractor = "lite0",
+    num: int = 2000,
+    seed: int = 0,
+    split: str = "train",
+    ema: bool = True,
+    given: Mapping[str, int] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> list[Score]:
+    """Scores of a run's pictures over one extractor; they are also written to RUN/scores.json.
+
+    Args:
+      directory: the run.
+      extractor: see `extractors`.
+      num: generated pictures, and real ones, if the split has as many.
+      seed: of the generated pictures.
+      split: the real pictures' split.
+      ema: sample with the moving averages of the parameters, where there are any.
+      given: conditions by name; the others are drawn as in the training data.
+      tell: called with a line of what is done.
+
+    Raises:
+      UserError: a run that makes no pictures, too few pictures, or an extractor without its weights.
+    """
+    network = make_extractor(extractor) if isinstance(extractor, str) else extractor
+    trained = open_run(directory, ema=ema)
+    part = pictures.split_of(trained.source, split)
+    num_real = min(num, part.size)
+    if min(num, num_real) < 2 * NEIGHBOURS:
+        raise UserError(f"--num {num}: scores need at least {2 * NEIGHBOURS} pictures; {split} has {part.size}")
+    samples = pictures.draw(trained, num, seed, given)
+    tell(f"features of {num} generated pictures: {network.name}")
+    fake = pictures.extract(network, samples)
+    tell(f"features of {num_real} real pictures: {network.name}")
+    rows = pictures.choose_rows(part, num_real)
+    real = pictures.real_features(network, trained.source, split, rows)
+    other = None
+    if part.size >= 2 * num_real:
+        rows = pictures.choose_rows(part, num_real, skip=num_real)
+        other = pictures.real_features(network, trained.source, split, rows)
+    tell("scores")
+    contract = contract_of(trained, network, split, num_real, num, given)
+    scores = make_scores(trained, contract, measure(network.name, real, fake, other, trained.saved), seed)
+    write_scores(directory, scores)
+    return scores
+
+
+def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[str, Measured], seed: int) -> list[Score]:
+    """Scores of figures."""
+    seeds = {"training": trained.saved.run.train.seed, "samples": seed, "real": pictures.REAL_SEED}
+    model = {"name": trained.saved.run.name, "step": int(trained.model.state.step), "run": str(trained.directory)}
+    return [Score(n, v, e, by, contract, seeds, model, details) for n, (v, e, by, details) in measured.items()]
+
+
+def measure(
+    name: str, real: Features, fake: Features, other: Features | None, saved: Any = None
+) -> dict[str, Measured]:
+    """All metrics over features. `other` are more real pictures, as many as `real`: the distances' floors."""
+    fd, kd = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
+    moments = frechet.fit(real.values)
+    floor = {} if other is None else {"floor": frechet.distance(moments, frechet.fit(other.values))}
+    value = frechet.distance(moments, frechet.fit(fake.values))
+    error = frechet.bootstrap_error(moments, fake.values, REPLICATES)
+    out: dict[str, Measured] = {fd: (value, error, f"bootstrap of {REPLICATES} over the generated", floor)}
+    if len(fake.values) >= 50:
+        line = frechet.extrapolate(moments, fake.values)
+        details = {"fit_error": line.fit_error, "sizes": f"{line.sizes[0]} to {line.sizes[-1]}"}
+        out[f"{fd}_infinity"] = (line.value, None, "", details)  # the line's error is not that of the pictures
+    distance = kernel.polynomial(real.values, fake.values)
+    floor = {} if other is None else {"floor": kernel.polynomial(real.values, other.values).value}
+    out[kd] = (*distance, "jackknife over both", floor)
+    for metric, (share, spread) in precision_recall.compute(real.values, fake.values, NEIGHBOURS)._asdict().items():
+        out[f"{metric}_{name}"] = (share, spread, "over pictures", {"neighbours": NEIGHBOURS})
+    out[f"swd_{name}"] = (
+        *diversity.sliced_wasserstein(real.values, fake.values),
+        "bootstrap of 20 over the generated",
+        {},
+    )
+    spread_of_real = diversity.pairwise(real.values)[0]
+    out[f"diversity_{name}"] = (*diversity.pairwise(fake.values), "jackknife", {"real": spread_of_real})
+    if fake.logits is not None and real.logits is not None:
+        label = "inception_score" if name == "inception" else f"class_score_{name}"
+        one = lambda logits: inception_score.over_splits(logits, 1)[0]
+        mean, deviation = inception_score.over_splits(fake.logits, 10)
+        out[label] = (one(fake.logits), deviation / math.sqrt(10), "10 splits", {"mean_of_splits": mean,
+                      "real": one(real.logits)})  # fmt: skip
+    return out | _within(kd, real, fake)
+
+
+def _within(name: str, real: Features, fake: Features, least: int = 20) -> dict[str, Measured]:
+    """The kernel distance within each class that has enough pictures, which few pictures do not bias."""
+    out: dict[str, Measured] = {}
+    for condition, labels in fake.condition.items():
+        if condition not in real.condition:
+            continue
+        mine, theirs = (np.where(np.isin(x, _frequent(x, least)), x, -1) for x in (labels, real.condition[condition]))
+        if not np.intersect1d(mine[mine >= 0], theirs[theirs >= 0]).size:
+            continue
+        each = diversity.per_condition(kernel.polynomial, real.values, theirs, fake.values, mine)
+        values, errors = (np.array(x) for x in zip(*each.values(), strict=True))
+        error = float(np.sqrt(np.sum(errors**2)) / len(errors))
+        out[f"{name}_within_{condition}"] = (float(values.mean()), error, "jackknife", {"classes": len(values)})
+    return out
+
+
+def _frequent(labels: Any, least: int) -> Any:
+    values, counts = np.unique(labels, return_counts=True)
+    return values[(counts >= least) & (values >= 0)]
+
+
+def accuracy_score(
+    directory: str | Path, classifier: str | Path, num: int = 1000, seed: int = 0, ema: bool = True
+) -> Score:
+    """The share of a model's pictures in which a classifier sees the condition that they were made for.
+
+    Conditions are drawn as they occur in the training data. The standard error is that of a binomial share.
+
+    Raises:
+      UserError: the classifier does not fit the model.
+    """
+    judge = open_run(classifier)
+    network = make_extractor(f"classifier:{classifier}")
+    ((label, classes),) = judge.model.algorithm.batch_spec.conditions
+    trained = open_run(directory, ema=ema)
+    if trained.saved.data["class_names"].get(label) != judge.saved.data["class_names"][label]:
+        raise UserError(f"the classifier sees {label}, which {directory} was not trained on with the same classes")
+    samples = pictures.draw(trained, num, seed)
+    _, logits = network(samples.images)
+    figures = accuracy.compute(accuracy.update(accuracy.empty(classes), logits, samples.condition[label]))
+    contract = contract_of(trained, network, "none", 0, num, None)
+    measured: Measured = (figures.value, figures.standard_error, "binomial", {"balanced": figures.balanced})
+    (score,) = make_scores(trained, contract, {f"accuracy_{network.name}": measured}, seed)
+    write_scores(directory, [score])
+    return score
+
+
+def write_scores(directory: str | Path, scores: list[Score]) -> None:
+    """Adds scores to RUN/scores.json; those made the same way before, at the same step, are replaced."""
+    path = Path(directory) / FILE
+    same = lambda s: json.dumps([s.name, s.contract, s.seeds, s.model["step"]], sort_keys=True)
+    kept = {same(s): s for s in [*(read_scores(directory) if path.exists() else []), *scores]}
+    content = json.dumps([dataclasses.asdict(s) for s in kept.values()], indent=1)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(content + "\n")
+    temporary.replace(path)
+
+
+def read_scores(directory: str | Path) -> list[Score]:
+    """The scores in RUN/scores.json.
+
+    Raises:
+      UserError: there are none, or they cannot be read.
+    """
+    path = Path(directory) / FILE
+    if not path.is_file():
+        raise UserError(f"{directory} has no scores; make them with: genart evaluate {directory}")
+    try:
+        return [Score(**entry) for entry in json.loads(path.read_text())]
+    except (json.JSONDecodeError, TypeError):
+        raise UserError(f"{path} is damaged; delete it and evaluate again") from None

@@ -1,0 +1,120 @@
+"""The commands that measure trained models, as a user types them."""
+
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from genart_jax.app import plots
+from genart_jax.app.cli import main
+from tests.data.test_idx import write
+
+FAST = ["--preset", "tiny", "--steps", "2", "--parallel.data", "1"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A GAN, a VAE and a classifier, of two steps, and a VAE of a few little pictures."""
+    root = tmp_path_factory.mktemp("runs")
+    write(root / "digits", size=(16, 16), classes=3)
+    assert main(["train", "conv_vae", "--run", str(root / "little"), "--data", f"idx:{root / 'digits'}", *FAST]) == 0
+    for name in ("dcgan", "conv_vae", "simple_cnn"):
+        assert main(["train", name, "--run", str(root / name), *FAST]) == 0
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENART_CACHE", str(tmp_path / "cache"))
+
+
+def test_evaluate_compare_and_plot(runs, capsys):
+    gan, vae = str(runs / "dcgan"), str(runs / "conv_vae")
+    for run in (gan, vae):
+        assert main(["evaluate", run, "--extractor", "pixels:4", "--num", "40", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["examples"] == 754
+        assert {s["name"] for s in found["scores"]} >= {"fd_pixels_4", "kd_pixels_4", "precision_pixels_4"}
+    judge = ["--classifier", str(runs / "simple_cnn")]
+    assert main(["evaluate", gan, "--extractor", "pixels:4", "--num", "40", *judge]) == 0
+    out = capsys.readouterr().out
+    assert "style_accuracy_of_samples" in out
+    assert re.search(r"^fd_pixels_4 \S+ \+- \S+ \(bootstrap.*emoji, train.*antialiased", out, re.M)
+    assert main(["compare", gan, vae]) == 0
+    out = capsys.readouterr().out
+    assert "fd_pixels_4" in out
+    assert "accuracy" not in out
+    assert "by more than chance" in out
+    assert main(["compare", gan, vae, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["entries"][0]["label"] == gan
+    assert main(["plot", gan, vae, "--out", "both.png"]) == 0
+    assert capsys.readouterr().out.split() == ["both.png", "both.html"]
+
+
+def test_scores_of_other_contracts_are_refused(runs, capsys):
+    for run, num in (("dcgan", "41"), ("conv_vae", "42")):
+        assert main(["evaluate", str(runs / run), "--extractor", "pixels:3", "--num", num]) == 0
+    capsys.readouterr()
+    both = [str(runs / "dcgan"), str(runs / "conv_vae")]
+    for run in both:
+        scores = json.loads((runs / run / "scores.json").read_text())
+        (runs / run / "scores.json").write_text(json.dumps([s for s in scores if "pixels_3" in s["name"]]))
+    assert main(["compare", *both]) == 2
+    assert "num_real 41 and 42, num_fake 41 and 42" in capsys.readouterr().err
+    assert main(["compare", *both, "--allow", "num_real", "num_fake"]) == 0
+
+
+def test_without_weights_the_own_figures_stay(runs, capsys):
+    assert main(["evaluate", str(runs / "conv_vae")]) == 0
+    captured = capsys.readouterr()
+    assert "bits_per_dim" in captured.out
+    assert "fd_" not in captured.out
+    assert "genart assets fetch" in captured.err
+    assert main(["evaluate", str(runs / "conv_vae"), "--extractor", "lite0"]) == 2
+
+
+def test_originality(runs, capsys):
+    run = str(runs / "little")
+    assert main(["originality", run, "--num", "12", "--extractor", "none", "--shown", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "three_sample_z" in out
+    assert "membership by elbo" in out
+    assert out.strip().endswith("originality.png")
+    assert main(["originality", run, "--num", "0"]) == 2
+
+
+def test_the_picture_and_the_page(runs, tmp_path):
+    png, page = plots.write([runs / "dcgan", runs / "simple_cnn"], tmp_path / "new" / "plot.png")
+    picture = Image.open(png)
+    assert picture.size[0] > 1000
+    text = page.read_text()
+    assert not re.search(r"(src|href)=(?![\"']data:)", text)  # nothing from elsewhere
+    assert "<script" not in text
+    assert text.count("data:image/png;base64,") >= 2
+    assert "simple_cnn" in text
+    groups = plots.panels([plots.read_history(runs / "dcgan")])
+    assert "generator_loss" in groups["losses"]
+    assert any("norm" in name for name in groups["norms"])
+    assert "test/critic_loss" in groups["test split"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["compare", "a"], "at least two"),
+        (["compare", "a", "b"], "has no scores"),
+        (["plot"], "needs run first"),
+        (["plot", "nowhere"], "is not a run"),
+        (["plot", "nowhere", "--out", "x.pdf"], "FILE.png"),
+        (["originality", "nowhere"], "is not a run"),
+        (["evaluate", "nowhere"], "is not a run"),
+    ],
+)
+def test_mistakes(args, words, capsys):
+    assert main(args) == 2
+    message = capsys.readouterr().err.strip()
+    assert words in message
+    assert message.startswith("genart: ")
+    assert "\n" not in message

@@ -1,0 +1,88 @@
+"""Runs side by side."""
+
+import dataclasses
+
+import pytest
+
+import genart_jax as ga
+from genart_jax.evaluate.compare import compare_runs, table
+from genart_jax.evaluate.scores import Score, write_scores
+
+CONTRACT = {"extractor": "x", "split": "train", "num_fake": 100, "ema": True}
+BASE = Score("fd_x", 10.0, 1.0, "bootstrap", CONTRACT, {"samples": 0, "training": 0}, {"name": "m", "step": 5})
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make(place, **changes of the score) -> a folder with that score."""
+
+    def one(place, **changes):
+        (tmp_path / place).mkdir(exist_ok=True)
+        contract = CONTRACT | changes.pop("contract", {})
+        write_scores(tmp_path / place, [dataclasses.replace(BASE, contract=contract, **changes)])
+        return tmp_path / place
+
+    return one
+
+
+def test_differences_beyond_noise(make):
+    a, near, far = make("a"), make("near", value=12.5), make("far", value=20.0)
+    unknown = make("unknown", standard_error=None)
+    (row,) = compare_runs([a, near, far, unknown])
+    assert row.beyond == (False, True, None)
+    text = table([row])
+    assert "10 [8.04, 11.96]" in text
+    assert "20 [18.04, 21.96] *" in text
+    assert "10 ?" in text
+    # 2.5 is 1.77 standard errors of the difference; 3 are 2.1: enough for one comparison, not for three.
+    c = make("c", value=13.0)
+    assert compare_runs([a, c])[0].beyond == (True,)
+    assert compare_runs([a, c, near, far])[0].beyond[0] is False
+
+
+@pytest.mark.parametrize("change", [{"extractor": "y"}, {"split": "test"}, {"num_fake": 50}, {"ema": False}])
+def test_other_contracts_are_refused(make, change):
+    a, b = make("a"), make("b", contract=change)
+    (name,) = change
+    with pytest.raises(ga.UserError, match=f"cannot be compared: {name} {CONTRACT[name]} and {change[name]}"):
+        compare_runs([a, b])
+    (row,) = compare_runs([a, b], allow=[name])
+    assert row.differing == (name,)
+    assert f"allowed to differ: {name}" in table([row])
+
+
+def test_the_contract_that_all_share_is_found(make):
+    a, b = make("a"), make("b", contract={"split": "test"})
+    make("b", value=30.0)
+    (row,) = compare_runs([a, b])
+    assert [e.value for e in row.entries] == [10.0, 30.0]
+    old = make("old", value=99.0, model={"name": "m", "step": 1})
+    make("old", value=11.0)
+    assert compare_runs([a, old])[0].entries[1].value == 11.0  # the newest step
+
+
+def test_runs_that_differ_by_their_seed(runs):
+    for name, value in (("gan", 10.0), ("gan_1", 14.0), ("vae", 20.0)):
+        write_scores(runs / name, [dataclasses.replace(BASE, value=value, model={"name": "m", "step": 10_000})])
+    (row,) = compare_runs([runs / "gan", runs / "gan_1", runs / "vae"], group=True)
+    first, second = row.entries
+    assert (first.value, first.runs) == (12.0, 2)
+    assert first.standard_error == pytest.approx(2.0)  # 2.83 between seeds, over the root of 2
+    assert second.runs == 1
+    assert "mean of 2 seeds" in table([row])
+    assert len(compare_runs([runs / "gan", runs / "gan_1"])[0].entries) == 2
+    for name in ("gan", "gan_1", "vae"):
+        (runs / name / "scores.json").unlink()
+
+
+def test_mistakes(make, tmp_path):
+    a = make("a")
+    other = make("other", name="kd_x")
+    with pytest.raises(ga.UserError, match="at least two"):
+        compare_runs([a])
+    with pytest.raises(ga.UserError, match="no score that all runs have"):
+        compare_runs([a, other])
+    with pytest.raises(ga.UserError, match="has no scores"):
+        compare_runs([a, tmp_path])
+    with pytest.raises(ga.UserError, match="a contract has"):
+        compare_runs([a, a], allow=["weather"])

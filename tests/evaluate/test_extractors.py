@@ -1,0 +1,87 @@
+"""Networks that make features, by name."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import genart_jax as ga
+from genart_jax.evaluate.extractors import CUBIC, Extractor, make_extractor
+
+
+def pictures(n=5, size=(20, 28), channels=3):
+    return np.random.default_rng(0).integers(0, 256, (n, *size, channels)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [8, 16, 45])
+def test_the_resize_filter_is_pillows_bicubic(size):
+    """Pillow's is antialiased, with a = -0.5, and in float32 for pictures of floats."""
+    images = pictures(2)
+    features, logits = make_extractor(f"pixels:{size}")(images)
+    assert logits is None
+    for image, got in zip(images, features.reshape(2, size, size, 3), strict=True):
+        for channel in range(3):
+            plane = Image.fromarray(image[..., channel].astype(np.float32) / 127.5 - 1)
+            expected = np.asarray(plane.resize((size, size), Image.Resampling.BICUBIC))
+            np.testing.assert_allclose(got[..., channel], expected, atol=2e-5)
+
+
+def test_pixels_of_their_own_size_are_left_alone():
+    images = pictures(3, (16, 16), 1)
+    features, _ = make_extractor("pixels")(images)
+    np.testing.assert_allclose(features, np.repeat(images, 3, -1).reshape(3, -1) / 127.5 - 1, atol=1e-6)
+
+
+def test_parts_of_batches_make_no_difference():
+    seen = []
+
+    def apply(variables, x):
+        seen.append(x.shape)
+        return variables * jnp.mean(x, axis=(1, 2)), x[:, 0, 0]
+
+    images = pictures(7, (4, 4))
+    features, logits = Extractor("mean", "", (4, 4), CUBIC, apply, jnp.float32(2), batch=3)(images)
+    np.testing.assert_allclose(features, 2 * ga.to_float(images).mean((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(logits, ga.to_float(images)[:, 0, 0], rtol=1e-5)
+    assert seen == [(3, 4, 4, 3)]  # one program
+
+
+def test_a_trained_classifier(runs):
+    network = make_extractor(f"classifier:{runs / 'classifier'}")
+    assert network.name == "simple_cnn_style"
+    assert len(network.weights) == 64
+    assert network.size == (32, 32)
+    images = pictures(4, (32, 32))
+    features, logits = network(images)
+    assert features.shape == (4, 8)  # the hidden layer
+    assert (features >= 0).all()
+    algorithm, state = ga.load(runs / "classifier")
+    expected = algorithm.predict(state, ga.to_float(images))
+    np.testing.assert_allclose(jax.nn.log_softmax(logits), expected, atol=1e-5)
+    assert make_extractor(f"classifier:{runs / 'digits_classifier'}").weights != network.weights
+    with pytest.raises(ga.UserError, match="classifies nothing"):
+        make_extractor(f"classifier:{runs / 'gan'}")
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("resnet", "unknown"),
+        ("inception", "needs a file"),
+        ("classifier", "needs a run"),
+        ("pixels:big", "number of pixels"),
+        ("inception:nowhere.pth", "nowhere.pth"),
+        ("classifier:nowhere", "is not a run"),
+        ("lite0", "assets fetch"),
+    ],
+)
+def test_mistakes(word, words):
+    with pytest.raises(ga.UserError, match=words):
+        make_extractor(word)
+
+
+def test_only_pictures_are_taken():
+    for wrong in (np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4), np.uint8), np.zeros((0, 4, 4, 3), np.uint8)):
+        with pytest.raises(ga.UserError, match="uint8 pictures"):
+            make_extractor("pixels")(wrong)

@@ -1,0 +1,167 @@
+"""Scores and their contracts."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax.config import Data
+from genart_jax.data.source import open_source
+from genart_jax.evaluate import conditional_accuracy, pictures
+from genart_jax.evaluate import modes as modes_module
+from genart_jax.evaluate.extractors import make_extractor
+from genart_jax.evaluate.modes import mode_labels, stacked_modes
+from genart_jax.evaluate.scores import Score, accuracy_score, read_scores, score_run, write_scores
+from genart_jax.metrics import frechet, kernel, precision_recall
+from genart_jax.sample import draw_samples
+from genart_jax.train.checkpoint import read_config
+
+NUM = 120
+CONTRACT = {
+    "extractor", "weights", "image_size", "resize", "data", "fingerprint", "split", "num_real", "num_fake",
+    "conditions", "ema",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scores(runs, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENART_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return {s.name: s for s in score_run(runs / "gan", "pixels:8", NUM)}
+
+
+def test_scores_are_those_of_the_metrics(runs, scores):
+    """Made anew from the run's samples and the data, by hand."""
+    extractor = make_extractor("pixels:8")
+    split = open_source(Data()).train
+    rows = pictures.choose_rows(split, 2 * NUM)
+    assert len(set(rows)) == 2 * NUM
+    real, other = (extractor(split.images[part])[0] for part in (rows[:NUM], rows[NUM:]))
+    fake = extractor(draw_samples(ga.load(runs / "gan"), read_config(runs / "gan"), NUM, 0).images)[0]
+    moments = frechet.fit(real)
+    np.testing.assert_allclose(scores["fd_pixels_8"].value, frechet.distance(moments, frechet.fit(fake)), rtol=1e-5)
+    floor = frechet.distance(moments, frechet.fit(other))
+    np.testing.assert_allclose(scores["fd_pixels_8"].details["floor"], floor, rtol=1e-5)
+    assert floor < scores["fd_pixels_8"].value
+    np.testing.assert_allclose(scores["kd_pixels_8"].value, kernel.polynomial(real, fake).value, rtol=1e-4)
+    support = precision_recall.compute(real, fake, 5)
+    for name in support._fields:
+        assert scores[f"{name}_pixels_8"].value == pytest.approx(getattr(support, name)[0], abs=2 / NUM)
+    style = draw_samples(ga.load(runs / "gan"), read_config(runs / "gan"), NUM, 0).condition["style"]
+    wanted = [
+        s for s in range(5) if (style == s).sum() >= 20 and (split.condition["style"][rows[:NUM]] == s).sum() >= 20
+    ]
+    assert scores["kd_pixels_8_within_style"].details["classes"] == len(wanted)
+
+
+def test_every_score_says_what_it_is_made_of(runs, scores):
+    assert {"fd_pixels_8", "fd_pixels_8_infinity", "kd_pixels_8", "recall_pixels_8", "swd_pixels_8"} <= set(scores)
+    for score in scores.values():
+        assert set(score.contract) == CONTRACT
+        assert score.contract["num_fake"] == score.contract["num_real"] == NUM
+        assert score.contract["ema"] is True
+        assert "antialiased" in score.contract["resize"]
+        assert set(score.seeds) == {"training", "samples", "real"}
+        assert score.model["step"] == 2
+        line = score.line()
+        assert "\n" not in line
+        for words in (score.name, "120 generated (seed 0, EMA, conditions as in the training data)", "emoji, train"):
+            assert words in line
+        if score.standard_error is not None:
+            assert score.standard_error >= 0
+            assert score.error_by in line
+    assert "floor" in scores["fd_pixels_8"].line()
+    assert scores["fd_pixels_8_infinity"].standard_error is None
+    written = {s.name: s for s in read_scores(runs / "gan")}
+    assert {n: written[n] for n in scores} == scores
+
+
+def test_scores_are_kept_by_contract(tmp_path):
+    score = Score("fd_x", 1.0, 0.1, "bootstrap", {"extractor": "x"}, {"samples": 0}, {"step": 2})
+    write_scores(tmp_path, [score])
+    write_scores(tmp_path, [dataclasses.replace(score, value=2.0)])
+    assert [s.value for s in read_scores(tmp_path)] == [2.0]
+    write_scores(tmp_path, [dataclasses.replace(score, contract={"extractor": "y"}, value=3.0)])
+    assert [s.value for s in read_scores(tmp_path)] == [2.0, 3.0]
+    (tmp_path / "scores.json").write_text("[{}]")
+    with pytest.raises(ga.UserError, match="damaged"):
+        read_scores(tmp_path)
+    with pytest.raises(ga.UserError, match="genart evaluate"):
+        read_scores(tmp_path / "nowhere")
+
+
+def test_real_features_are_kept(runs, cache, monkeypatch):
+    extractor, trained = make_extractor("pixels:4"), pictures.open_run(runs / "gan")
+    rows = pictures.choose_rows(trained.source.test, 30)
+    first = pictures.real_features(extractor, trained.source, "test", rows)
+    (file,) = (cache / "features").iterdir()
+    monkeypatch.setattr(pictures, "extract", lambda *args: pytest.fail("made anew"))
+    again = pictures.real_features(extractor, trained.source, "test", rows)
+    np.testing.assert_array_equal(again.values, first.values)
+    np.testing.assert_array_equal(again.condition["style"], trained.source.test.condition["style"][rows])
+    monkeypatch.undo()
+    monkeypatch.setenv("GENART_CACHE", str(cache))
+    file.write_bytes(b"damaged")
+    np.testing.assert_array_equal(pictures.real_features(extractor, trained.source, "test", rows).values, first.values)
+    other = pictures.real_features(make_extractor("pixels:5"), trained.source, "test", rows)
+    assert other.values.shape != first.values.shape
+
+
+def test_conditions_and_averages_are_part_of_the_contract(runs):
+    given = {s.name: s for s in score_run(runs / "gan", "pixels:4", 40, given={"style": 0}, ema=False, split="test")}
+    contract = given["fd_pixels_4"].contract
+    assert contract["conditions"] == "style=noto"
+    assert contract["ema"] is False
+    assert contract["split"] == "test"
+    with pytest.raises(ga.UserError, match="split"):
+        score_run(runs / "gan", "pixels:4", 40, split="validation")
+    with pytest.raises(ga.UserError, match="at least 10"):
+        score_run(runs / "gan", "pixels:4", 4)
+    with pytest.raises(ga.UserError, match="makes no pictures"):
+        score_run(runs / "classifier", "pixels:4", 40)
+
+
+def test_accuracy_of_samples(runs):
+    score = accuracy_score(runs / "gan", runs / "classifier", 100, seed=3)
+    samples = draw_samples(ga.load(runs / "gan"), read_config(runs / "gan"), 100, 3)
+    judge = ga.load(runs / "classifier")
+    guesses = np.argmax(judge.algorithm.predict(judge.state, ga.to_float(samples.images)), axis=-1)
+    right = guesses == samples.condition["style"]
+    assert score.value == right.mean()
+    assert score.standard_error == pytest.approx(right.std() / 10)
+    balanced = np.mean([right[samples.condition["style"] == s].mean() for s in set(samples.condition["style"])])
+    assert score.details["balanced"] == pytest.approx(balanced)
+    figures = conditional_accuracy(runs / "gan", runs / "classifier", 100, 3)
+    assert figures["style_accuracy_of_samples"] == score.value
+    assert figures["classifier_step"] == 2
+    with pytest.raises(ga.UserError, match="same classes"):
+        accuracy_score(runs / "gan", runs / "digits_classifier", 10)
+
+
+def test_modes_of_stacked_pictures(runs, monkeypatch):
+    """A generator of every mode, one of one mode, and the run's own."""
+    run, judge = runs / "stacked", runs / "digits_classifier"
+    found = {s.name: s for s in stacked_modes(run, judge, 60)}
+    count = found["modes_simple_cnn_label"]
+    assert count.details["of"] == 27
+    assert 1 <= count.value <= 27
+    assert count.contract["split"] == "train"
+    classifier = make_extractor(f"classifier:{judge}")
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype(np.uint8)
+    channels = [np.argmax(classifier(images[..., c : c + 1])[1], 1) for c in range(3)]
+    np.testing.assert_array_equal(mode_labels(classifier, images), channels[0] * 9 + channels[1] * 3 + channels[2])
+    for labels, expected, kl in ((np.arange(54) % 27, 27, 0.0), (np.zeros(54, int), 1, np.log(27))):
+        monkeypatch.setattr(modes_module, "mode_labels", lambda *args, labels=labels: labels)
+        number, divergence = stacked_modes(run, judge, 54)
+        assert number.value == expected
+        assert divergence.value == pytest.approx(kl, abs=1e-9)
+    with pytest.raises(ga.UserError, match="grey classifier"):
+        stacked_modes(runs / "gan", judge)
+
+
+def test_scores_are_plain_json(runs, scores):
+    text = (runs / "gan" / "scores.json").read_text()
+    assert "NaN" not in text
+    assert all(isinstance(entry["value"], float) for entry in json.loads(text))
