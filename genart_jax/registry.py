@@ -32,6 +32,7 @@ def _entries(*rows: tuple[str, str, str, str, str]) -> dict[str, Entry]:
 _MODELS = _entries(
     ("dcgan", "gan", "genart_jax.models.dcgan", "genart_jax.steps.gan", "Radford et al. 2015, arXiv:1511.06434"),
     ("sngan", "gan", "genart_jax.models.sngan", "genart_jax.steps.gan", "Miyato et al. 2018, arXiv:1802.05957"),
+    ("stylegan2", "gan", "genart_jax.models.stylegan2", "genart_jax.steps.gan", "Karras et al. 2020, arXiv:1912.04958"),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),

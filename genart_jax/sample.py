@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,20 +31,28 @@ class Samples(NamedTuple):
     condition: dict[str, np.ndarray[Any, Any]]
 
 
-def draw_samples(model: Model, saved: Saved, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:
+def draw_samples(
+    model: Model, saved: Saved, num: int, seed: int, given: Mapping[str, int] | None = None, truncation: float = 1.0
+) -> Samples:
     """`num` pictures from a seed. Conditions that are not given are drawn as they occur in the training data.
 
     Raises:
-      UserError: the model makes no pictures, or `num` is not positive.
+      UserError: the model makes no pictures, or `num` is not positive, or there is nothing to truncate.
     """
     algorithm, state = model
     if algorithm.sample is None:
         raise UserError(f"{saved.run.name} makes no pictures from nothing; try `genart evaluate`")
     if num < 1:
         raise UserError(f"num {num}: wanted at least 1")
+    options: dict[str, float] = {}
+    if truncation != 1.0:
+        if "truncation" not in inspect.signature(algorithm.sample).parameters:
+            raise UserError(f"{saved.run.name} has no mapping network, so nothing to truncate; leave --truncation out")
+        options["truncation"] = truncation
     whole = -(-num // _BATCH) * _BATCH
     condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
-    sample, key = jax.jit(algorithm.sample, static_argnums=2), jax.random.key(seed)
+    sample = jax.jit(functools.partial(algorithm.sample, **options), static_argnums=2)
+    key = jax.random.key(seed)
     parts = []
     for index in range(whole // _BATCH):
         part = {name: value[index * _BATCH : (index + 1) * _BATCH] for name, value in condition.items()}

@@ -46,6 +46,8 @@ class SampleOptions:
     """The same seed gives the same pictures."""
     condition: tuple[str, ...] = ()
     """Words such as style=noto shape=food; the others are drawn as in the training data; style=none hides it."""
+    truncation: float = 1.0
+    """Below 1: styles pulled towards their mean by this factor, less varied and more typical (needs a mapping)."""
     out: Path | None = None
     """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples."""
 
@@ -244,7 +246,7 @@ def _sample(args: Sequence[str]) -> None:
     _cache_programs()
     saved = read_config(run)
     given = parse_conditions(options.condition, saved.data["class_names"])
-    samples = draw_samples(load(run), saved, options.num, options.seed, given)
+    samples = draw_samples(load(run), saved, options.num, options.seed, given, options.truncation)
     out = options.out or Path(run) / "samples" / f"sample_seed{options.seed}.png"
     write_samples(out, samples, saved.data["class_names"], options.seed)
     print(out)

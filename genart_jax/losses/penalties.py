@@ -40,5 +40,6 @@ def path_lengths(synthesis: Callable[[jax.Array], jax.Array], styles: jax.Array,
     of a length and a running mean of them.
     """
     pixels = pixels / np.sqrt(pixels.shape[1] * pixels.shape[2])
-    gradient = jax.grad(lambda s: jnp.sum(synthesis(s) * pixels))(styles).astype(jnp.float32)
+    gradient = jax.grad(lambda s: jnp.sum(synthesis(s) * pixels))(styles)
+    gradient = gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32))
     return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(gradient), axis=2), axis=1))

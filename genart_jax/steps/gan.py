@@ -49,6 +49,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     chunks = common.chunks_of(config)
     every = {name: n for name, n, on in _terms(gan) if on}
     lazy = tuple(every.items())
+    carried = (*every, "path_mean") if "path" in every else tuple(every)  # the penalties' last values
 
     def optimizer(updates: int, term: str, learning_rate: float | None = None) -> optax.GradientTransformation:
         """One player's: its penalty's own updates come on top, with the correction for them."""
@@ -78,7 +79,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             mutable={role: mutable for role, (_, mutable) in made.items()},
             opt={player: tx.init(made[player][0]) for player, tx in optimizers.items()},
             ema={},
-            extra={name: jnp.zeros(()) for name in (*every, *(["path_mean"] if "path" in every else []))},
+            extra={name: jnp.zeros(()) for name in carried},
         )
         return common.ema_start(state, ("generator",), gan.ema_decay or gan.ema_images)
 
@@ -98,14 +99,16 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def styles_of(params: Any, mutable: Any, drawn: Any, condition: Any) -> tuple[jax.Array, Any]:
         """Styles of each layer, those after a random layer from another z (Karras et al. 2019, section 3.1)."""
-        map_to = lambda z, mutable: common.apply(generator, params, mutable, z, condition, train=True, method="mapping")
-        styles, changed = map_to(drawn["z"], mutable)
+        z = drawn["z"]
+        if "other" in drawn:  # neighbours in one batch
+            z = jnp.stack([z, drawn["other"]], axis=1).reshape(-1, latent_dim)
+            condition = jax.tree.map(lambda x: jnp.repeat(x, 2, axis=0), condition)
+        styles, mutable = common.apply(generator, params, mutable, z, condition, train=True, method="mapping")
         if "other" in drawn:
             layers = styles.shape[1]
             first = 1 + jnp.floor(drawn["cut"] * (layers - 1))[:, None]  # `layers` where nothing is mixed
-            other, _ = map_to(drawn["other"], mutable)
-            styles = jnp.where((jnp.arange(layers) < first)[..., None], styles, other)
-        return styles, changed
+            styles = jnp.where((jnp.arange(layers) < first)[..., None], styles[0::2], styles[1::2])
+        return styles, mutable
 
     def synthesize(params: Any, mutable: Any, styles: jax.Array, keys: jax.Array | None) -> jax.Array:
         images: jax.Array
@@ -127,7 +130,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             styles, _ = common.apply(
                 generator, params, mutable, z, condition, train=False, truncation=truncation, method="mapping"
             )
-            return synthesize(params, mutable, styles, keys)
+            return jnp.clip(synthesize(params, mutable, styles, keys), -1.0, 1.0)
         if not isinstance(truncation, jax.core.Tracer) and truncation != 1.0:
             raise UserError(f"truncation: {config.name} has no mapping network, so no mean style to pull towards")
         (images, _), _ = common.apply(generator, params, mutable, z, condition, train=False)
@@ -211,7 +214,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         def compute() -> tuple[Any, Any]:
             grads, values = penalty(state)
-            extra = {**state.extra, **values}
+            # `where` for the sake of donation, which frees only what is used.
+            extra = state.extra | {name: jnp.where(due, new, state.extra[name]) for name, new in values.items()}
             if gan.lazy_updates == "joint":
                 return grads, extra
             new, _ = update(state, player, grads)
@@ -347,7 +351,9 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             images = len(real) * (1 if axis_name is None else jax.lax.axis_size(axis_name))
             decay = common.half_life_decay(gan.ema_images, gan.ema_ramp, images, state.step)
         ema = common.ema_update(state.ema, state.params, state.mutable, decay)
-        return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics | state.extra
+        return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics | {
+            name: state.extra[name] for name in carried
+        }
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)

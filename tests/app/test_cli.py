@@ -200,6 +200,7 @@ def test_mistakes_with_runs(runs, capsys, tmp_path):
     assert "choose from noto" in wrong(capsys, "sample", run, "--condition", "style=cubism")
     assert "wanted at least 1" in wrong(capsys, "sample", run, "--num", "0")
     assert "FILE.png" in wrong(capsys, "sample", run, "--out", "x.gif")
+    assert "no mapping network" in wrong(capsys, "sample", run, "--truncation", "0.5")
     assert "makes no pictures" in wrong(capsys, "sample", runs / "simple_cnn")
     assert "classifies nothing" in wrong(capsys, "evaluate", run, "--classifier", runs / "conv_vae")
 

@@ -46,6 +46,7 @@ def plain_gan(**options):
 def algorithms(kind, **train):
     make = {
         "gan": plain_gan,
+        "styles": lambda **o: zoo.tiny("stylegan2", optimizer=zoo.SGD, **o),
         "vae": lambda **o: zoo.tiny("conv_vae", optimizer=zoo.SGD, step={"free_bits": 0.02}, **o),
         "vae_bernoulli": lambda **o: zoo.tiny("conv_vae", optimizer=zoo.SGD, step={"likelihood": "bernoulli"}, **o),
         "classifier": lambda **o: zoo.tiny("simple_cnn", optimizer=zoo.SGD, **o),
@@ -53,7 +54,7 @@ def algorithms(kind, **train):
     return make(), make(train={"batch": 16, **train})
 
 
-@pytest.mark.parametrize("kind", ["gan", "vae", "vae_bernoulli", "classifier"])
+@pytest.mark.parametrize("kind", ["gan", "styles", "vae", "vae_bernoulli", "classifier"])
 def test_microbatches_equal_the_whole_batch(kind):
     whole, parts = algorithms(kind, microbatch=4)
     batch = zoo.full_batch(whole, 16)
