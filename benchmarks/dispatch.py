@@ -20,7 +20,7 @@ import jax
 
 import genart_jax as ga
 from benchmarks.quality import machine
-from genart_jax.train.checkpoint import Checkpoints
+from genart_jax.train.store import Checkpoints
 from genart_jax.train.trainer import Trainer, make_dispatch
 
 

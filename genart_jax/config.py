@@ -18,7 +18,20 @@ class UserError(ValueError):
 
 
 class NotFiniteError(ArithmeticError):
-    """A loss became NaN or infinite. The message names step, metric and the last good checkpoint."""
+    """A loss became NaN or infinite. The message names step, metric and the last good checkpoint.
+
+    Attributes:
+      what: the message without advice.
+      step: number of the step, from 1, in which it was seen.
+    """
+
+    def __init__(self, message: str, what: str = "", step: int = 0) -> None:
+        super().__init__(message)
+        self.what, self.step = what, step
+
+
+class NotSavedError(OSError):
+    """A state could not be saved. The message says why, and from where the run can go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +215,11 @@ class Train:
     save_every: int = 500
     """Steps between checkpoints (0: only at the end)."""
     keep: int = 2
-    """How many checkpoints to keep."""
+    """How many checkpoints to keep, the newest."""
+    best: str = ""
+    """Figure of the evaluation whose best checkpoint is kept as well, as in accuracy:max (empty: none)."""
+    rollbacks: int = 1
+    """How often a run that is no longer finite goes back to its last checkpoint, at 0.3 of its learning rate."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Precision of products and activations; parameters, losses and optimizers stay float32. tf32: NVIDIA GPUs only."""
     remat: bool = False

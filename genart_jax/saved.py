@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +17,10 @@ VERSION = 1
 class Saved(NamedTuple):
     """What config.json holds: the resolved configuration, and what a model must know of its data.
 
-    `data` has the keys source, fingerprint, class_names and condition_table; init_from: the run that the parameters
-    were taken from, or None; and frozen: role -> SHA-256 of the file that keeps its parameters.
+    `data` has the keys source, fingerprint, sizes, class_names and condition_table; init_from: the run that the
+    parameters were taken from, or None; frozen: role -> SHA-256 of the file that keeps its parameters; id: what tells
+    the run's checkpoints from others'; and where it came to that, rollbacks: when the run went back to a checkpoint,
+    and left_out: the steps whose data is not finite.
     """
 
     run: Run
@@ -33,10 +37,26 @@ def read_config(directory: str | Path) -> Saved:
     if not path.is_file():
         raise UserError(f"{directory} is not a run, it has no config.json; train one with genart train NAME --run DIR")
     try:
-        content = json.loads(path.read_text())
-        version, values, data = content["version"], content["run"], content["data"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged; restore it from a copy, or train into another --run") from None
-    if version != VERSION:
-        raise UserError(f"{path} has version {version}, this program reads {VERSION}")
-    return Saved(from_dict(Run, values, registry.get_config(values["name"])), data)
+        there = json.loads(path.read_text(encoding="utf-8"))
+        version, values, data = there["version"], there["run"], there["data"]
+        name, _ = values["name"], (data["fingerprint"], data["class_names"], data["condition_table"], data["source"])
+        if version != VERSION:
+            raise UserError(f"{path} has version {version}, this program reads {VERSION}")
+        if not re.fullmatch(r"[\w.]+(:\w+)?", name):
+            raise UserError(f"{path} names {name!r}, which is no model")
+        _check_module(directory, name)
+        return Saved(from_dict(Run, values, registry.get_config(name)), data)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        repair = f"genart checkpoint repair {directory} takes it from a checkpoint"
+        raise UserError(f"{path} is damaged; {repair}, or train into another --run") from None
+
+
+def _check_module(directory: str | Path, name: str) -> None:
+    """Raises UserError where a run names a model of the user's own that lies inside the run: none of it is executed."""
+    spec = importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) if ":" in name else None
+    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec is not None else []
+    for place in filter(None, places):
+        if Path(place).resolve().is_relative_to(Path(directory).resolve()):
+            raise UserError(f"{directory}: its model {name} is code inside the run, which is not executed; move it out")

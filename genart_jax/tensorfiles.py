@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 import struct
 import zipfile
@@ -111,6 +112,9 @@ def _safetensors(file: IO[bytes]) -> dict[str, Array]:
 def _zipped(file: IO[bytes]) -> dict[str, Array]:
     """The format since PyTorch 1.6: a zip file of data.pkl and of data/KEY, one a storage."""
     with zipfile.ZipFile(file) as archive:
+        # PyTorch does not compress; a small file that unpacks to a large one is not from there.
+        if sum(member.file_size for member in archive.infolist()) > 4 * file.seek(0, 2) + 2**20:
+            raise ValueError("it unpacks to much more than it is")
         (pickled,) = (n for n in archive.namelist() if n.endswith("/data.pkl"))
         root = pickled[: -len("data.pkl")]
         if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
@@ -148,7 +152,7 @@ def _dense(state: Any, read: Callable[[str, str, int], bytes]) -> dict[str, Arra
         # Views are not checked by numpy: a wrong one would read memory that is not the file's.
         last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
         empty = 0 in shape
-        if min((offset, *shape, *strides)) < 0 or (last >= len(flat) and not empty):
+        if min((offset, *shape, *strides)) < 0 or (last >= len(flat) and not empty) or math.prod(shape) > len(flat):
             raise ValueError(f"{name} lies outside of its storage")
         view = flat[:0] if empty else flat[offset:]
         out[name] = np.lib.stride_tricks.as_strided(view, shape, [s * flat.itemsize for s in strides]).copy()

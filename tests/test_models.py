@@ -7,7 +7,8 @@ import pytest
 
 import genart_jax as ga
 from genart_jax import registry
-from genart_jax.train.checkpoint import Checkpoints, abstract_state
+from genart_jax.train.checkpoint import abstract_state
+from genart_jax.train.store import Checkpoints
 from tests import zoo
 
 KEY = jax.random.key(1)

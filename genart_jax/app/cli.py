@@ -7,9 +7,9 @@ first, so that help and lists answer without importing jax.
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from genart_jax import registry
 from genart_jax.app.arguments import parse as _parse
 from genart_jax.app.arguments import peel as _peel
 from genart_jax.app.arguments import wants_help as _wants_help
-from genart_jax.assets import cache_directory
+from genart_jax.assets import cache_directory, private
 from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, Run, Train, UserError
 
 _SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
@@ -48,6 +48,8 @@ class SampleOptions:
     """Words such as style=noto shape=food; the others are drawn as in the training data; style=none hides it."""
     truncation: float = 1.0
     """Below 1: styles pulled towards their mean by this factor, less varied and more typical (needs a mapping)."""
+    step: str = ""
+    """Which checkpoint: its step, or best (by train.best); empty: the newest."""
     out: Path | None = None
     """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples."""
 
@@ -73,6 +75,14 @@ class BenchOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class Resume:
+    """How to go on with a run that is there already."""
+
+    force: bool = False
+    """Go on in spite of other options or other data, as long as the run's state fits."""
+
+
+@dataclasses.dataclass(frozen=True)
 class SharedOptions:
     """The options of `genart train` that all models share. `genart train NAME --help` shows the model's own too."""
 
@@ -86,6 +96,7 @@ class SharedOptions:
     data: Data = Data()
     train: Train = Train()
     parallel: Parallel = Parallel()
+    resume: Resume = Resume()
 
 
 _TRAIN_NOTE = "Shorter: --data for --data.source, --steps for --train.steps, --seed for --train.seed."
@@ -96,6 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # for a model of the user's own, my_module:Config
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files that the locale has no letters for
     try:
         if not args or args[0] in ("-h", "--help"):
             print(_usage())
@@ -112,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("genart: stopped", file=sys.stderr)
         return 1
-    except NotFiniteError as error:
+    except (NotFiniteError, OSError) as error:  # also NotSavedError, a full disk, a file that may not be read
         print(f"genart: {error}", file=sys.stderr)
         return 1
     except Exception:
@@ -126,13 +140,10 @@ def _cache_programs() -> None:
 
     if jax.config.values["jax_compilation_cache_dir"] or not jax.config.values["jax_enable_compilation_cache"]:
         return  # the user's own choice
-    directory = cache_directory() / "programs"
     try:
-        # Private, as whoever can write a compiled program there runs code as its user.
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if directory.stat().st_uid != os.getuid() or directory.stat().st_mode & 0o022:
-            return
-    except OSError:
+        private(cache_directory())
+        directory = private(cache_directory() / "programs")
+    except OSError:  # a cache that cannot be written, or not trusted, is none
         return
     jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
@@ -170,12 +181,15 @@ def _train(args: Sequence[str]) -> None:
     options = _parse(_train_options(run), rest, f"genart train {name}", f"Trains {name}. {_TRAIN_NOTE}")
     sections = {f: getattr(options, f) for f in ("model", "step", "optimizer", "data", "train", "parallel")}
 
-    from genart_jax.app.progress import Progress
-    from genart_jax.train.trainer import fit
+    from genart_jax.app.preempt import ends_in_time
 
-    _cache_programs()
-    with Progress() as progress:
-        fit(dataclasses.replace(run, **sections), directory, progress, options.init_from)
+    with ends_in_time():
+        from genart_jax.app.progress import Progress
+        from genart_jax.train.trainer import fit
+
+        _cache_programs()
+        with Progress() as progress:
+            fit(dataclasses.replace(run, **sections), directory, progress, options.init_from, options.resume.force)
 
 
 def _expand(args: Sequence[str]) -> list[str]:
@@ -230,6 +244,12 @@ def _train_options(run: Run) -> type:
     return dataclasses.make_dataclass("TrainOptions", fields, bases=(SharedOptions,), frozen=True)
 
 
+def _step(word: str) -> int | Literal["best"] | None:
+    if word and word != "best" and not word.isdecimal():
+        raise UserError(f"--step {word!r}: wanted a number or best")
+    return "best" if word == "best" else int(word) if word else None
+
+
 def _sample(args: Sequence[str]) -> None:
     prog, text = "genart sample RUN", "Draws pictures from a trained model."
     if _wants_help(args):
@@ -246,7 +266,7 @@ def _sample(args: Sequence[str]) -> None:
     _cache_programs()
     saved = read_config(run)
     given = parse_conditions(options.condition, saved.data["class_names"])
-    samples = draw_samples(load(run), saved, options.num, options.seed, given, options.truncation)
+    samples = draw_samples(load(run, _step(options.step)), saved, options.num, options.seed, given, options.truncation)
     out = options.out or Path(run) / "samples" / f"sample_seed{options.seed}.png"
     write_samples(out, samples, saved.data["class_names"], options.seed)
     print(out)
@@ -302,6 +322,20 @@ def _assets(args: Sequence[str]) -> None:
     assets.run(args)
 
 
+def _checkpoint(args: Sequence[str]) -> None:
+    words = "ls (what there is), verify (is it whole?) or repair (set damage aside, restore config.json)"
+    if _wants_help(args):
+        print(f"usage: genart checkpoint ls|verify|repair RUN\n\n{words}")
+        return
+    if len(args) != 2 or args[0] not in ("ls", "verify", "repair"):
+        raise UserError(f"say genart checkpoint ls|verify|repair RUN: {words}")
+
+    from genart_jax.app.checkpoints import ACTIONS
+
+    if not ACTIONS[args[0]](Path(args[1])):
+        raise SystemExit(1)
+
+
 _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "list": (_list, "list [--family F] [--json]", "the models"),
     "train": (_train, "train NAME [--data SOURCE] [--run DIR] ...", "train a model, or go on with a run"),
@@ -310,6 +344,7 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "compare": (_scores("compare"), "compare RUN RUN ... [--seeds]", "scores side by side, with intervals"),
     "originality": (_scores("originality"), "originality RUN", "are the pictures copies of training pictures?"),
     "plot": (_scores("plot"), "plot RUN ... [--out FILE.png]", "losses, scores and samples as a picture and a page"),
+    "checkpoint": (_checkpoint, "checkpoint ls|verify|repair RUN", "what a run has saved, and mending it"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
     "assets": (
         _assets,

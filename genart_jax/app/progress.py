@@ -42,6 +42,9 @@ class Progress:
             handler(values)
 
     def _print(self, text: str) -> None:
+        text = "".join(
+            c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text
+        )  # names of files hold anything
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _on_data(self, values: dict[str, Any]) -> None:

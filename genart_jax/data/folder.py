@@ -19,6 +19,7 @@ from genart_jax.config import Data, UserError
 from genart_jax.data import picture
 from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
 
+_DEEPEST = 50  # folders below one another: links can make endless trees of them
 _SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 
@@ -36,7 +37,8 @@ def load(directory: str | Path, data: Data) -> Source:
     """Reads every picture under `directory`, in the order of their names.
 
     A picture's label is the first folder on its way; pictures beside such folders have none and are left out. Hidden
-    files and links that lead back up are ignored. Pictures are brought to `data.image_size` (64x64 where empty) by
+    files are ignored; links that lead back up or nowhere and folders that cannot be listed are named in a warning.
+    Pictures are brought to `data.image_size` (64x64 where empty) by
     `picture.to_uint8_picture`. The test split is chosen by the SHA-256 of each file, so copies of a file are on one
     side. Above `data.memory_limit_mb` pictures are decoded when asked for; one that then turns out to be damaged is
     replaced by the next, with a line in the log (an error with `data.strict`).
@@ -50,9 +52,11 @@ def load(directory: str | Path, data: Data) -> Source:
     size, channels = picture.picture_size(data.image_size), data.channels
     picture.check_channels(channels)
     try:
-        paths, ignored = _scan(directory, ())
+        sorted(directory.iterdir())
     except OSError as error:
         raise UserError(f"folder:{directory}: cannot be listed: {error}") from error
+    odd: list[tuple[Path, str]] = []
+    paths, ignored = _scan(directory, (), odd)
     names = sorted({path.relative_to(directory).parts[0] for path in paths if path.parent != directory})
     loose = [path for path in paths if names and path.parent == directory]
     paths = [path for path in paths if not names or path.parent != directory]
@@ -89,6 +93,9 @@ def load(directory: str | Path, data: Data) -> Source:
             reader = _Reader([paths[i] for i in chosen], labels, size, channels, data.strict)
             splits.append(Split(len(chosen), labels, read=reader))
     problems = _problems(directory, class_names, condition, results, bad, loose)
+    if odd:
+        shown = ", ".join(f"{path} ({error})" for path, error in odd[:5])
+        problems.append(f"left out: {shown}" + (f" and {len(odd) - 5} more" if len(odd) > 5 else ""))
     if not test.any():
         problems.append("there is only one different picture: the test split is the training split")
     default = "" if data.image_size else " (the default: set data.image_size for another)"
@@ -108,32 +115,40 @@ def load(directory: str | Path, data: Data) -> Source:
         fingerprint=fingerprint(str((shape, class_names, data.test_fraction)), *(r.content for r in results)),
         report=(*count_lines(class_names, splits[0], splits[1]), *report),
         warnings=tuple(problems),
+        unreadable=tuple(f"{path}: {error}" for path, error in [*bad, *odd]),
     )
 
 
-def _scan(folder: Path, above: tuple[Path, ...]) -> tuple[list[Path], int]:
-    """Picture files below `folder`, sorted, and how many other files there are; links to a folder above end there."""
-    here = folder.resolve()
-    if here in above:
-        return [], 0
+def _scan(folder: Path, above: tuple[Path, ...], odd: list[tuple[Path, str]]) -> tuple[list[Path], int]:
+    """Picture files below `folder`, sorted, and how many other files there are; what is neither is added to `odd`."""
     found: list[Path] = []
     others = 0
-    for entry in sorted(folder.iterdir(), key=lambda path: path.name):
+    try:
+        here, entries = folder.resolve(), sorted(folder.iterdir(), key=lambda path: path.name)
+    except (OSError, RuntimeError) as error:
+        odd.append((folder, str(getattr(error, "strerror", None) or error)))
+        return [], 0
+    if here in above or len(above) > _DEEPEST:
+        odd.append((folder, "a link that leads back up" if here in above else "too deep"))
+        return [], 0
+    for entry in entries:
         if entry.name.startswith("."):
             continue
+        is_picture = entry.suffix.lower() in picture.SUFFIXES
         if entry.is_dir():
-            inside, ignored = _scan(entry, (*above, here))
+            inside, ignored = _scan(entry, (*above, here), odd)
             found, others = found + inside, others + ignored
         elif entry.is_file():
-            is_picture = entry.suffix.lower() in picture.SUFFIXES
             found, others = found + [entry] * is_picture, others + (not is_picture)
+        elif is_picture or entry.is_symlink():
+            odd.append((entry, "a link that leads nowhere" if entry.is_symlink() else "no file"))
     return found, others
 
 
 def _read(index: int, path: Path, *, images: Array | None, size: tuple[int, int], channels: int) -> _Read:
     """Hashes a file and decodes it into `images[index]`, or, where that is None, reads just its header."""
     try:
-        content = path.read_bytes()
+        content = picture.read(path)
         digest = hashlib.sha256(content).digest()
         with picture.opened(content) as opened:
             seen = (opened.height, opened.width)
@@ -159,7 +174,7 @@ class _Reader:
         for step in range(len(self.paths)):
             i = (index + step) % len(self.paths)
             try:
-                image = picture.decode(self.paths[i].read_bytes(), self.size, self.channels)
+                image = picture.decode(picture.read(self.paths[i]), self.size, self.channels)
             except (OSError, picture.BadPictureError) as error:
                 if self.strict:
                     raise UserError(f"{self.paths[i]}: {error}; remove it, or read without data.strict") from error

@@ -6,12 +6,15 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint
 
+MAX_BYTES = 8 * 2**30
+"""Larger arrays are refused: a small gzip file can claim any size, and the set is held in memory."""
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
@@ -68,26 +71,37 @@ def _find(directory: Path, stem: str, axes: int) -> Path:
 def _read(file: Path, axes: int) -> Array:
     """The array of an IDX file of unsigned bytes with so many axes."""
     try:
-        data = file.read_bytes()
-        if data[:2] == b"\x1f\x8b":  # the content decides, not the name: browsers unpack and keep the suffix
-            data = gzip.decompress(data)
+        with file.open("rb") as raw:
+            zipped = (
+                raw.read(2) == b"\x1f\x8b"
+            )  # the content decides, not the name: browsers unpack and keep the suffix
+            raw.seek(0)
+            return _array(file, gzip.GzipFile(fileobj=raw) if zipped else raw, axes)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{file}: cannot be read ({error}); fetch it again") from error
+
+
+def _array(file: Path, stream: Any, axes: int) -> Array:
     # Two zero bytes, the type (8: unsigned byte), the number of axes, then each axis as a big-endian 32-bit number.
-    magic = bytes((0, 0, 8, axes))
-    if data[:4] != magic:
+    magic, header = bytes((0, 0, 8, axes)), stream.read(4 + 4 * axes)
+    if header[:4] != magic:
         raise UserError(
-            f"{file}: not an IDX file with {axes} axes of bytes: begins {data[:4].hex()}, not {magic.hex()}"
+            f"{file}: not an IDX file with {axes} axes of bytes: begins {header[:4].hex()}, not {magic.hex()}"
         )
-    start = 4 + 4 * axes
-    if len(data) < start:
+    if len(header) < 4 + 4 * axes:
         raise UserError(f"{file}: cut off inside its header; fetch it again")
-    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", axes, 4))
-    if len(data) - start != math.prod(shape):
-        raise UserError(
-            f"{file}: holds {len(data) - start} bytes, but {shape} needs {math.prod(shape)}: cut off? fetch it again"
-        )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    shape = tuple(int(n) for n in np.frombuffer(header, ">u4", axes, 4))
+    size = math.prod(shape)
+    if size > MAX_BYTES:
+        raise UserError(f"{file}: claims {shape}, more than {MAX_BYTES // 2**30} GiB; fetch it again")
+    data = bytearray()
+    # In pieces, and one byte beyond: neither a header nor a gzip file that claims too much takes memory.
+    while piece := stream.read(min(1 << 24, size + 1 - len(data))):
+        data += piece
+    if len(data) != size:
+        held = f"{len(data)} bytes" if len(data) < size else f"more than {size} bytes"
+        raise UserError(f"{file}: holds {held}, but {shape} needs {size}: cut off? fetch it again")
+    return np.frombuffer(bytes(data), np.uint8).reshape(shape)
 
 
 def _class_names(directory: Path, classes: int) -> tuple[str, ...]:

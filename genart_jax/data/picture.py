@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,7 +19,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused: a small file can claim any size, and Pillow only warns."""
+MAX_BYTES = 512 * 2**20
+"""Larger files are refused unread."""
 DEFAULT_SIZE = (64, 64)
+_LARGE = 10_000_000  # pixels
+_one_at_a_time = threading.Lock()
 
 
 class BadPictureError(ValueError):
@@ -50,13 +56,27 @@ def opened(data: bytes) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise BadPictureError(f"{picture.width}x{picture.height} is more than {MAX_PIXELS // 10**6} megapixels")
-            yield picture
+            # However many threads decode, one large picture is in memory.
+            with _one_at_a_time if picture.width * picture.height > _LARGE else contextlib.nullcontext():
+                yield picture
     except BadPictureError:
         raise
     except UnidentifiedImageError as error:
         raise BadPictureError("not a picture" if data else "empty file") from error
     except Exception as error:  # on damaged files Pillow's decoders raise almost anything
         raise BadPictureError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a picture's file.
+
+    Raises:
+      OSError: it cannot be read.
+      BadPictureError: it is larger than any picture should be.
+    """
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise BadPictureError(f"{size >> 20} MiB, more than {MAX_BYTES >> 20}")
+    return path.read_bytes()
 
 
 def decode(data: bytes, size: tuple[int, int], channels: int) -> Array:

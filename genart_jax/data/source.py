@@ -52,6 +52,7 @@ class Source:
         data is still the same.
       report: lines about the data to show at the start of a run.
       warnings: lines about what is wrong with it.
+      unreadable: "path: reason" of every file that had to be left out.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Source:
     fingerprint: str
     report: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def spec(self) -> BatchSpec:
@@ -94,15 +96,15 @@ def open_source(data: Data) -> Source:
     elif kind == "idx":
         from genart_jax.data import idx
 
-        source = idx.load(Path(rest).expanduser())
+        source = idx.load(_expanded(rest))
     elif kind == "stacked":
         from genart_jax.data import stacked
 
-        source = stacked.load(Path(rest).expanduser())
+        source = stacked.load(_expanded(rest))
     elif kind == "folder":
         from genart_jax.data import folder
 
-        source = folder.load(Path(rest).expanduser(), data)
+        source = folder.load(_expanded(rest), data)
     else:
         from genart_jax.data import tfds
 
@@ -120,11 +122,23 @@ def open_source(data: Data) -> Source:
 def absolute(source: str) -> str:
     """The source with the folder that it names as an absolute path, to mean the same from everywhere."""
     kind, _, rest = source.partition(":")
-    return f"{kind}:{Path(rest).expanduser().resolve()}" if kind in ("idx", "stacked", "folder") and rest else source
+    return f"{kind}:{_expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder") and rest else source
+
+
+def _expanded(path: str) -> Path:
+    """The path with ~ as the home folder.
+
+    Raises:
+      UserError: there is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: {error}; write the whole path") from None
 
 
 def _advice(source: str, kind: str) -> str:
-    if source and Path(source).expanduser().is_dir():
+    if source and _expanded(source).is_dir():
         return f"for a folder of pictures say folder:{source}"
     near = difflib.get_close_matches(kind, KINDS, 1)
     return (

@@ -1,18 +1,16 @@
-"""Run directories: config.json and the checkpoints beside it, written and read."""
+"""Run directories: config.json, and a trained model read from them. The checkpoints themselves: `store`."""
 
 from __future__ import annotations
 
-import base64
 import dataclasses
+import hashlib
 import json
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
-from orbax.checkpoint import v1 as ocp
 
 from genart_jax import assets
 from genart_jax.api import build
@@ -21,14 +19,17 @@ from genart_jax.saved import VERSION
 from genart_jax.saved import Saved as Saved
 from genart_jax.saved import read_config as read_config
 from genart_jax.steps import common
-from genart_jax.train import frozen
+from genart_jax.train import frozen, manifest
+from genart_jax.train.store import Checkpoints
 from genart_jax.types import Algorithm, Batch, State
 
 # Fields that a resumed run may change; all others are part of what it is.
 _FREE = (
     *(
         f"train.{name}"
-        for name in ("steps", "log_every", "sample_every", "eval_every", "save_every", "keep", "samples")
+        for name in (
+            *("steps", "log_every", "sample_every", "eval_every", "save_every", "keep", "best", "rollbacks", "samples"),
+        )
     ),
     # Whether the data is the same is for its fingerprint to say, not for the name it is reached by.
     *("data.source", "data.workers", "data.strict", "data.memory_limit_mb", "parallel.data", "parallel.model"),
@@ -45,14 +46,35 @@ class Model(NamedTuple):
 
 
 def write_config(directory: Path, saved: Saved) -> None:
-    """Writes config.json, whole or not at all."""
+    """Writes config.json, whole or not at all.
+
+    Raises:
+      UserError: it cannot be written there.
+    """
     if jax.process_index():
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    content = {"version": VERSION, "run": dataclasses.asdict(saved.run), "data": saved.data}
-    temporary = directory / "config.json.tmp"
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(directory / "config.json")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        manifest.write_file(directory / "config.json", text(content(saved)))
+    except OSError as error:
+        raise UserError(f"{directory / 'config.json'} cannot be written: {error.strerror or error}") from None
+
+
+def content(saved: Saved) -> dict[str, Any]:
+    """What config.json holds, and about.json of every checkpoint among the rest."""
+    return {"version": VERSION, "run": dataclasses.asdict(saved.run), "data": saved.data}
+
+
+def text(content: Mapping[str, Any]) -> str:
+    """config.json, from what it holds or from an about.json."""
+    return json.dumps({name: content[name] for name in ("version", "run", "data")}, indent=2) + "\n"
+
+
+def identity(saved: Saved) -> str:
+    """What tells the checkpoints of a run from another's: a hash of what a resumed run must not change."""
+    options = {key: value for key, value in _flat(dataclasses.asdict(saved.run)).items() if key not in _FREE}
+    facts = [saved.data["fingerprint"], saved.data.get("init_from")]
+    return hashlib.sha256(json.dumps([options, facts], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def differences(saved: Run, wanted: Run, free: bool = False) -> list[str]:
@@ -69,58 +91,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-class Checkpoints:
-    """The checkpoints of a run: `checkpoints/STEP`, the newest `keep` of them."""
-
-    def __init__(self, directory: str | Path, keep: int = 2) -> None:
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of every normal save
-        policy = ocp.training.preservation_policies.LatestN(max(1, keep))
-        path = Path(directory).absolute() / "checkpoints"
-        self._orbax = ocp.training.Checkpointer(path, preservation_policy=policy)
-
-    def steps(self) -> list[int]:
-        """The steps that there are checkpoints of, ascending."""
-        return sorted(c.step for c in self._orbax.checkpoints)
-
-    def save(self, state: State, position: bytes | None) -> None:
-        """Saves a state (its frozen part excepted) and the position of streamed data.
-
-        Raises:
-          OSError: it could not be written.
-        """
-        step = int(state.step)
-        if step in self.steps():
-            return
-        metadata = {"position": None if position is None else base64.b64encode(position).decode()}
-        if not self._orbax.save(step, state.replace(frozen={}), custom_metadata=metadata):
-            raise OSError(f"checkpoint of step {step} was not written")
-
-    def load(self, abstract: State) -> tuple[State, bytes | None]:
-        """The newest state that can be read, and its data position; `abstract` has shapes, dtypes and shardings.
-
-        Raises:
-          UserError: there is none, or none that fits; says why for each.
-        """
-        reasons = []
-        for step in reversed(self.steps()):
-            try:
-                state = self._orbax.load(step, abstract.replace(frozen={}))
-                metadata = self._orbax.metadata(step).custom_metadata
-            except Exception as error:  # whatever Orbax or the file system raised: an older one may be whole
-                reasons.append(f"step {step}: {str(error).strip().splitlines()[0][:200]}")
-                continue
-            position = (metadata or {}).get("position")
-            return state.replace(frozen=abstract.frozen), None if position is None else base64.b64decode(position)
-        why = "; ".join(reasons) or "there is none"
-        raise UserError(f"no checkpoint can be read in {self._orbax.directory}: {why}")
-
-    def __enter__(self) -> Checkpoints:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._orbax.close()
-
-
 def batch_shapes(spec: BatchSpec, batch: int) -> Batch:
     """Shapes and dtypes of a training batch."""
     struct = jax.ShapeDtypeStruct
@@ -135,8 +105,22 @@ def abstract_state(algorithm: Algorithm) -> State:
     return state
 
 
-def load(directory: str | Path) -> Model:
-    """The model of a run directory at its newest good checkpoint, on the default device.
+def figure_names(algorithm: Algorithm, abstract: State) -> list[str]:
+    """The names of the figures that the algorithm's evaluation gives."""
+    batch = batch_shapes(algorithm.batch_spec, 2)
+    return sorted(jax.eval_shape(algorithm.evaluate, abstract, batch, jax.random.key(0)))
+
+
+def open_checkpoints(directory: str | Path, saved: Saved) -> Checkpoints:
+    """The checkpoints of a run, to read."""
+    return Checkpoints(directory, best=saved.run.train.best, about={"id": saved.data.get("id")})
+
+
+def load(directory: str | Path, step: int | Literal["best"] | None = None) -> Model:
+    """The model of a run directory on the default device, at its newest good checkpoint, or at `step`.
+
+    "best" is the checkpoint with the best figure, where the run was trained with `train.best`. What is damaged is
+    passed over, with a line in the log.
 
     Raises:
       UserError: no run there, or no checkpoint that can be read.
@@ -148,8 +132,10 @@ def load(directory: str | Path) -> Model:
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
     )
-    with Checkpoints(directory) as checkpoints:
-        state, _ = checkpoints.load(abstract)
+    with open_checkpoints(directory, saved) as checkpoints:
+        if step == "best" and (step := checkpoints.best()) is None:
+            raise UserError(f"{directory}: no checkpoint has a figure to be the best by; train it with --train.best")
+        state, _ = checkpoints.load(abstract, step)
     kept = frozen.kept(directory, saved.data.get("frozen", {}), abstract.frozen)
     return Model(algorithm, state.replace(frozen=jax.device_put(kept, sharding)))
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from genart_jax.train import manifest
+
 
 class RunLog:
-    """Appends rows to metrics.jsonl; rows later than `step` (of a run that is resumed there) are dropped first."""
+    """Appends rows to metrics.jsonl; rows later than `step` (of a run that is resumed there) are dropped first.
 
-    def __init__(self, directory: Path, step: int) -> None:
+    A row that cannot be written (a full disk) is told to `note` once, and lost: a run need not end for it.
+    """
+
+    def __init__(self, directory: Path, step: int, note: Callable[[str], None] = lambda text: None) -> None:
         self.path, self._writes = directory / "metrics.jsonl", jax.process_index() == 0
+        self._note, self._failed = note, False
         if not self._writes:
             return
         kept = [row for row in read_rows(self.path) if row["step"] <= step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        temporary.replace(self.path)
+        manifest.write_file(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._tensorboard = _tensorboard(directory)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
@@ -29,8 +34,17 @@ class RunLog:
             return
         finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values.items()}
         row = {"step": step} | finite
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        # After a row that was cut off, on a line of its own.
+        line = "\n" * self._failed + json.dumps(row) + "\n"
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                self._note(f"{self.path} cannot be written ({error.strerror or error}); training goes on")
+            self._failed = True
+            return
         if self._tensorboard is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
@@ -39,14 +53,16 @@ class RunLog:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl; a last line that was cut off in the middle is left out."""
+    """The rows of a metrics.jsonl; lines that were cut off or are damaged are left out."""
     rows = []
     if path.exists():
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(row, dict) and isinstance(row.get("step"), int):
+                rows.append(row)
     return rows
 
 

@@ -7,15 +7,8 @@ import datetime
 import functools
 import json
 import math
-import os
-import platform
-import signal
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import jax
@@ -24,22 +17,28 @@ import numpy as np
 
 from genart_jax import stages
 from genart_jax.api import build
-from genart_jax.config import NotFiniteError, Run, UserError, resolve
-from genart_jax.data.conditions import condition_table, draw_conditions
+from genart_jax.config import NotFiniteError, NotSavedError, Run, UserError, resolve
+from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.pipeline import Loader, make_loader, prepare
-from genart_jax.data.source import Source, absolute, example, open_source
+from genart_jax.data.source import absolute, example, open_source
 from genart_jax.grid import save_grid
 from genart_jax.nn import random
-from genart_jax.train import checkpoint, frozen, parallel
-from genart_jax.train.checkpoint import Checkpoints, Saved
+from genart_jax.train import checkpoint, frozen, guard, manifest, parallel
+from genart_jax.train.about import versions
+from genart_jax.train.checkpoint import Saved
+from genart_jax.train.checks import check_best, check_options, check_place, check_resume, data_facts
+from genart_jax.train.clock import Clock
 from genart_jax.train.evaluation import make_evaluator
+from genart_jax.train.guard import StopSignals
 from genart_jax.train.log import RunLog
+from genart_jax.train.store import Checkpoints
 from genart_jax.types import Algorithm, Metrics, State, to_float
 
 Callback = Callable[[str, dict[str, Any]], None]
-"""Called as callback(event, values) with the events data, start, progress, log, evaluate, sample, save and end."""
+"""Called as callback(event, values) with the events data, note, start, progress, log, evaluate, sample, save (when a
+checkpoint is whole on the disk) and end."""
 
-_IN_FLIGHT = 2  # dispatches that the host may run ahead of the device: enough to hide it, few enough to stop quickly
+_MOST_LEFT_OUT = 10  # steps whose data is not finite, before a run ends for it
 
 
 class _Dispatched(NamedTuple):
@@ -50,25 +49,35 @@ class _Dispatched(NamedTuple):
     metrics: Metrics
 
 
-def fit(run: Run, directory: str | Path, callback: Callback | None = None, init_from: str | Path | None = None) -> Path:
+def fit(
+    run: Run,
+    directory: str | Path,
+    callback: Callback | None = None,
+    init_from: str | Path | None = None,
+    force: bool = False,
+) -> Path:
     """Trains a model, or goes on with what `directory` holds; returns the run directory.
 
     A run that is complete is left as it is. SIGINT and SIGTERM end it after the step in progress, with a checkpoint;
-    its summary then says "interrupted".
+    its summary then says "interrupted". Where a loss, a gradient or a parameter is no longer finite, the run goes back
+    to its last good checkpoint: with a smaller learning rate, `train.rollbacks` times; or, where the data of a step is
+    at fault, without that step.
 
     Args:
       run: the configuration; what it leaves None is filled from the data.
       directory: where config.json, metrics.jsonl, samples/, checkpoints/ and summary.json go.
       callback: told of everything that happens; see `Callback`.
       init_from: a run to take the parameters from, for a new run with a fresh optimizer.
+      force: go on with a run that was begun with other options or other data, as long as its state fits.
 
     Raises:
       UserError: wrong options, or a directory that holds another run; says how to mend it.
-      NotFiniteError: a loss became NaN or infinite.
+      NotFiniteError: a loss became NaN or infinite, and going back has not helped.
+      NotSavedError: the last state could not be saved.
     """
     trainer = Trainer(run, Path(directory), callback or (lambda event, values: None), init_from)
-    trainer.check_resume()
-    with Checkpoints(directory, trainer.run.train.keep) as checkpoints:
+    trainer.check_resume(force)
+    with trainer.open_checkpoints() as checkpoints:
         return trainer.train(checkpoints)
 
 
@@ -78,12 +87,13 @@ class Trainer:
     checkpoints: Checkpoints
     state: State
     log: RunLog
+    stop: StopSignals
+    _evaluated: tuple[int, dict[str, float]] = -1, {}
 
     def __init__(self, run: Run, directory: Path, tell: Callback, init_from: str | Path | None = None) -> None:
-        _check(run)
-        _check_place(directory)
+        check_options(run)
+        check_place(directory)
         self.directory, self.tell = directory, tell
-        self.resumed = (directory / "config.json").exists()
         self.init_from = None if init_from is None else str(Path(init_from).resolve())
         run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
         self.source = open_source(run.data)
@@ -92,7 +102,9 @@ class Trainer:
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
-        self.saved = Saved(run, _data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}})
+        facts = data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}}
+        self.saved = Saved(run, facts)
+        facts |= {"id": checkpoint.identity(self.saved), "rollbacks": [], "left_out": []}
         self.replicated = parallel.replicated(self.mesh)
         self.key = jax.device_put(jax.random.key(run.train.seed), self.replicated)
         self.loader = make_loader(
@@ -105,34 +117,24 @@ class Trainer:
             place=lambda tree: parallel.put(tree, self.replicated),
         )
         abstract = checkpoint.abstract_state(self.algorithm)
+        check_best(run.train.best, self.algorithm, abstract)
         self.layout = parallel.state_sharding(self.mesh, abstract)
         self.abstract = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, self.layout
         )
 
-    def check_resume(self) -> None:
-        """Raises UserError where the directory holds a run that this one cannot go on with."""
-        if not self.resumed:
-            return
-        there, here, directory = checkpoint.read_config(self.directory), self.saved, self.directory
-        advice = "choose another --run, or repeat the options it was begun with"
-        if there.run.name != here.run.name:
-            raise UserError(f"{directory} is a run of {there.run.name}, not of {here.run.name}; choose another --run")
-        if changed := checkpoint.differences(there.run, here.run):
-            raise UserError(f"{directory} was begun with other options ({'; '.join(changed[:5])}); {advice}")
-        if there.data["fingerprint"] != here.data["fingerprint"]:
-            raise UserError(
-                f"{directory} was trained on other data: {there.data['source']} has changed since; {advice}"
-            )
-        if self.init_from not in (None, there.data.get("init_from")):
-            raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
-        self.saved.data["init_from"] = self.init_from = there.data.get("init_from")
-        self.saved.data["frozen"] = there.data.get("frozen", {})
-        for line in checkpoint.differences(there.run, here.run, free=True):
-            self.tell("note", {"text": f"changed since the run was begun: {line}"})
-        if there.run.train.steps != here.run.train.steps and here.run.optimizer.schedule != "constant":
-            text = f"the {here.run.optimizer.schedule} schedule now spans {here.run.train.steps} steps: the rate jumps"
-            self.tell("note", {"text": text})
+    def check_resume(self, force: bool = False) -> None:
+        """Raises UserError where the directory holds a run that this one cannot go on with; see `checks`."""
+        check_resume(self.directory, self.saved, self.abstract, force, self._note)
+        self.init_from = self.saved.data["init_from"]
+
+    def open_checkpoints(self) -> Checkpoints:
+        """The run's checkpoints, to load and to save."""
+        options = self.run.train
+        return Checkpoints(self.directory, options.keep, options.best, {"id": self.saved.data["id"]}, self._note)
+
+    def _note(self, text: str) -> None:
+        self.tell("note", {"text": text})
 
     @property
     def step(self) -> int:
@@ -141,7 +143,7 @@ class Trainer:
 
     def first_state(self) -> State:
         """The newest checkpoint's state, or a fresh one."""
-        if self.checkpoints.steps():
+        if self.checkpoints.entries():
             state, position = self.checkpoints.load(self.abstract)
             self.loader.set_state(position)
             return self._with_frozen(state)
@@ -156,8 +158,7 @@ class Trainer:
             return self._with_frozen(fresh)
         taken, left = checkpoint.take_parameters(fresh, self.init_from)
         if left:
-            text = f"not taken from {self.init_from}, as shapes differ: {', '.join(left)}; these start fresh"
-            self.tell("note", {"text": text})
+            self._note(f"not taken from {self.init_from}, as shapes differ: {', '.join(left)}; these start fresh")
         return self._with_frozen(taken)
 
     def _with_frozen(self, state: State) -> State:
@@ -182,37 +183,107 @@ class Trainer:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
         self.tell("data", {"source": self.source, "run": self.run, "devices": self.mesh.devices.size})
         self.checkpoints = checkpoints
-        self.state = self.first_state()
+        with StopSignals() as self.stop:
+            self.state = self.first_state()
+            options, step = self.run.train, self.step
+            if step < options.steps:  # a finished run keeps the length that it had
+                checkpoint.write_config(self.directory, self.saved)
+            self._name_unreadable()
+            self.log = RunLog(self.directory, step, self._note)
+            self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
+            clock, last, done = Clock(), {}, step >= options.steps
+            while not done:
+                try:
+                    last = self._run(clock)
+                    done = True
+                except NotFiniteError as error:
+                    self._roll_back(error)
+            return self._finish(last, clock)
+
+    def _name_unreadable(self) -> None:
+        """Writes the names of all files of the data that were left out: the warning shows only the first."""
+        lines, path = self.source.unreadable, self.directory / "unreadable.txt"
+        if lines and jax.process_index() == 0:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+            self._note(f"{len(lines)} files of the data are left out; {path} names them all")
+
+    def _run(self, clock: Clock) -> dict[str, float]:
+        """Runs steps until the last, or until told to stop, and saves; returns the last row of metrics."""
         options, step = self.run.train, self.step
-        if step < options.steps:  # a finished run keeps the length that it had
-            checkpoint.write_config(self.directory, self.saved)
-        self.log = RunLog(self.directory, step)
-        self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
-        clock, last = _Clock(), {}
-        interrupted = False
-        if step < options.steps:
-            dispatch = make_dispatch(self.algorithm, self.loader, self.run)
-            pending: list[_Dispatched] = []
-            with _stop_signals() as stop:
-                while step < options.steps and not stop:
-                    # Groups end at multiples of their length, so that a resumed run cuts them as the whole one does.
-                    count = min(options.steps_per_dispatch - step % options.steps_per_dispatch, options.steps - step)
-                    self.state, metrics = dispatch(self, step, count)
-                    step += count
-                    pending.append(_Dispatched(step, count, metrics))
-                    clock.tick(metrics, count)
-                    self.tell("progress", {"step": step, "rate": clock.rate() * self.images_per_step})
-                    due = [act for every, act in self._rhythm if _crossed(step, count, every) and step < options.steps]
-                    if due or _crossed(step, count, options.log_every):
-                        last = self._flush(pending, clock)
-                        pending = []
-                    with clock.paused():
-                        for act in due:
-                            act(step)
-                last = self._flush(pending, clock) if pending else last
-                interrupted = step < options.steps
-                self._save(step)
-        return self._finish(last, clock, interrupted)
+        left_out = self.saved.data["left_out"]
+        dispatch = make_dispatch(self._algorithm_now(), self.loader, self.run)
+        pending: list[_Dispatched] = []
+        last: dict[str, float] = {}
+        while step < options.steps and not self.stop:
+            # Groups end at multiples of their length, so that a resumed run cuts them as the whole one does.
+            count = min(options.steps_per_dispatch - step % options.steps_per_dispatch, options.steps - step)
+            count = min([count, *(other - step for other in left_out if other > step)])
+            metrics: Metrics
+            if step in left_out:
+                self.state, metrics, count = _advance(self.state), {}, 1
+            else:
+                self.state, metrics = dispatch(self, step, count)
+            step += count
+            pending.append(_Dispatched(step, count, metrics))
+            clock.tick(metrics, count)
+            self.tell("progress", {"step": step, "rate": clock.rate() * self.images_per_step})
+            self._tell_saved()
+            due = [act for every, act in self._rhythm if _crossed(step, count, every) and step < options.steps]
+            if due or _crossed(step, count, options.log_every):
+                last = self._flush(pending, clock)
+                pending = []
+            with clock.paused():
+                for act in due:
+                    act(step)
+        last = self._flush(pending, clock) if pending else last
+        self._save(step)
+        self.checkpoints.require(step)
+        self._tell_saved()
+        return last
+
+    def _algorithm_now(self) -> Algorithm:
+        """The algorithm at the learning rate that rollbacks have left; a rate that was changed since is taken as is."""
+        run = self.run
+        for _ in self._rollbacks():
+            run = guard.slower(run)
+        return self.algorithm if run is self.run else build(run)
+
+    def _rollbacks(self) -> list[dict[str, Any]]:
+        """What the run went back for, at the learning rate that it is given."""
+        rate = self.run.optimizer.learning_rate
+        return [entry for entry in self.saved.data["rollbacks"] if entry["learning_rate"] == rate]
+
+    def _roll_back(self, error: NotFiniteError) -> None:
+        """Goes back to the last good checkpoint, or to the start, and mends the run; or raises the error again."""
+        data, failed = self.saved.data, error.step
+        del self.state
+        if names := self._bad_data(failed - 1):
+            if len(data["left_out"]) >= _MOST_LEFT_OUT:
+                raise error
+            data["left_out"].append(failed - 1)
+            mended = f"without the batch of step {failed}, whose {', '.join(names)} is not finite"
+        else:
+            if len(self._rollbacks()) >= self.run.train.rollbacks:
+                raise error
+            data["rollbacks"].append({"step": failed, "learning_rate": self.run.optimizer.learning_rate})
+            mended = f"with {guard.SLOWER:g} of the learning rate"
+        self.state, self._evaluated = self.first_state(), (-1, {})
+        checkpoint.write_config(self.directory, self.saved)
+        self.log = RunLog(self.directory, self.step, self._note)
+        self._note(f"{error.what}: back to step {self.step}, and on {mended}")
+
+    def _bad_data(self, step: int) -> list[str]:
+        """What is not finite in a step's batch; integers, as pictures at rest are, always are."""
+        args = self.loader.constants, self.loader.next(step)
+        shapes = jax.tree.leaves(jax.eval_shape(self.loader.materialize, *args))
+        if not any(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in shapes):
+            return []
+        return guard.not_finite(self.loader.materialize(*args))
+
+    def _tell_saved(self) -> None:
+        for step in self.checkpoints.saved():
+            self.tell("save", {"step": step})
 
     @property
     def _rhythm(self) -> tuple[tuple[int, Callable[[int], Any]], ...]:
@@ -229,7 +300,7 @@ class Trainer:
         """Real pictures that a step sees."""
         return self.run.train.batch * self.algorithm.batches_per_step
 
-    def _flush(self, pending: list[_Dispatched], clock: _Clock) -> dict[str, float]:
+    def _flush(self, pending: list[_Dispatched], clock: Clock) -> dict[str, float]:
         """Brings metrics to the host, stops at one that is not finite, and writes their means as a row."""
         columns: dict[str, list[np.ndarray[Any, Any]]] = {}
         for (end, count, _), metrics in zip(pending, jax.device_get([p.metrics for p in pending]), strict=True):
@@ -237,7 +308,7 @@ class Trainer:
                 values = np.atleast_1d(value)[:count]
                 bad = np.flatnonzero(~np.isfinite(values))
                 if len(bad):
-                    raise NotFiniteError(self._not_finite(end - count + 1 + int(bad[0]), name, values[bad[0]]))
+                    raise self._not_finite(end - count + 1 + int(bad[0]), f"{name} is {values[bad[0]]}")
                 columns.setdefault(name, []).append(values)
         means = {name: float(np.mean(np.concatenate(values))) for name, values in columns.items()}
         step, rate = pending[-1].end, clock.rate() * self.images_per_step
@@ -245,25 +316,37 @@ class Trainer:
         self.tell("log", {"step": step, "metrics": means, "rate": rate})
         return means
 
-    def _not_finite(self, step: int, name: str, value: float) -> str:
+    def _not_finite(self, step: int, what: str) -> NotFiniteError:
+        self.checkpoints.wait()
         good = self.checkpoints.steps()
         where = f"the last good checkpoint is step {good[-1]} in {self.directory}" if good else "no checkpoint yet"
-        return f"step {step}: {name} is {value}; {where}. Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
+        tried = "Going back with a smaller learning rate has not helped. " if self._rollbacks() else ""
+        advice = f"{where}. {tried}Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
+        return NotFiniteError(f"step {step}: {what}; {advice}", f"step {step}: {what}", step)
+
+    def _pictures(self) -> tuple[Any, int | None] | None:
+        """Samples, or test pictures with what the model makes of them; and how many are in a row of the grid."""
+        num, key = self.run.train.samples, random.stream(self.key, "samples")
+        if self.algorithm.sample is not None:
+            return jax.device_get(self._sample(self.state, key, num, self._sample_condition)), None
+        if self.algorithm.transform is not None:
+            return self._transformed(key, max(1, num // 2)), 2 * math.ceil(math.sqrt(num / 2))
+        return None
 
     def _samples(self, step: int) -> None:
-        num, key = self.run.train.samples, random.stream(self.key, "samples")
-        columns = None
-        if self.algorithm.sample is not None:
-            images = jax.device_get(self._sample(self.state, key, num, self._sample_condition))
-        elif self.algorithm.transform is not None:
-            images, columns = self._transformed(key, max(1, num // 2)), 2 * math.ceil(math.sqrt(num / 2))
-        else:
-            return
-        path = self.directory / "samples" / f"{step:06d}.png"
-        if jax.process_index():
-            return
-        save_grid(path, images, columns, scale=max(1, 96 // images.shape[1]))
-        self.tell("sample", {"step": step, "path": path})
+        with self.stop.may_cut_off():
+            if (made := self._pictures()) is None or jax.process_index():
+                return
+            images, columns = made
+            path = self.directory / "samples" / f"{step:06d}.png"
+            if not np.isfinite(images).all():
+                self._note(f"step {step}: the pictures are not finite; none are drawn")
+                return
+            try:
+                save_grid(path, images, columns, scale=max(1, 96 // images.shape[1]))
+                self.tell("sample", {"step": step, "path": path})
+            except OSError as error:
+                self._note(f"{path} cannot be written ({error.strerror or error}); training goes on")
 
     def _transformed(self, key: jax.Array, num: int) -> Any:
         """The first test pictures, each followed by what the model makes of it."""
@@ -285,19 +368,28 @@ class Trainer:
         return make_evaluator(self.algorithm, self.run.data, self.mesh)
 
     def _evaluate(self, step: int) -> dict[str, float]:
-        figures = self._evaluator(self.state, self.source.test, self.key)
-        self.log.write(step, {f"test/{name}": value for name, value in figures.items()})
-        self.tell("evaluate", {"step": step, "metrics": figures})
-        return figures
+        """Figures on the test split; none where a signal has cut the evaluation off."""
+        if self._evaluated[0] == step:
+            return self._evaluated[1]
+        with self.stop.may_cut_off():
+            figures = self._evaluator(self.state, self.source.test, self.key)
+            self._evaluated = step, figures
+            self.log.write(step, {f"test/{name}": value for name, value in figures.items()})
+            self.tell("evaluate", {"step": step, "metrics": figures})
+            return figures
+        return {}
 
     def _save(self, step: int) -> None:
-        self.checkpoints.save(self.state, self.loader.get_state())
-        self.tell("save", {"step": step})
+        if bad := guard.not_finite(self.state.replace(frozen={})):
+            raise self._not_finite(step, f"{bad[0]} is not finite")
+        figures = self._evaluate(step) if self.run.train.best and not self.stop else {}
+        self.checkpoints.save(self.state, self.loader.get_state(), figures, checkpoint.content(self.saved))
+        self._tell_saved()
 
-    def _finish(self, last: dict[str, float], clock: _Clock, interrupted: bool) -> Path:
-        step, path = self.step, self.directory / "summary.json"
-        summary: dict[str, Any] = {"model": self.run.name, "step": step, "interrupted": interrupted}
-        there = json.loads(path.read_text()) if path.exists() else {}
+    def _finish(self, last: dict[str, float], clock: Clock) -> Path:
+        step, path, stopped = self.step, self.directory / "summary.json", bool(self.stop)
+        summary: dict[str, Any] = {"model": self.run.name, "step": step}
+        there = _read_summary(path)
         if there.get("step") == step and "test" in there:
             summary = there  # this very state has been summed up before
         else:
@@ -306,14 +398,19 @@ class Trainer:
                 "images_per_second": clock.rate() * self.images_per_step,
                 "seconds": clock.total,
                 "devices": [str(d.device_kind) for d in self.mesh.devices.flat],
-                "versions": {"jax": jax.__version__, "python": platform.python_version()},
+                "versions": versions(),
                 "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             }
-        if not interrupted and "test" not in summary:
+        if step >= self.run.train.steps and not stopped and "test" not in summary:
             self._samples(step)
-            summary["test"] = self._evaluate(step)
+            if figures := self._evaluate(step):
+                summary["test"] = figures
+        summary["interrupted"] = interrupted = "test" not in summary
         if jax.process_index() == 0:
-            path.write_text(json.dumps(summary, indent=2) + "\n")
+            try:
+                manifest.write_file(path, json.dumps(summary, indent=2) + "\n")
+            except OSError as error:
+                raise NotSavedError(f"{path} cannot be written: {error.strerror or error}") from None
         names = self.saved.data["class_names"]
         self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
                           "class_names": names, "samples": self.algorithm.sample is not None})  # fmt: skip
@@ -364,98 +461,19 @@ def make_dispatch(
     return dispatch
 
 
-def _check(run: Run) -> None:
-    options = run.train
-    for name in ("steps", "batch", "log_every", "steps_per_dispatch", "samples"):
-        if getattr(options, name) < 1:
-            raise UserError(f"train.{name.replace('_', '-')} must be at least 1, not {getattr(options, name)}")
-    for name in ("seed", "sample_every", "eval_every", "save_every"):
-        if getattr(options, name) < 0:
-            raise UserError(f"train.{name.replace('_', '-')} must not be negative, as {getattr(options, name)} is")
-    if run.data.crop < 0:
-        raise UserError(f"data.crop {run.data.crop} must not be negative")
-    if run.parallel.model > 1 and not parallel.RULES:
-        raise UserError("parallel.model above 1 needs sharding rules, and there are none yet; use parallel.data")
+@functools.partial(jax.jit, donate_argnums=0)
+def _advance(state: State) -> State:
+    """The state after a step that is left out."""
+    return state.replace(step=state.step + 1)
 
 
-def _check_place(directory: Path) -> None:
-    """Raises UserError unless files can be written into the directory, or it can be made."""
-    there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise UserError(f"--run {directory}: {there} is a file, not a folder; choose another --run")
-    if not os.access(there, os.W_OK | os.X_OK) or there.parts[:2] == ("/", "proc"):
-        raise UserError(f"--run {directory}: cannot write into {there}; choose another --run")
-
-
-def _data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
-    names = [name for name, _ in algorithm.batch_spec.conditions]
-    return {
-        "source": source.name,
-        "fingerprint": source.fingerprint,
-        "class_names": {name: list(source.class_names[name]) for name in names},
-        "condition_table": condition_table(source.train, names),
-    }
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):  # none yet, or damaged: it is written again
+        return {}
 
 
 def _crossed(step: int, count: int, every: int) -> bool:
     """Whether a multiple of `every` lies in the last `count` steps up to `step`."""
     return every > 0 and step // every > (step - count) // every
-
-
-class _Clock:
-    """Seconds of training, without compilation, evaluation and saving."""
-
-    def __init__(self) -> None:
-        self.total = 0.0
-        self._window: deque[tuple[float, int]] = deque(maxlen=50)
-        self._flight: deque[Metrics] = deque()
-        self._last: float | None = None
-        self._seen = 0
-
-    def tick(self, metrics: Metrics, steps: int) -> None:
-        """Counts a dispatch, and holds the host back while too many are under way."""
-        self._flight.append(metrics)
-        if len(self._flight) > _IN_FLIGHT:
-            jax.block_until_ready(self._flight.popleft())
-        now = time.perf_counter()
-        self._seen += 1
-        # The first dispatches wait for compilation.
-        if self._last is not None and self._seen > _IN_FLIGHT + 2:
-            self._window.append((now - self._last, steps))
-            self.total += now - self._last
-        self._last = now
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Leaves out what happens inside."""
-        start = time.perf_counter()
-        yield
-        if self._last is not None:
-            self._last += time.perf_counter() - start
-
-    def rate(self) -> float:
-        """Steps a second over the last dispatches; 0 before there are any."""
-        seconds = sum(s for s, _ in self._window)
-        return sum(n for _, n in self._window) / seconds if seconds else 0.0
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """A list that is empty until SIGINT or SIGTERM comes; a second SIGINT is Python's own again."""
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    previous = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
-    except ValueError:  # not the main thread: signals go where the caller has sent them
-        pass
-    try:
-        yield received
-    finally:
-        for number, old in previous.items():
-            signal.signal(number, old)

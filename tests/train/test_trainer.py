@@ -253,7 +253,7 @@ def test_wrong_options_leave_nothing_behind(tmp_path, options, words):
 
 def test_damaged_newest_checkpoint_falls_back(tmp_path):
     fit("simple_cnn", tmp_path)
-    for file in (tmp_path / "checkpoints" / "7" / "state").rglob("manifest.ocdbt"):
+    for file in (tmp_path / "checkpoints" / "7").rglob("manifest.ocdbt"):
         file.write_bytes(b"")
     assert int(ga.load(tmp_path).state.step) == 6
 

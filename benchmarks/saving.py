@@ -1,0 +1,143 @@
+"""What a checkpoint and the guards cost: on the training thread, in the background, and a step on average.
+
+    python -m benchmarks.saving [MODEL ...] [--out FILE.md]
+
+At each model's default preset on the embedded art set. The host's own time a step is that of the trainer's loop around
+a dispatch that does nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+
+import genart_jax as ga
+from benchmarks import machine
+from genart_jax.train import guard, manifest, trainer
+from genart_jax.train.clock import Clock
+from genart_jax.train.guard import StopSignals
+from genart_jax.train.log import RunLog
+from genart_jax.train.trainer import Trainer, make_dispatch
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Milliseconds, but for the size (MB), the hashing (GB/s) and the name."""
+
+    model: str
+    size: float
+    step: float
+    host: float
+    guard: float
+    call: float
+    background: float
+    hashing: float
+
+    @property
+    def per_step(self) -> float:
+        """On the training thread, of one save in 500 steps."""
+        return (self.guard + self.call) / 500
+
+
+def median(function: Callable[[], Any], times: int) -> float:
+    """Milliseconds of a call."""
+    out = []
+    for _ in range(times):
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        out.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(out)
+
+
+def measure(name: str, directory: Path) -> Row:
+    """All figures of one model."""
+    run = ga.configure(name, train={"steps": 10**6, "save_every": 0, "sample_every": 0, "log_every": 50})
+    whole = Trainer(run, directory, lambda event, values: None)
+    dispatch, count = make_dispatch(whole.algorithm, whole.loader, whole.run), iter(range(10**9))
+    with whole.open_checkpoints() as whole.checkpoints, StopSignals() as whole.stop:
+        whole.state = whole.first_state()
+
+        def one() -> Any:
+            whole.state, metrics = dispatch(whole, next(count), 1)
+            return metrics
+
+        step = median(one, 25)
+        guarded = median(lambda: guard.not_finite(whole.state), 9)
+        calls, totals, sums = [], [], []
+        for _ in range(7):
+            one()
+            jax.block_until_ready(whole.state)
+            start = time.perf_counter()
+            whole.checkpoints.save(whole.state, None)
+            calls.append(1e3 * (time.perf_counter() - start))
+            whole.checkpoints.wait()
+            totals.append(1e3 * (time.perf_counter() - start))
+            folder = whole.checkpoints.path / str(whole.step)
+            start = time.perf_counter()
+            size = sum(file.stat().st_size for file in manifest.files(folder) if manifest.digest(file))
+            sums.append(size / 1e9 / (time.perf_counter() - start))
+        whole.log = RunLog(directory, 0)
+        host = _host(whole)
+    call, total = statistics.median(calls), statistics.median(totals)
+    return Row(name, size / 1e6, step, host, guarded, call, total - call, statistics.median(sums))
+
+
+def _host(whole: Trainer, steps: int = 5000) -> float:
+    """The loop's own milliseconds a step."""
+    state, metrics = whole.state, {"loss": jax.numpy.zeros(())}
+    short = dataclasses.replace(whole.run, train=dataclasses.replace(whole.run.train, steps=whole.step + steps))
+    with (
+        mock.patch.object(trainer, "make_dispatch", return_value=lambda *args: (state, metrics)),
+        mock.patch.object(Trainer, "_save", return_value=None),
+        mock.patch.object(type(whole.checkpoints), "require", return_value=None),
+    ):
+        whole.run = short
+        start = time.perf_counter()
+        whole._run(Clock())
+        return 1e3 * (time.perf_counter() - start) / steps
+
+
+def main() -> None:
+    """Prints and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=["mlp_vae", "conv_vae", "dcgan"])
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    lines = [
+        "# What a checkpoint and its guards cost",
+        "",
+        f"`python -m benchmarks.saving {' '.join(args.models)}`, default presets, float32.",
+        f"{machine.processor()}, {machine.cores()} cores, jax {jax.__version__}, "
+        f"{datetime.datetime.now(datetime.UTC).date()}.",
+        "",
+        "On the training thread: the loop's own time between steps, the search for NaN in the state, and `save()`. In",
+        "the background: Orbax's writing, SHA-256 of every file, fsync. A step's share is for one save in 500 steps.",
+        "",
+        "| model | checkpoint, MB | step, ms | loop, ms (of the step) | NaN guard, ms | save(), ms |"
+        " share of a step, ms (of it) | background, ms | SHA-256, GB/s |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in args.models:
+        with tempfile.TemporaryDirectory() as directory:
+            r = measure(name, Path(directory) / "run")
+        lines.append(
+            f"| {r.model} | {r.size:.1f} | {r.step:.2f} | {r.host:.3f} ({r.host / r.step:.2%}) | {r.guard:.2f} |"
+            f" {r.call:.1f} | {r.per_step:.3f} ({r.per_step / r.step:.2%}) | {r.background:.0f} | {r.hashing:.2f} |"
+        )
+        print(lines[-1], flush=True)
+    if args.out:
+        args.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

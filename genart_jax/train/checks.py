@@ -1,0 +1,140 @@
+"""What is looked at before a run begins or goes on: its options, its place, and the run that is there already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from genart_jax.config import Run, UserError
+from genart_jax.data.conditions import condition_table
+from genart_jax.data.source import Source
+from genart_jax.train import checkpoint, parallel
+from genart_jax.train.about import difference, leaves_of, read_about
+from genart_jax.train.checkpoint import Saved
+from genart_jax.train.manifest import DamageError
+from genart_jax.train.store import Checkpoints
+from genart_jax.types import Algorithm, State
+
+
+def check_options(run: Run) -> None:
+    """Raises UserError where a number is out of range."""
+    options = run.train
+    for name in ("steps", "batch", "log_every", "steps_per_dispatch", "samples", "keep"):
+        if getattr(options, name) < 1:
+            raise UserError(f"train.{name.replace('_', '-')} must be at least 1, not {getattr(options, name)}")
+    for name in ("seed", "sample_every", "eval_every", "save_every", "rollbacks"):
+        if getattr(options, name) < 0:
+            raise UserError(f"train.{name.replace('_', '-')} must not be negative, as {getattr(options, name)} is")
+    if run.data.crop < 0:
+        raise UserError(f"data.crop {run.data.crop} must not be negative")
+    if run.parallel.model > 1 and not parallel.RULES:
+        raise UserError("parallel.model above 1 needs sharding rules, and there are none yet; use parallel.data")
+
+
+def check_place(directory: Path) -> None:
+    """Raises UserError unless files can be written into the directory, or it can be made."""
+    try:
+        str(directory.absolute()).encode()
+        there = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    except UnicodeEncodeError:
+        raise UserError(f"--run {str(directory)!r}: not UTF-8 in this locale; set LC_ALL=C.UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"--run {directory}: {error}; choose another --run") from None
+    if not there.is_dir():
+        raise UserError(f"--run {directory}: {there} is a file, not a folder; choose another --run")
+    if not os.access(there, os.W_OK | os.X_OK) or there.parts[:2] == ("/", "proc"):
+        raise UserError(f"--run {directory}: cannot write into {there}; choose another --run")
+
+
+def check_best(best: str, algorithm: Algorithm, abstract: State) -> None:
+    """Raises UserError unless `best` names a figure of the algorithm's evaluation and says which way is better."""
+    if not best:
+        return
+    name, _, sense = best.partition(":")
+    figures = checkpoint.figure_names(algorithm, abstract)
+    if name not in figures or sense not in ("min", "max"):
+        words = ", ".join(f"{figure}:min or {figure}:max" for figure in figures)
+        raise UserError(f"train.best {best!r}: wanted one of {words}")
+
+
+def data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
+    """What a run remembers of its data; see `checkpoint.Saved`."""
+    names = [name for name, _ in algorithm.batch_spec.conditions]
+    return {
+        "source": source.name,
+        "fingerprint": source.fingerprint,
+        "sizes": [source.train.size, source.test.size],
+        "class_names": {name: list(source.class_names[name]) for name in names},
+        "condition_table": condition_table(source.train, names),
+    }
+
+
+def check_resume(directory: Path, here: Saved, abstract: State, force: bool, note: Callable[[str], None]) -> None:
+    """Compares a run with the one that its directory holds, and takes over what that one remembers.
+
+    `force` goes on in spite of other options or other data, as long as the state and the classes are the same.
+
+    Raises:
+      UserError: the directory holds another run; shows the differences.
+    """
+    if not (directory / "config.json").exists():
+        if found := Checkpoints(directory).entries():
+            raise UserError(
+                f"{directory} holds checkpoints ({', '.join(map(str, found))}) but no config.json; get it back with"
+                f" genart checkpoint repair {directory}, or choose another --run"
+            )
+        return
+    there = checkpoint.read_config(directory)
+    if there.run.name != here.run.name:
+        raise UserError(f"{directory} is a run of {there.run.name}, not of {here.run.name}; choose another --run")
+    if here.data["init_from"] not in (None, there.data.get("init_from")):
+        raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
+    changed = checkpoint.differences(there.run, here.run)
+    data = _data_differences(there.data, here.data)
+    unfit = _unfit(directory, abstract) if changed or data else ""
+    advice = "choose another --run, or repeat the options it was begun with"
+    if unfit or here.data["class_names"] != there.data["class_names"]:
+        lines = [*changed[:5], *data, *([unfit] if unfit else [])]
+        raise UserError(f"{directory} was begun with other options or data ({'; '.join(lines)}); {advice}")
+    if not force:
+        advice += "; its state fits, so --resume.force goes on all the same"
+        if changed:
+            raise UserError(f"{directory} was begun with other options ({'; '.join(changed[:5])}); {advice}")
+        if data:
+            raise UserError(f"{directory} was trained on other data ({'; '.join(data)}); {advice}")
+    here.data.update(
+        {name: there.data[name] for name in ("init_from", "frozen", "rollbacks", "left_out") if name in there.data}
+    )
+    here.data["id"] = there.data.get("id") or checkpoint.identity(there)
+    for line in [*changed, *data, *checkpoint.differences(there.run, here.run, free=True)]:
+        note(f"changed since the run was begun: {line}")
+    if there.run.train.steps != here.run.train.steps and here.run.optimizer.schedule != "constant":
+        note(f"the {here.run.optimizer.schedule} schedule now spans {here.run.train.steps} steps: the rate jumps")
+
+
+def _data_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    if there["fingerprint"] == here["fingerprint"]:
+        return []
+    lines = [f"source: {there['source']} -> {here['source']}"] if there["source"] != here["source"] else []
+    if "sizes" in there and there["sizes"] != here["sizes"]:
+        a, b = (" + ".join(map(str, facts["sizes"])) for facts in (there, here))
+        lines.append(f"pictures to train and test: {a} -> {b}")
+    for name in sorted({*there["class_names"], *here["class_names"]}):
+        a, b = (", ".join(facts["class_names"].get(name, ())) or "none" for facts in (there, here))
+        if a != b:
+            lines.append(f"classes of {name}: {a} -> {b}")
+    return [*lines, f"SHA-256 of {here['source']}: {there['fingerprint'][:12]} -> {here['fingerprint'][:12]}"]
+
+
+def _unfit(directory: Path, abstract: State) -> str:
+    """How the newest checkpoint's leaves differ from those of `abstract`, where it says what they are."""
+    checkpoints = Checkpoints(directory)
+    for step in reversed(checkpoints.steps()):
+        try:
+            leaves = read_about(checkpoints.path / str(step))["leaves"]
+        except DamageError:
+            continue
+        return difference(leaves, leaves_of(abstract.replace(frozen={})))
+    return ""

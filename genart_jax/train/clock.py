@@ -1,0 +1,51 @@
+"""How long training takes, and how far the host runs ahead of the device."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+from genart_jax.types import Metrics
+
+_IN_FLIGHT = 2  # dispatches that the host may run ahead of the device: enough to hide it, few enough to stop quickly
+
+
+class Clock:
+    """Seconds of training, without compilation, evaluation and saving."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self._window: deque[tuple[float, int]] = deque(maxlen=50)
+        self._flight: deque[Metrics] = deque()
+        self._last: float | None = None
+        self._seen = 0
+
+    def tick(self, metrics: Metrics, steps: int) -> None:
+        """Counts a dispatch, and holds the host back while too many are under way."""
+        self._flight.append(metrics)
+        if len(self._flight) > _IN_FLIGHT:
+            jax.block_until_ready(self._flight.popleft())
+        now = time.perf_counter()
+        self._seen += 1
+        # The first dispatches wait for compilation.
+        if self._last is not None and self._seen > _IN_FLIGHT + 2:
+            self._window.append((now - self._last, steps))
+            self.total += now - self._last
+        self._last = now
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves out what happens inside."""
+        start = time.perf_counter()
+        yield
+        if self._last is not None:
+            self._last += time.perf_counter() - start
+
+    def rate(self) -> float:
+        """Steps a second over the last dispatches; 0 before there are any."""
+        seconds = sum(s for s, _ in self._window)
+        return sum(n for _, n in self._window) / seconds if seconds else 0.0
