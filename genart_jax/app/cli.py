@@ -83,6 +83,14 @@ class Resume:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """Options of `genart export`."""
+
+    platforms: tuple[str, ...] = ("cpu", "cuda", "tpu")
+    """What the exported program runs on."""
+
+
+@dataclasses.dataclass(frozen=True)
 class SharedOptions:
     """The options of `genart train` that all models share. `genart train NAME --help` shows the model's own too."""
 
@@ -316,6 +324,22 @@ def _bench(args: Sequence[str]) -> None:
         print(json.dumps(results, indent=2))
 
 
+def _export(args: Sequence[str]) -> None:
+    prog, text = (
+        "genart export RUN OUT",
+        "Writes a model to a folder that needs jax alone.",
+    )
+    if _wants_help(args):
+        _parse(ExportOptions, ["--help"], prog, text)
+    run, rest = _peel(args, "export", "run")
+    out, rest = _peel(rest, "export RUN", "out")
+    options: ExportOptions = _parse(ExportOptions, rest, prog, text)
+
+    from genart_jax.export import export_run
+
+    print(export_run(run, out, options.platforms))
+
+
 def _assets(args: Sequence[str]) -> None:
     from genart_jax.app import assets
 
@@ -346,6 +370,7 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "plot": (_scores("plot"), "plot RUN ... [--out FILE.png]", "losses, scores and samples as a picture and a page"),
     "checkpoint": (_checkpoint, "checkpoint ls|verify|repair RUN", "what a run has saved, and mending it"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
+    "export": (_export, "export RUN OUT", "a model as a folder that needs jax alone"),
     "assets": (
         _assets,
         "assets [list | fetch NAME | verify]",

@@ -64,9 +64,9 @@ class Encoder(nn.Module):
             x = nn.relu(Conv(c.width * 2**i, (4, 4), (2, 2), dtype=self.dtype, name=f"down_{i}")(x))
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
-            condition, len(x)
+            condition, x.shape[0]
         )
-        x = jnp.concatenate([x.reshape(len(x), -1), *embedded], axis=-1)
+        x = jnp.concatenate([x.reshape(x.shape[0], -1), *embedded], axis=-1)
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
         mean, log_variance = jnp.split(nn.Dense(2 * c.latent_dim, name="out")(x.astype(jnp.float32)), 2, axis=-1)
         return (mean, log_variance), aux
@@ -85,7 +85,7 @@ class Decoder(nn.Module):
         height, width, channels = c.image_shape or ()
         shape = height // 2**c.stages, width // 2**c.stages, c.width * 2 ** (c.stages - 1)
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
-            condition, len(z)
+            condition, z.shape[0]
         )
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))

@@ -95,7 +95,7 @@ class Generator(nn.Module):
         count, (height, width) = stages(c.image_shape or ())
         norm = lambda name: batch_norm(name, train, self.dtype, self.axis_name)
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
-            condition, len(z)
+            condition, z.shape[0]
         )
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
         features = c.width * 2 ** (count - 1)
@@ -144,10 +144,10 @@ class Critic(nn.Module):
             x = nn.leaky_relu(x, 0.2)
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         pooled = jnp.sum(x, axis=(1, 2), dtype=jnp.float32)
-        flat = x.reshape(len(x), -1)
+        flat = x.reshape(x.shape[0], -1)
         score = nn.Dense(1, kernel_init=init, dtype=self.dtype, name="out")(flat)[:, 0]
         embed = ConditionEmbed(classes_of(c.conditions), x.shape[-1], stddev=0.02, name="embed")
-        for vector in embed(condition, len(images)):
+        for vector in embed(condition, images.shape[0]):
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score.astype(jnp.float32), aux
 

@@ -53,9 +53,9 @@ class Encoder(nn.Module):
         """Also returns the hidden layer."""
         c = self.config
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
-            condition, len(images)
+            condition, images.shape[0]
         )
-        x = jnp.concatenate([images.astype(self.dtype).reshape(len(images), -1), *embedded], axis=-1)
+        x = jnp.concatenate([images.astype(self.dtype).reshape(images.shape[0], -1), *embedded], axis=-1)
         x = nn.tanh(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
         mean, log_variance = jnp.split(nn.Dense(2 * c.latent_dim, name="out")(x.astype(jnp.float32)), 2, axis=-1)
         return (mean, log_variance), {"hidden": x}
@@ -73,7 +73,7 @@ class Decoder(nn.Module):
         c = self.config
         shape = c.image_shape or ()
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
-            condition, len(z)
+            condition, z.shape[0]
         )
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
         x = hidden = nn.tanh(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))

@@ -65,7 +65,7 @@ class CNN(nn.Module):
             x = Conv(features, (3, 3), dtype=self.dtype, name=f"conv_{i}")(x)
             x = nn.relu(max_pool(x, (2, 2), (2, 2)))  # the same in the other order, which works on four times as much
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         x = Dropout(c.dropout)(x, keys)
         x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
         aux["hidden"] = x

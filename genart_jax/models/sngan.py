@@ -151,7 +151,7 @@ class ConditionalNorm(nn.Module):
             dtype=self.dtype, axis_name=self.axis_name, name="statistics",
         )(x)  # fmt: skip
         offsets = ConditionEmbed(self.conditions, 2 * size, stddev=0.0, dtype=self.dtype, name="offsets")
-        for vector in offsets(condition, len(x)):
+        for vector in offsets(condition, x.shape[0]):
             scale, shift = scale + vector[:, None, None, :size], shift + vector[:, None, None, size:]
         return x * scale + shift
 
@@ -182,7 +182,9 @@ class Generator(nn.Module):
             y = Conv(size, (3, 3), use_bias=False, kernel_init=glorot_relu, dtype=self.dtype, name=f"block_{i}_conv")(y)
             # A 1x1 convolution and the doubling by nearest neighbour may change places.
             x = Conv(size, (1, 1), use_bias=False, kernel_init=glorot, dtype=self.dtype, name=f"block_{i}_skip")(x)
-            x = jnp.broadcast_to(x[:, :, None, :, None], (len(x), x.shape[1], 2, x.shape[2], 2, size)).reshape(y.shape)
+            x = jnp.broadcast_to(x[:, :, None, :, None], (x.shape[0], x.shape[1], 2, x.shape[2], 2, size)).reshape(
+                y.shape
+            )
             aux[f"stage_{i + 1}"] = x = checkpoint_name(x + y, "stage")
         x = active(x, "norm")
         x = Conv((c.image_shape or ())[-1], (3, 3), kernel_init=glorot, dtype=self.dtype, name="out")(x)
@@ -222,7 +224,7 @@ class Critic(nn.Module):
         embed = spectral.ConditionEmbed(
             conditions, pooled.shape[-1], stddev=0.1, axis_name=self.axis_name, name="embed"
         )
-        for vector in embed(condition, len(images)):
+        for vector in embed(condition, images.shape[0]):
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score, aux
 

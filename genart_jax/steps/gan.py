@@ -387,7 +387,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         state: State, z: jax.Array, condition: Mapping[str, Any] | None = None, truncation: float = 1.0
     ) -> jax.Array:
         """Pictures of given latents. `truncation` scales a style's distance from the mean style (1: as it is)."""
-        return show(state, z, None, common.wanted_condition(spec, condition, len(z), None), truncation)
+        return show(state, z, None, common.wanted_condition(spec, condition, z.shape[0], None), truncation)
 
     def sample(
         state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None, truncation: float = 1.0

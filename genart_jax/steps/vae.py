@@ -175,7 +175,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def decode(state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
         params, mutable = averaged(state)
-        wanted = common.wanted_condition(spec, condition, len(z), None)
+        wanted = common.wanted_condition(spec, condition, z.shape[0], None)
         (output, _), _ = common.apply(decoder, params["decoder"], mutable["decoder"], z, wanted, train=False)
         return jnp.clip(output, -1.0, 1.0) if gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
 
@@ -189,11 +189,11 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     ) -> jax.Array:
         check_images(images, spec.image_shape)
         params, mutable = averaged(state)
-        wanted = common.wanted_condition(spec, condition, len(images), None)
+        wanted = common.wanted_condition(spec, condition, images.shape[0], None)
         ((mean, log_variance), _), _ = common.apply(
             encoder, params["encoder"], mutable["encoder"], images, wanted, train=False
         )
-        keys = random.example_keys(random.stream(key, "encode"), len(images))
+        keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
         z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (latent_dim,))
         return z
 

@@ -101,7 +101,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         return common.all_sums(sums, axis_name)
 
     def decode(state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
-        wanted = common.wanted_condition(spec, condition, len(codes), None)
+        wanted = common.wanted_condition(spec, condition, codes.shape[0], None)
         z = quantizer.apply(state.mutable["quantizer"], codes, method="lookup")
         params, mutable = state.params["decoder"], state.mutable["decoder"]
         (output, _), _ = common.apply(decoder, params, mutable, z, wanted, train=False)
@@ -111,7 +111,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
     ) -> jax.Array:
         check_images(images, spec.image_shape)
-        wanted = common.wanted_condition(spec, condition, len(images), None)
+        wanted = common.wanted_condition(spec, condition, images.shape[0], None)
         params, mutable = state.params["encoder"], state.mutable
         (z, _), _ = common.apply(encoder, params, mutable["encoder"], images, wanted, train=False)
         ((_, codes), _), _ = common.apply(quantizer, {}, mutable["quantizer"], z, None, train=False)

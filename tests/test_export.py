@@ -1,0 +1,119 @@
+"""Exported models: the same pictures, with jax alone and with NumPy alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax import export, reference
+from genart_jax.app.cli import main
+from genart_jax.train.checkpoint import Model, Saved
+from tests import zoo
+
+CLASS_NAMES = {name: [str(i) for i in range(classes)] for name, classes in zoo.CONDITIONS}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A short run of each small model."""
+    directory = tmp_path_factory.mktemp("runs")
+
+    def run(name):
+        path = directory / name
+        if not path.exists():
+            ga.fit(ga.configure(name, preset="tiny", train={"steps": 2}), path)
+        return path
+
+    return run
+
+
+def inputs_of(program, batch, seed=0):
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, (shape, dtype) in program.inputs.items():
+        shape = tuple(batch if n == "batch" else n for n in shape)
+        out[name] = np.asarray(rng.integers(-1, 3, shape) if dtype != "float32" else rng.uniform(-1, 1, shape), dtype)
+    if "seed" in out:
+        out["seed"] = np.uint32(7)
+    return out
+
+
+def test_every_model_for_every_platform_and_batch(model):
+    algorithm = zoo.tiny(model)
+    run = ga.configure(model, preset="tiny")
+    saved = Saved(run, {"class_names": CLASS_NAMES})
+    state = zoo.start(algorithm, jax.random.key(0), zoo.full_batch(algorithm, 8))
+    if algorithm.sample is None and algorithm.predict is None:
+        with pytest.raises(ga.UserError, match="cannot be exported"):
+            export.program_of(Model(algorithm, state), saved)
+        return
+    program = export.program_of(Model(algorithm, jax.device_get(state)), saved)
+    exported = jax.export.deserialize(bytearray(export.serialize(program, export.PLATFORMS)))
+    assert exported.platforms == export.PLATFORMS
+    for batch in (1, 3):
+        inputs = inputs_of(program, batch)
+        # Two programs of the same sums: their rounding differs.
+        np.testing.assert_allclose(
+            exported.call(**inputs), program.function(*map(jnp.asarray, inputs.values())), rtol=1e-3, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("name", sorted(reference.SAMPLERS))
+def test_numpy_draws_the_same_pictures(name, runs, tmp_path):
+    run, out = runs(name), tmp_path / "out"
+    assert main(["export", str(run), str(out)]) == 0
+    config = json.loads((out / "config.json").read_text())["run"]
+    exported = jax.export.deserialize(bytearray((out / "model.jaxexport").read_bytes()))
+    about = json.loads((out / "inputs.json").read_text())
+    program = export.Program(about["operation"], None, {k: tuple(v) for k, v in about["inputs"].items()}, "")
+    inputs = inputs_of(program, 5)
+    latents = inputs.pop("latents")
+    images = reference.SAMPLERS[name](reference.read(str(out / "weights.safetensors")), config, latents, inputs)
+    np.testing.assert_allclose(images, exported.call(latents=latents, **inputs), rtol=1e-4, atol=1e-5)
+    algorithm, state = ga.load(run)
+    np.testing.assert_allclose(images, algorithm.decode(state, latents, inputs), rtol=1e-4, atol=1e-5)
+    assert (out / "sampler_numpy.py").read_text() == Path(reference.__file__).read_text()
+
+
+def test_the_folder_works_without_the_package(runs, tmp_path):
+    out = tmp_path / "exported model"
+    assert main(["export", str(runs("mlp_vae")), str(out)]) == 0
+    text = (out / "README.md").read_text()
+    assert "Apache-2.0" in text
+    assert "latents" in text
+    script = "import runpy, sys; runpy.run_path('make_picture.py'); assert 'genart_jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], cwd=out, check=True, timeout=120)
+    assert (out / "picture.png").stat().st_size > 0
+    assert len((out / "make_picture.py").read_text().splitlines()) <= 10
+
+
+def test_a_classifier_names_what_it_sees(runs, tmp_path):
+    from PIL import Image
+
+    out = tmp_path / "out"
+    assert main(["export", str(runs("simple_cnn")), str(out)]) == 0
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
+    command = [sys.executable, "make_picture.py", str(tmp_path / "red.png")]
+    lines = subprocess.run(command, cwd=out, check=True, capture_output=True, text=True, timeout=120).stdout.split("\n")
+    assert len(lines[:-1]) == 5
+
+
+def test_mistakes(runs, tmp_path, capsys):
+    run = str(runs("mlp_vae"))
+    for args, words in [
+        (["export", run, str(tmp_path)], "already there"),
+        (["export", run], "needs out"),
+        (["export", str(tmp_path / "none"), str(tmp_path / "x")], "none"),
+        (["export", run, str(tmp_path / "x"), "--platforms", "abacus"], "abacus"),
+        (["export", run, "/proc/x/y"], "cannot be written"),
+    ]:
+        assert main(args) == 2
+        assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
