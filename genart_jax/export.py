@@ -72,7 +72,7 @@ def program_of(model: Model, saved: Saved) -> Program:
         sample = algorithm.sample
 
         def draw(seed: jax.Array, *classes: jax.Array) -> jax.Array:
-            return sample(state, jax.random.key(seed), len(classes[0]), dict(zip(names, classes, strict=True)))
+            return sample(state, jax.random.key(seed), classes[0].shape[0], dict(zip(names, classes, strict=True)))
 
         return Program("sample", draw, {"seed": ((), "uint32"), **conditions}, pictures)
     raise UserError(f"{saved.run.name} cannot be exported: it neither draws pictures nor names classes")
@@ -93,7 +93,8 @@ def export_run(run: str | Path, out: str | Path, platforms: Sequence[str] = PLAT
     if out.exists():
         raise UserError(f"{out} is already there; name a new folder")
     saved, model = read_config(run), load(run)
-    model = Model(model.algorithm, jax.device_get(model.state))  # constants of the program, wherever they lay
+    # On one device, wherever the arrays lay: they become constants of the program.
+    model = Model(model.algorithm, jax.device_put(jax.device_get(model.state), jax.local_devices()[0]))
     program = program_of(model, saved)
     blob = serialize(program, platforms)
     from safetensors.numpy import save_file

@@ -129,7 +129,7 @@ class Prior(nn.Module):
     def _embed(self, last: jax.Array, positions: jax.Array, condition: Condition) -> jax.Array:
         """The code before each position (batch, n), those positions' own vectors (n, width), and the conditions."""
         x = (self.tokens[last] + positions).astype(self.dtype)
-        for vector in self.embed(condition, len(last)):
+        for vector in self.embed(condition, last.shape[0]):
             x = x + vector[:, None]
         return x
 
@@ -140,7 +140,7 @@ class Prior(nn.Module):
         self, codes: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None
     ) -> tuple[jax.Array, Any]:
         """`keys` (batch,) for dropout in training. Also returns what each block gives."""
-        begin = jnp.full((len(codes), 1), self.config.codes or 0, codes.dtype)
+        begin = jnp.full((codes.shape[0], 1), self.config.codes or 0, codes.dtype)
         x = self._embed(jnp.concatenate([begin, codes[:, :-1]], axis=1), self.positions, condition)
         keys = keys if train else None
         x, aux = self.dropout(x, random.example_streams(keys, "embedding")), {}

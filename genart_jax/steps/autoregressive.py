@@ -60,14 +60,14 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         """A picture's codes, row by row: (batch, length)."""
         assert tokenizer.encode is not None
         codes = tokenizer.encode(common.borrow(state.frozen["tokenizer"]), images, jax.random.key(0))
-        return codes.reshape(len(codes), length)
+        return codes.reshape(codes.shape[0], length)
 
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
         key, images = random.stream(key, "step", state.step), batch["image"]
         condition = common.conditions_of(batch, spec)
         condition = common.hide(condition, random.stream(key, "hide"), options.condition_dropout, axis_name)
-        keys = random.example_keys(random.stream(key, "dropout"), len(images), axis_name)
+        keys = random.example_keys(random.stream(key, "dropout"), images.shape[0], axis_name)
         params = common.varying(state.params["prior"], axis_name)
 
         def gradient(images: jax.Array, condition: Any, keys: jax.Array) -> tuple[Any, Any]:
