@@ -35,6 +35,7 @@ ORDER = (
     "train",
     "sample",
     "evaluate",
+    "reference",
     "export",
     "bench",
     "app",
