@@ -370,7 +370,7 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "plot": (_scores("plot"), "plot RUN ... [--out FILE.png]", "losses, scores and samples as a picture and a page"),
     "checkpoint": (_checkpoint, "checkpoint ls|verify|repair RUN", "what a run has saved, and mending it"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
-    "export": (_export, "export RUN OUT", "a model as a folder that needs jax alone"),
+    "export": (_export, "export RUN OUT", "a model as a folder that runs without this package"),
     "assets": (
         _assets,
         "assets [list | fetch NAME | verify]",
