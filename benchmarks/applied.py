@@ -1,6 +1,7 @@
 """A table over trained runs: distances with their floors, precision and recall, conditions, and tests for copies.
 
-    python -m benchmarks.applied RUN ... [--classifier RUN] [--num 2000] [--extractor lite0] [--out FILE.md]
+    python -m benchmarks.applied RUN ... [--classifier RUN] [--num 2000] [--extractor lite0] [--copies lite0:112]
+        [--out FILE.md]
 
 Runs that differ by their seed alone share a row: mean and standard deviation over seeds, with n. A run's scores and
 originality report are kept in its directory, and are not made again where they are there already.
@@ -55,20 +56,22 @@ def copies_of(run: Path, extractor: str, num: int, seed: int) -> dict[str, Any]:
     return originality(run, extractor, num, seed)
 
 
-def measure(run: Path, extractor: str, num: int, seed: int, judge: Path | None, checked: int) -> dict[str, Any]:
+def measure(
+    run: Path, extractor: str, num: int, seed: int, judge: Path | None, copies: str, checked: int
+) -> dict[str, Any]:
     """One run's columns: (value, error) or text."""
     name = make_extractor(extractor).name
     scores = scores_of(run, extractor, num, seed)
     pair = lambda s: (s.value, s.standard_error)
     distance, kernel = scores[f"fd_{name}"], scores[f"kd_{name}"]
-    report = copies_of(run, extractor, checked, seed)
+    report = copies_of(run, copies, checked, seed)
     out: dict[str, Any] = {
         "FD": pair(distance),
         "FD floor": (distance.details["floor"], None) if "floor" in distance.details else "no second real set",
         "KD x 1000": (1000 * kernel.value, 1000 * (kernel.standard_error or math.nan)),
         "precision": pair(scores[f"precision_{name}"]),
         "recall": pair(scores[f"recall_{name}"]),
-        "three-sample z": (report["spaces"][name]["three_sample_z"], None),
+        "three-sample z": (report["spaces"][make_extractor(copies).name]["three_sample_z"], None),
         "findings": "; ".join(report["findings"]) or "none",
     }
     known = [name for name, _ in load(run).algorithm.batch_spec.conditions]
@@ -105,6 +108,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--classifier", type=Path, help="a run that judges whether pictures show what was asked for")
     parser.add_argument("--extractor", default="lite0")
+    parser.add_argument("--copies", default="lite0:112", help="extractor for the search for copies")
     parser.add_argument("--num", type=int, default=2000)
     parser.add_argument("--checked", type=int, default=500, help="pictures that are searched for copies")
     parser.add_argument("--seed", type=int, default=0)
@@ -119,7 +123,7 @@ def main() -> None:
             raise UserError(f"{group[0]} is a second configuration of {label}; make a table of its own for it")
         for run in group:
             print(f"{run} ...", flush=True)
-            figures = measure(run, args.extractor, args.num, args.seed, args.classifier, args.checked)
+            figures = measure(run, args.extractor, args.num, args.seed, args.classifier, args.copies, args.checked)
             rows.setdefault(label, []).append(figures)
             seeds.setdefault(label, []).append(read_config(run).run.train.seed)
     words = f" --classifier {args.classifier.name}" if args.classifier else ""
@@ -133,7 +137,7 @@ def main() -> None:
         f" {'x'.join(map(str, network.size))}, {network.resize}. +- is a standard error over pictures; the floor is the"
         f" distance between two sets of real pictures of that size. Accuracy is that of conditional samples, by the"
         f" classifier{judged}; KD, precision and recall as in `genart evaluate`; the last two columns as in"
-        f" `genart originality`, on {args.checked} pictures."
+        f" `genart originality`, on {args.checked} pictures, over {args.copies}."
         f" Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}."
         f" Date: {datetime.datetime.now(datetime.UTC).date()}."
     )

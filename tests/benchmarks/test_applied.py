@@ -28,7 +28,18 @@ def runs(tmp_path_factory):
 
 def test_table(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GENART_CACHE", str(tmp_path))
-    words = ["--classifier", str(runs / "judge"), "--num", "12", "--checked", "11", "--extractor", "pixels:4"]
+    words = [
+        "--classifier",
+        str(runs / "judge"),
+        "--num",
+        "12",
+        "--checked",
+        "11",
+        "--extractor",
+        "pixels:4",
+        "--copies",
+        "pixels:5",
+    ]
     command = ["applied", *(str(runs / name) for name in ("a", "b", "vae")), *words, "--out", str(tmp_path / "t.md")]
     monkeypatch.setattr(sys, "argv", command)
     applied.main()
