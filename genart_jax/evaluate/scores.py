@@ -24,6 +24,8 @@ from genart_jax.metrics import accuracy, diversity, frechet, inception_score, ke
 FILE = "scores.json"
 NEIGHBOURS = 5
 REPLICATES = 20
+AS_DATA = "as in the training data"
+"""Where no condition is given; a model without conditions makes all kinds of pictures by itself."""
 
 Measured = tuple[float, float | None, str, dict[str, Any]]
 """Value, standard error, how the error was found, and further figures."""
@@ -39,7 +41,7 @@ class Score:
       error_by: what the error is over.
       contract: all that two scores must share to be compared.
       seeds: what was drawn by chance: the model's training, its samples, the choice of real pictures.
-      model: which one: name, step and run.
+      model: which one: name, step, run, and the names of its conditions.
       details: figures that help to read it, such as the floor of a distance.
     """
 
@@ -58,7 +60,9 @@ class Score:
         error = "" if self.standard_error is None else f" +- {self.standard_error:.2g} ({self.error_by})"
         details = "".join(f", {name.replace('_', ' ')} {_short(value)}" for name, value in self.details.items())
         averaged = "EMA" if c["ema"] else "no EMA"
-        made = f"{c['num_fake']} generated (seed {self.seeds['samples']}, {averaged}, {c['conditions']})"
+        conditions = c["conditions"] if c["conditions"] != AS_DATA else f"conditions {AS_DATA}"
+        conditions = conditions if self.model["conditions"] else "unconditional"
+        made = f"{c['num_fake']} generated (seed {self.seeds['samples']}, {averaged}, {conditions})"
         real = f" vs {c['num_real']} real ({c['data']}, {c['split']})" if c["num_real"] else ""
         weights = f" {c['weights'][:8]}" if c["weights"] else ""
         size = "x".join(map(str, c["image_size"]))
@@ -76,7 +80,6 @@ def contract_of(
     """What a score is made of, as far as it decides about the score's value."""
     names = trained.saved.data["class_names"]
     words = [f"{name}={names[name][value] if value >= 0 else 'none'}" for name, value in sorted((given or {}).items())]
-    drawn = "conditions as in the training data" if names else "no conditions"
     return {
         "extractor": extractor.name,
         "weights": extractor.weights,
@@ -87,7 +90,7 @@ def contract_of(
         "split": split if num_real else "none",
         "num_real": num_real,
         "num_fake": num_fake,
-        "conditions": ", ".join(words) or drawn,
+        "conditions": ", ".join(words) or AS_DATA,
         "ema": bool(trained.model.state.ema),
     }
 
@@ -143,7 +146,10 @@ def score_run(
 def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[str, Measured], seed: int) -> list[Score]:
     """Scores of figures."""
     seeds = {"training": trained.saved.run.train.seed, "samples": seed, "real": pictures.REAL_SEED}
-    model = {"name": trained.saved.run.name, "step": int(trained.model.state.step), "run": str(trained.directory)}
+    algorithm, state = trained.model
+    conditions = [name for name, _ in algorithm.batch_spec.conditions]
+    model = {"name": trained.saved.run.name, "step": int(state.step), "run": str(trained.directory),
+             "conditions": conditions}  # fmt: skip
     return [Score(n, v, e, by, contract, seeds, model, details) for n, (v, e, by, details) in measured.items()]
 
 
