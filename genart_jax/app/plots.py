@@ -97,9 +97,10 @@ def draw(histories: Sequence[History]) -> bytes:
     from matplotlib import pyplot as plt
 
     groups = panels(histories)
-    scored = list(dict.fromkeys(s.name for h in histories for s in h.scores))
+    scored = comparable(histories)
+    over_steps = [name for name, runs in scored.items() if max(map(len, runs)) > 1]
     columns = 3
-    curves = [*groups.items(), *([("scores", scored)] if scored else [])]
+    curves = [*groups.items(), *([("scores", list(scored))] if scored else []), *((n, [n]) for n in over_steps)]
     lines = -(-len(curves) // columns)
     shown = [h for h in histories if h.grids]
     figure = plt.figure(figsize=(5 * columns, 3.4 * lines + 3.2 * len(shown)), layout="constrained")
@@ -110,7 +111,15 @@ def draw(histories: Sequence[History]) -> bytes:
         axes = figure.add_subplot(grid[row, column * _GRIDS : (column + 1) * _GRIDS])
         axes.set_title(title)
         if title == "scores":
-            _draw_scores(axes, histories, names)
+            _draw_scores(axes, scored)
+            continue
+        if title in over_steps:
+            for history, scores in zip(histories, scored[title], strict=True):
+                errors = [1.96 * (s.standard_error or 0.0) for s in scores]
+                steps, values = [s.model["step"] for s in scores], [s.value for s in scores]
+                axes.errorbar(steps, values, errors, label=history.label, marker="o", ms=3, capsize=2, linewidth=1)
+            axes.set_xlabel("step; bars: 95 %")
+            axes.legend(fontsize=6)
             continue
         for j, history in enumerate(histories):
             for k, name in enumerate(names):
@@ -137,22 +146,34 @@ def draw(histories: Sequence[History]) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_scores(axes: Any, histories: Sequence[History], names: Sequence[str]) -> None:
+def comparable(histories: Sequence[History]) -> dict[str, list[list[Score]]]:
+    """Score's name -> for each run its scores of that name by step.
+
+    All have one contract: that of the newest of the first run that has any.
+    """
+    out: dict[str, list[list[Score]]] = {}
+    for name in dict.fromkeys(s.name for h in histories for s in h.scores):
+        contract = next(s.contract for h in histories for s in reversed(h.scores) if s.name == name)
+        alike = [[s for s in h.scores if s.name == name and s.contract == contract] for h in histories]
+        # Of several at a step, other samples for instance, the last one.
+        out[name] = [
+            list({s.model["step"]: s for s in sorted(a, key=lambda s: s.model["step"])}.values()) for a in alike
+        ]
+    return out
+
+
+def _draw_scores(axes: Any, scored: dict[str, list[list[Score]]]) -> None:
     """Each newest score relative to its mean over the runs, with 95 % intervals, and its value beside it."""
-    newest = [{score.name: score for score in h.scores} for h in histories]
-    places, labels = [], []
-    for i, name in enumerate(names):
-        scale = abs(float(np.mean([scores[name].value for scores in newest if name in scores]))) or 1.0
-        places.append(i + 0.4)
-        labels.append(name)
-        for j, scores in enumerate(newest):
-            if name not in scores:
+    for i, runs in enumerate(scored.values()):
+        newest = [scores[-1] if scores else None for scores in runs]
+        scale = abs(float(np.mean([s.value for s in newest if s is not None]))) or 1.0
+        for j, score in enumerate(newest):
+            if score is None:
                 continue
-            score, place = scores[name], i + 0.8 * (j + 0.5) / len(histories)
-            error = 1.96 * (score.standard_error or 0.0) / scale
+            place, error = i + 0.8 * (j + 0.5) / len(newest), 1.96 * (score.standard_error or 0.0) / scale
             axes.errorbar(score.value / scale, place, xerr=error, color=f"C{j % 10}", marker="o", ms=3, capsize=2)
             axes.annotate(f" {score.value:.4g}", (score.value / scale, place), fontsize=6, va="bottom")
-    axes.set_yticks(places, labels, fontsize=6)
+    axes.set_yticks([i + 0.4 for i in range(len(scored))], list(scored), fontsize=6)
     axes.set_xlabel("relative to the mean over the runs; bars: 95 %", fontsize=7)
 
 

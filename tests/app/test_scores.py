@@ -1,5 +1,6 @@
 """The commands that measure trained models, as a user types them."""
 
+import io
 import json
 import re
 
@@ -8,6 +9,7 @@ from PIL import Image
 
 from genart_jax.app import plots
 from genart_jax.app.cli import main
+from genart_jax.evaluate.scores import Score
 from tests.data.test_idx import write
 
 FAST = ["--preset", "tiny", "--steps", "2", "--parallel.data", "1"]
@@ -98,6 +100,19 @@ def test_the_picture_and_the_page(runs, tmp_path):
     assert "generator_loss" in groups["losses"]
     assert any("norm" in name for name in groups["norms"])
     assert "test/critic_loss" in groups["test split"]
+
+
+def test_scores_over_steps_and_other_contracts(runs):
+    """Curves are made of scores with one contract alone."""
+    contract = {"extractor": "x", "num_fake": 5}
+    score = lambda step, value, **changes: Score(
+        "fd_x", value, 0.1, "", contract | changes, {}, {"step": step, "conditions": []}
+    )
+    one = plots.read_history(runs / "dcgan")._replace(scores=[score(20, 2.0), score(10, 3.0), score(10, 3.5)])
+    two = one._replace(label="two", scores=[score(20, 9.0, num_fake=6), score(20, 1.0)])
+    found = plots.comparable([one, two])["fd_x"]
+    assert [[s.value for s in run] for run in found] == [[3.5, 2.0], [1.0]]
+    assert Image.open(io.BytesIO(plots.draw([one, two]))).size[1] > 800
 
 
 @pytest.mark.parametrize(
