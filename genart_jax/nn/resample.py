@@ -29,8 +29,8 @@ def upfirdn(
     """
     n, channels = x.ndim - 2, x.shape[-1]
     line = np.asarray(taps, np.float32)[::-1]
-    # In one pass where nothing changes size, else one axis after the other: measured, forward and gradient together
-    # (benchmarks/results/stylegan2.md).
+    # In one pass where nothing changes size, else one axis after the other: the fastest on CPU, forward and gradient
+    # together (benchmarks/style_forms.py).
     passes = [tuple(range(n))] if up == down == 1 else [(axis,) for axis in range(n)]
     for axes in passes:
         kernel = np.ones((1,) * n, np.float32)

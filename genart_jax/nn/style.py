@@ -89,7 +89,7 @@ def modulated_conv(
     Demodulation divides each output channel by the L2 norm of its scaled kernel, which gives it unit variance where
     the input has that. `form` is how it is computed: "grouped", one kernel an example as one grouped convolution; or
     "scale", one convolution with input and output channels scaled instead, the same but for rounding. The second is
-    2.3 times as fast on CPU (benchmarks/results/stylegan2.md), and its memory does not grow with the kernels.
+    faster on CPU (`python -m benchmarks.style_forms`), and its memory does not grow with the kernels.
 
     Args:
       x: (batch, height, width, in).
