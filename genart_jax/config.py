@@ -30,6 +30,10 @@ class NotFiniteError(ArithmeticError):
         self.what, self.step = what, step
 
 
+class PeerLostError(RuntimeError):
+    """Another process of a run on several hosts has ended. The message says how to go on."""
+
+
 class NotSavedError(OSError):
     """A state could not be saved. The message says why, and from where the run can go on."""
 
@@ -237,9 +241,19 @@ class Parallel:
     """The mesh of devices."""
 
     data: int = 0
-    """Devices that share a batch (0: all there are)."""
+    """Rows of devices, each with a copy of the parameters (0: as many as there are devices for)."""
     model: int = 1
-    """Devices that share the parameters."""
+    """Devices a row: each keeps its part of the large parameters, moments and averages. A batch is split over all."""
+    rules: tuple[tuple[str, str], ...] = ()
+    """Pairs of a regular expression over a parameter's path and its layout: whole, largest, or an axis's number."""
+    coordinator: str = ""
+    """host:port of process 0, for several processes; empty: as SLURM, Kubernetes or a TPU pod says; none: only one."""
+    process: int | None = None
+    """This process's number, from 0."""
+    processes: int | None = None
+    """How many processes there are."""
+    heartbeat: int = 60
+    """Seconds without a sign of life after which a process counts as lost, and the others end."""
 
 
 @dataclasses.dataclass(frozen=True)

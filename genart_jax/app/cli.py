@@ -10,6 +10,7 @@ import dataclasses
 import io
 import itertools
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from genart_jax.app.arguments import parse as _parse
 from genart_jax.app.arguments import peel as _peel
 from genart_jax.app.arguments import wants_help as _wants_help
 from genart_jax.assets import cache_directory, private
-from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, Run, Train, UserError
+from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, PeerLostError, Run, Train, UserError
 
 _SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
 
@@ -112,6 +113,16 @@ _TRAIN_NOTE = "Shorter: --data for --data.source, --steps for --train.steps, --s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0 done, 1 the program failed, 2 the input is wrong."""
+    code = _run(argv)
+    if code and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
+        # Leaving as usual would wait for the other processes, which wait for this one.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # for a model of the user's own, my_module:Config
@@ -134,7 +145,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("genart: stopped", file=sys.stderr)
         return 1
-    except (NotFiniteError, OSError) as error:  # also NotSavedError, a full disk, a file that may not be read
+    except (
+        NotFiniteError,
+        PeerLostError,
+        OSError,
+    ) as error:  # also NotSavedError, a full disk, a file that may not be read
         print(f"genart: {error}", file=sys.stderr)
         return 1
     except Exception:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 
 from genart_jax import assets
 from genart_jax.api import build
@@ -32,7 +33,8 @@ _FREE = (
         )
     ),
     # Whether the data is the same is for its fingerprint to say, not for the name it is reached by.
-    *("data.source", "data.workers", "data.strict", "data.memory_limit_mb", "parallel.data", "parallel.model"),
+    *("data.source", "data.workers", "data.strict", "data.memory_limit_mb"),
+    *(f"parallel.{name}" for name in ("data", "model", "rules", "coordinator", "process", "processes", "heartbeat")),
     # What a run that diverged is mended with.
     *("optimizer.learning_rate", "optimizer.clip_norm", "optimizer.clip_value", "step.critic_learning_rate"),
 )
@@ -128,7 +130,7 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None) -> Mo
     saved = read_config(directory)
     spec_of(saved.run)
     algorithm = build(saved.run)
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
     )
@@ -186,7 +188,8 @@ def take_parameters(state: State, init_from: str) -> tuple[State, list[str]]:
             name = jax.tree_util.keystr(path)
             there = getattr(found.get(name), "shape", None)
             if there == leaf.shape:
-                return jax.device_put(found[name], leaf.sharding)
+                host = np.asarray(found[name])
+                return jax.make_array_from_callback(leaf.shape, leaf.sharding, lambda index: host[index])
             if not _MAY_DIFFER.search(name):
                 raise UserError(
                     f"--init-from {init_from}: {part}{name} has shape {there} there and {leaf.shape} here;"

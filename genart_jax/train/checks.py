@@ -10,7 +10,7 @@ from typing import Any
 from genart_jax.config import Run, UserError
 from genart_jax.data.conditions import condition_table
 from genart_jax.data.source import Source
-from genart_jax.train import checkpoint, parallel
+from genart_jax.train import checkpoint
 from genart_jax.train.about import difference, leaves_of, read_about
 from genart_jax.train.checkpoint import Saved
 from genart_jax.train.manifest import DamageError
@@ -29,8 +29,6 @@ def check_options(run: Run) -> None:
             raise UserError(f"train.{name.replace('_', '-')} must not be negative, as {getattr(options, name)} is")
     if run.data.crop < 0:
         raise UserError(f"data.crop {run.data.crop} must not be negative")
-    if run.parallel.model > 1 and not parallel.RULES:
-        raise UserError("parallel.model above 1 needs sharding rules, and there are none yet; use parallel.data")
 
 
 def check_place(directory: Path) -> None:

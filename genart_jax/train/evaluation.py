@@ -40,11 +40,11 @@ def make_evaluator(
     """A function (state, split, key) -> figures; compiled once, each example counted once on any number of devices."""
 
     def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
-        return algorithm.evaluate(state, prepare(raw, None, data), key)
+        return algorithm.evaluate(parallel.gathered(state, mesh), prepare(raw, None, data), key)
 
     compiled = jax.jit(evaluate, out_shardings=parallel.replicated(mesh))
     names = [name for name, _ in algorithm.batch_spec.conditions]
-    devices = mesh.shape["data"]
+    devices = mesh.size
     size = devices * max(1, _BATCH // devices)
 
     def run(state: State, split: Split, key: jax.Array) -> dict[str, float]:

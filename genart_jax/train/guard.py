@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import signal
 from collections.abc import Iterator
 from types import FrameType
@@ -11,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental import multihost_utils
 
 from genart_jax.config import Run
 
@@ -51,12 +53,21 @@ class _StopNowError(Exception):
 class StopSignals:
     """Inside its `with`, SIGINT and SIGTERM ask for an end: it is true from then on. A second SIGINT is Python's own.
 
-    In another thread than the main one signals go where the caller has sent them.
+    In another thread than the main one signals go where the caller has sent them. Of several processes, all must stop
+    after the same step: there JAX listens for SIGTERM, and agrees on the step with the others, whichever was told.
     """
 
     def __init__(self) -> None:
         self._received = self._may_cut_off = False
         self._previous: dict[int, Any] = {}
+        self._calls = 0
+
+    def before_step(self) -> bool:
+        """Whether to stop now; to be asked before each dispatch, and the same in all processes."""
+        if jax.process_count() > 1:
+            self._received |= multihost_utils.reached_preemption_sync_point(self._calls)
+            self._calls += 1
+        return self._received
 
     def __bool__(self) -> bool:
         return self._received
@@ -73,15 +84,18 @@ class StopSignals:
             self._may_cut_off = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._received = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if jax.process_count() > 1:  # SIGINT alone comes here
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        self._received = True
         if self._may_cut_off:
             self._may_cut_off = False
             raise _StopNowError
 
     def __enter__(self) -> StopSignals:
         with contextlib.suppress(ValueError):  # not the main thread
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM)[: 1 if jax.process_count() > 1 else 2]:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 

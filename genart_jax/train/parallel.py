@@ -1,9 +1,14 @@
-"""The mesh of devices and where arrays lie on it: the only place that knows about devices."""
+"""The mesh of devices and where arrays lie on it: the only place that knows about devices.
+
+The mesh is ("data", "model"). A batch is split over all of its devices. Those of one "model" row keep the large
+parameters, their optimizer's moments and their averages in parts, one each (fully sharded data parallelism, ZeRO-3:
+Rajbhandari et al. 2020, arXiv:1910.02054): a step gathers the parameters, and each device updates its own part.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,11 +16,19 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from genart_jax.config import Parallel, UserError
+from genart_jax.types import State
 
-Rules = Sequence[tuple[str, PartitionSpec]]
+Rules = Sequence[tuple[str, str]]
 
-RULES: Rules = ()
-"""Ordered (regular expression over a leaf's path, layout); the first match wins, what matches none is replicated."""
+RULES: Rules = ((r"^(params|opt|ema)/", "largest"), ("", "whole"))
+"""Ordered (regular expression over a leaf's path, layout); the first match wins.
+
+Layouts: "whole", the same on every device of a "model" row; a number, split along that axis; "largest", split along
+the largest axis that the row divides, where a leaf has two axes and `SMALL` entries or more.
+"""
+
+SMALL = 256  # entries: below, gathering costs more than keeping
+LAYOUTS = r"whole|largest|\d"
 
 
 def make_mesh(config: Parallel, batch: int) -> Mesh:
@@ -24,19 +37,24 @@ def make_mesh(config: Parallel, batch: int) -> Mesh:
     Raises:
       UserError: there are too few devices, or the batch does not divide among them.
     """
-    devices = jax.devices()
+    # By process, so that each holds neighbours: its columns of a batch, and whole "model" rows on its fast links.
+    devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     if config.model < 1 or config.data < 0:
         raise UserError("parallel: model must be at least 1, data at least 0 (0: all devices)")
     data = config.data or max(1, len(devices) // config.model)
-    if data * config.model > len(devices):
-        found = len(devices)
-        raise UserError(f"parallel: {data} x {config.model} devices wanted, {found} found; lower --parallel.data")
-    if batch % data:
-        raise UserError(f"train.batch {batch} does not divide among {data} devices; choose a multiple of {data}")
-    return jax.make_mesh(
-        (data, config.model), ("data", "model"), (AxisType.Auto, AxisType.Auto),
-        devices=devices[: data * config.model],
-    )  # fmt: skip
+    count, found = data * config.model, len(devices)
+    if count > found:
+        raise UserError(
+            f"parallel: {data} x {config.model} devices wanted, {found} found; lower --parallel.data or .model"
+        )
+    if jax.process_count() > 1 and (count < found or found != jax.process_count() * jax.local_device_count()):
+        raise UserError(
+            f"parallel: {jax.process_count()} processes with {found} devices must use them all, with equally many each;"
+            f" {data} x {config.model} are wanted, {jax.local_device_count()} are here"
+        )
+    if batch % count:
+        raise UserError(f"train.batch {batch} does not divide among {count} devices; choose a multiple of {count}")
+    return Mesh(np.array(devices[:count]).reshape(data, config.model), ("data", "model"), (AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -45,19 +63,74 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def batch_sharding(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """Split over the data axis along an array's `axis`."""
-    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+    """Split over all devices along an array's `axis`."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, ("data", "model")))
 
 
-def state_sharding(mesh: Mesh, abstract: Any, rules: Rules = RULES) -> Any:
-    """The layout of every leaf of a state, by the first rule that its path matches."""
+def state_sharding(mesh: Mesh, abstract: Any, rules: Rules = ()) -> Any:
+    """The layout of every leaf of a state, by the first rule that its path matches, `RULES` coming last.
+
+    Raises:
+      UserError: a rule is no regular expression, has no such layout, or wants an axis that does not divide.
+    """
+    size = mesh.shape["model"]
+    for pattern, wanted in rules:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"parallel.rules: {pattern!r} is no regular expression: {error}") from None
+        if not re.fullmatch(LAYOUTS, wanted):
+            raise UserError(f"parallel.rules: {pattern!r} has {wanted!r}, wanted whole, largest or an axis's number")
 
     def layout(keys: Any, leaf: Any) -> NamedSharding:
         path = "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in keys)
-        spec = next((spec for pattern, spec in rules if re.search(pattern, path)), PartitionSpec())
-        return NamedSharding(mesh, spec)
+        wanted = next(wanted for pattern, wanted in (*rules, *RULES) if re.search(pattern, path))
+        shape, axis = leaf.shape, None
+        if wanted.isdecimal():
+            axis = int(wanted)
+            if axis >= len(shape) or shape[axis] % size:
+                raise UserError(f"parallel.rules: axis {axis} of {path} {shape} does not divide among {size} devices")
+        elif wanted == "largest" and len(shape) > 1 and leaf.size >= SMALL:
+            axis = max((i for i, n in enumerate(shape) if n % size == 0), key=lambda i: (shape[i], i), default=None)
+        return NamedSharding(mesh, PartitionSpec(*([None] * axis + ["model"] if axis is not None else [])))
 
     return jax.tree_util.tree_map_with_path(layout, abstract)
+
+
+def gathered(state: State, mesh: Mesh) -> State:
+    """Inside `jit`: the state with parameters and averages whole on every device, to be computed with.
+
+    What a program does not use is not gathered.
+    """
+    if mesh.size == 1:
+        return state
+    whole = lambda tree: jax.lax.with_sharding_constraint(tree, jax.tree.map(lambda _: replicated(mesh), tree))
+    return state.replace(params=whole(state.params), ema=whole(state.ema))
+
+
+def partitioned(
+    step: Callable[[State], tuple[State, Any]], mesh: Mesh, layout: Any
+) -> Callable[..., tuple[State, Any]]:
+    """Inside `jit`: a step (state) -> (state, metrics) of a state that lies on the mesh as `layout` says, and stays so.
+
+    Each device updates its own part of the optimizer's moments and of the averages; these are never whole.
+    """
+    if mesh.size == 1:
+        return step
+
+    def run(state: State) -> tuple[State, Any]:
+        new, metrics = step(gathered(state, mesh).replace(ema=state.ema))
+        bound = jax.lax.with_sharding_constraint(new.replace(frozen={}), layout.replace(frozen={}))
+        metrics = jax.lax.with_sharding_constraint(metrics, jax.tree.map(lambda _: replicated(mesh), metrics))
+        return bound.replace(frozen=state.frozen), metrics
+
+    return run
+
+
+def bytes_per_device(abstract: Any, layout: Any) -> int:
+    """Bytes of a tree that lie on one device."""
+    sizes = jax.tree.map(lambda x, s: int(np.prod(s.shard_shape(x.shape))) * x.dtype.itemsize, abstract, layout)
+    return sum(jax.tree.leaves(sizes))
 
 
 def put(tree: Any, sharding: NamedSharding) -> Any:

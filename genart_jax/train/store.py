@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
+import itertools
 import json
 import logging
 import shutil
@@ -24,12 +26,13 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from genart_jax.config import NotSavedError, UserError
-from genart_jax.train import manifest
+from genart_jax.train import cluster, manifest
 from genart_jax.train.about import difference, leaves_of, read_about, read_old, versions
 from genart_jax.train.manifest import DamageError
 from genart_jax.types import State
 
 _LAYOUT = 2
+_begun = itertools.count()  # saves of this process: the same number in all
 _MARGIN = 4 * 2**20  # bytes that a save needs beside its arrays, and that a full disk should keep for the log
 
 
@@ -105,11 +108,11 @@ class Checkpoints:
         """
         self.wait()
         step, state = int(state.step), state.replace(frozen={})
-        if step in self._known and step in self.steps():
+        if cluster.first_says(lambda: step in self._known and step in self.steps()):
             return True
-        leaves = leaves_of(state)
+        leaves, size = leaves_of(state), sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         try:
-            self._make_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+            cluster.first_says(lambda: self._make_room(size))
             response = ocp.save_async(self._growing(step) / "orbax", state)
         except Exception as error:  # whatever Orbax or the file system raises: the run need not die of it
             self._failed(step, error)
@@ -123,7 +126,7 @@ class Checkpoints:
             "versions": versions(),
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
-        self._pending = step, self._pool.submit(self._finish, response, step, said)
+        self._pending = step, self._pool.submit(self._finish, response, step, said, next(_begun))
         return True
 
     def wait(self) -> None:
@@ -161,10 +164,10 @@ class Checkpoints:
         """
         self.wait()
         wanted, self.skipped = abstract.replace(frozen={}), []
-        entries = [s for s in reversed(self.entries()) if step in (None, s)]
+        entries = cluster.first_says(lambda: [s for s in reversed(self.entries()) if step in (None, s)])
         for number in entries:
             try:
-                about = self.check(number, wanted)
+                about = cluster.first_says(functools.partial(self.check, number, wanted))
                 folder = self._folder(number)
                 state = ocp.load(folder if self._is_old(number) else folder / "orbax", wanted)
             except Exception as error:  # also whatever Orbax raises: an older one may be whole
@@ -247,18 +250,22 @@ class Checkpoints:
 
     def _make_room(self, needed: int) -> None:
         self.clear()
-        if jax.process_index():
-            return
         self.path.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.path).free
         if free < needed + _MARGIN:
             raise NotSavedError(f"{(needed + _MARGIN) / 2**20:.0f} MiB are needed, {free / 2**20:.0f} MiB are free")
 
-    def _finish(self, response: Any, step: int, about: dict[str, Any]) -> None:
-        """Seals what Orbax has written, gives it its name, and removes what is no longer kept. In the background."""
-        response.result()
+    def _finish(self, response: Any, step: int, about: dict[str, Any], id_: int) -> None:
+        """Seals what Orbax has written, gives it its name, and removes what is no longer kept. In the background.
+
+        The first process does; the others wait for it.
+        """
         if jax.process_index():
-            return
+            response.result()
+        cluster.first_says(lambda: self._seal(response, step, about), f"seal/{id_}")
+
+    def _seal(self, response: Any, step: int, about: dict[str, Any]) -> None:
+        response.result()
         growing, folder = self._growing(step), self._folder(step)
         manifest.write_file(growing / "about.json", json.dumps(about) + "\n")
         manifest.write(growing)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from genart_jax import stages
 from genart_jax.api import build
@@ -23,7 +24,7 @@ from genart_jax.data.pipeline import Loader, make_loader, prepare
 from genart_jax.data.source import absolute, example, open_source
 from genart_jax.grid import save_grid
 from genart_jax.nn import random
-from genart_jax.train import checkpoint, frozen, guard, manifest, parallel
+from genart_jax.train import checkpoint, cluster, frozen, guard, manifest, parallel
 from genart_jax.train.about import versions
 from genart_jax.train.checkpoint import Saved
 from genart_jax.train.checks import check_best, check_options, check_place, check_resume, data_facts
@@ -66,7 +67,7 @@ def fit(
     Args:
       run: the configuration; what it leaves None is filled from the data.
       directory: where config.json, metrics.jsonl, samples/, checkpoints/ and summary.json go.
-      callback: told of everything that happens; see `Callback`.
+      callback: told of everything that happens, in the first of several processes; see `Callback`.
       init_from: a run to take the parameters from, for a new run with a fresh optimizer.
       force: go on with a run that was begun with other options or other data, as long as its state fits.
 
@@ -74,10 +75,15 @@ def fit(
       UserError: wrong options, or a directory that holds another run; says how to mend it.
       NotFiniteError: a loss became NaN or infinite, and going back has not helped.
       NotSavedError: the last state could not be saved.
+      PeerLostError: another process of the run has ended.
     """
-    trainer = Trainer(run, Path(directory), callback or (lambda event, values: None), init_from)
+    run = dataclasses.replace(run, parallel=cluster.join(run.parallel))
+    silent: Callback = lambda event, values: None
+    tell = silent if callback is None or jax.process_index() else callback
+    trainer = Trainer(run, Path(directory), tell, init_from)
     trainer.check_resume(force)
-    with trainer.open_checkpoints() as checkpoints:
+    cluster.meet()  # before the first writes what the others look for
+    with trainer.open_checkpoints() as checkpoints, cluster.peers():
         return trainer.train(checkpoints)
 
 
@@ -106,7 +112,7 @@ class Trainer:
         self.saved = Saved(run, facts)
         facts |= {"id": checkpoint.identity(self.saved), "rollbacks": [], "left_out": []}
         self.replicated = parallel.replicated(self.mesh)
-        self.key = jax.device_put(jax.random.key(run.train.seed), self.replicated)
+        self.key = jax.jit(lambda: jax.random.key(run.train.seed), out_shardings=self.replicated)()
         self.loader = make_loader(
             self.source.train,
             run.train.seed,
@@ -118,7 +124,7 @@ class Trainer:
         )
         abstract = checkpoint.abstract_state(self.algorithm)
         check_best(run.train.best, self.algorithm, abstract)
-        self.layout = parallel.state_sharding(self.mesh, abstract)
+        self.layout = parallel.state_sharding(self.mesh, abstract, run.parallel.rules)
         self.abstract = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, self.layout
         )
@@ -143,7 +149,7 @@ class Trainer:
 
     def first_state(self) -> State:
         """The newest checkpoint's state, or a fresh one."""
-        if self.checkpoints.entries():
+        if cluster.first_says(self.checkpoints.entries):
             state, position = self.checkpoints.load(self.abstract)
             self.loader.set_state(position)
             return self._with_frozen(state)
@@ -212,10 +218,10 @@ class Trainer:
         """Runs steps until the last, or until told to stop, and saves; returns the last row of metrics."""
         options, step = self.run.train, self.step
         left_out = self.saved.data["left_out"]
-        dispatch = make_dispatch(self._algorithm_now(), self.loader, self.run)
+        dispatch = make_dispatch(self._algorithm_now(), self.loader, self.run, (self.mesh, self.layout))
         pending: list[_Dispatched] = []
         last: dict[str, float] = {}
-        while step < options.steps and not self.stop:
+        while step < options.steps and not self.stop.before_step():
             # Groups end at multiples of their length, so that a resumed run cuts them as the whole one does.
             count = min(options.steps_per_dispatch - step % options.steps_per_dispatch, options.steps - step)
             count = min([count, *(other - step for other in left_out if other > step)])
@@ -354,14 +360,19 @@ class Trainer:
         split = self.source.test if self.source.test.size else self.source.train
         examples = [example(split, i)["image"] for i in range(min(num, split.size))]
         images = parallel.put(to_float(np.stack(examples)), self.replicated)
-        made = jax.jit(self.algorithm.transform, out_shardings=self.replicated)(self.state, images, key)
+        made = self._on_mesh(self.algorithm.transform)(self.state, images, key)
         both = np.stack(jax.device_get([images, made]), axis=1)
         return both.reshape(-1, *both.shape[2:])
 
     @functools.cached_property
     def _sample(self) -> Callable[..., jax.Array]:
         assert self.algorithm.sample is not None
-        return jax.jit(self.algorithm.sample, static_argnums=2, out_shardings=self.replicated)
+        return self._on_mesh(self.algorithm.sample, static_argnums=2)
+
+    def _on_mesh(self, use: Callable[..., jax.Array], **options: Any) -> Callable[..., jax.Array]:
+        """A use of the state, (state, ...) -> images, compiled; every device has the result."""
+        whole = lambda state, *args: use(parallel.gathered(state, self.mesh), *args)
+        return jax.jit(whole, out_shardings=self.replicated, **options)
 
     @functools.cached_property
     def _evaluator(self) -> Callable[..., dict[str, float]]:
@@ -418,18 +429,19 @@ class Trainer:
 
 
 def make_dispatch(
-    algorithm: Algorithm, loader: Loader, run: Run
+    algorithm: Algorithm, loader: Loader, run: Run, place: tuple[Mesh, Any] | None = None
 ) -> Callable[[Trainer, int, int], tuple[State, Metrics]]:
     """One compiled form for the whole run: single steps with static `due`, or a loop over several.
 
-    The two differ by rounding, so a run never mixes them.
+    The two differ by rounding, so a run never mixes them. `place`: the mesh, and the state's layout there.
     """
 
     def one(state: State, constants: Any, payload: Any, key: jax.Array, due: Any) -> tuple[State, Metrics]:
         raw = loader.materialize(constants, payload)
         stream = random.stream(key, "augment", state.step)
         batch = prepare(raw, random.example_keys(stream, len(raw["image"])), run.data)
-        return algorithm.step(state, batch, key, due)
+        step = lambda state: algorithm.step(state, batch, key, due)
+        return parallel.partitioned(step, *place)(state) if place else step(state)
 
     group = run.train.steps_per_dispatch
     due = None if algorithm.lazy else ()

@@ -1,4 +1,4 @@
-"""One step gives the same on one device, sharded over eight, under pmap and under shard_map."""
+"""One step gives the same on one device, on meshes of eight, under pmap and under shard_map."""
 
 import functools
 
@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding
+from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
+from genart_jax.config import Parallel
+from genart_jax.train import parallel
 from tests import zoo
 
 DEVICES, BATCH = 8, 16
@@ -25,15 +27,24 @@ def plain(name, **options):
     return algorithm, state, jax.jit(algorithm.step, static_argnames="due")
 
 
-def sharded(name, **options):
-    algorithm = zoo.tiny(name, **options)
-    split, whole = NamedSharding(mesh(), P("data")), NamedSharding(mesh(), P())
-    step = jax.jit(algorithm.step, static_argnames="due", out_shardings=whole)
+def meshed(data, model):
+    """As the trainer does it: the batch split over all devices, parameters in `model` parts."""
 
-    def run(state, batch, key, due=None):
-        return step(jax.device_put(state, whole), jax.device_put(batch, split), key, due=due)
+    def layout(name, **options):
+        algorithm, place = zoo.tiny(name, **options), parallel.make_mesh(Parallel(data, model), BATCH)
 
-    return run
+        @functools.partial(jax.jit, static_argnames="due")
+        def compiled(state, batch, key, due):
+            lay = parallel.state_sharding(place, state)
+            return parallel.partitioned(lambda s: algorithm.step(s, batch, key, due), place, lay)(state)
+
+        def run(state, batch, key, due=None):
+            state = jax.device_put(state, parallel.state_sharding(place, state))
+            return compiled(state, jax.device_put(batch, parallel.batch_sharding(place)), key, due)
+
+        return run
+
+    return layout
 
 
 def shard_mapped(name, **options):
@@ -60,7 +71,7 @@ def pmapped(name, **options):
     return run
 
 
-LAYOUTS = {"sharded": sharded, "shard_map": shard_mapped, "pmap": pmapped}
+LAYOUTS = {"8x1": meshed(8, 1), "4x2": meshed(4, 2), "2x4": meshed(2, 4), "shard_map": shard_mapped, "pmap": pmapped}
 
 
 def relative(a, b):
