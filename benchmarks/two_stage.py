@@ -35,23 +35,22 @@ def figures(runs: Path, seed: int) -> tuple[dict[str, dict[str, Any]], Path, Pat
     """Rows of the table, and the two runs."""
     judges = {label: train("simple_cnn", runs / f"{label}_{seed}", seed, label=label) for label in ("style", "shape")}
     first = train("vqvae", runs / f"vqvae_{seed}", seed)
-    levels = train("vqvae", runs / f"fsq_{seed}", seed, levels=ga.get_config("vqvae", "fsq").model.levels)
     second = train("code_prior", runs / f"prior_{seed}", seed, tokenizer=str(first))
-    rows: dict[str, dict[str, Any]] = {}
-    for name, directory in (("vqvae", first), ("vqvae, preset fsq", levels)):
-        found = evaluate_run(directory)
-        rows[name] = {
+    found = evaluate_run(first)
+    rows: dict[str, dict[str, Any]] = {
+        "vqvae": {
             "test mean squared error, pixels in [-1, 1]": found["mse"],
             "test PSNR of the mean error, dB": 10 * math.log10(4 / found["mse"]),
             "test perplexity of the codes": found["perplexity"],
         }
+    }
     found = evaluate_run(second)
     rows["code_prior"] = {"test bits a code": found["bits_per_code"], "test accuracy of a code": found["accuracy"]}
     for label, judge in judges.items():
         share = conditional_accuracy(second, judge)[f"{label}_accuracy_of_samples"]
         rows["code_prior"][f"{label} accuracy of 1,000 samples"] = share
         rows["code_prior"][f"{label} accuracy on the real test split"] = evaluate_run(judge)["accuracy"]
-    for name, directory in (("vqvae", first), ("vqvae, preset fsq", levels), ("code_prior", second)):
+    for name, directory in (("vqvae", first), ("code_prior", second)):
         rows[name]["images/s"] = images_per_second(directory)
         seconds = [row["seconds"] for row in read_rows(directory / "metrics.jsonl") if "seconds" in row]
         rows[name]["minutes of training steps"] = seconds[-1] / 60

@@ -194,7 +194,7 @@ PRESETS = {
         Optimizer(name="adamw", learning_rate=1e-3, b2=0.99, schedule="cosine", warmup_steps=100, weight_decay=0.05,
                   clip_norm=1.0),
         Data(),
-        Train(steps=2000, batch=64, save_every=1000, log_every=100),
+        Train(steps=1000, batch=64, save_every=500, log_every=100),
     ),
     "tiny": Run(
         Config(tokenizer="untrained:vqvae/tiny", width=16, layers=2, heads=2),

@@ -11,7 +11,7 @@ run.
 Presets:
 
 - `default`: `genart train vqvae`.
-- `fsq`: `genart train vqvae --preset fsq`. 240 combinations of fixed levels.
+- `fsq`: `genart train vqvae --preset fsq`. 240 combinations of fixed levels. Not measured.
 - `paper`: `genart train vqvae --preset paper`. Sizes and optimizer of the paper's section 4. Not measured.
 - `tiny`: for tests.
 """
