@@ -177,11 +177,17 @@ class Subject:
         self._run(steps)
         return (time.perf_counter() - start) / steps
 
-    def profile(self, directory: str | Path) -> None:
-        """Writes a trace of a period that TensorBoard and Perfetto open."""
+    def profile(self, directory: str | Path) -> int:
+        """Writes a trace that TensorBoard and Perfetto open; returns how many steps it has, whole periods, at least 10."""
+        steps = len(self._period) * math.ceil(10 / len(self._period))
         self._run(1)
         with jax.profiler.trace(str(directory), create_perfetto_trace=True):
-            self._run(len(self._period))
+            self._run(steps)
+        return steps
+
+    def hlo(self) -> str:
+        """The compiled programs, which name the layer of each operation."""
+        return "\n".join(program.as_text() for program in self._programs.values())
 
 
 class Matmul:
