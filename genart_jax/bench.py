@@ -178,7 +178,7 @@ class Subject:
         return (time.perf_counter() - start) / steps
 
     def profile(self, directory: str | Path) -> int:
-        """Writes a trace that TensorBoard and Perfetto open; returns how many steps it has, whole periods, at least 10."""
+        """Writes a trace that TensorBoard and Perfetto open; returns its steps, in whole periods and at least ten."""
         steps = len(self._period) * math.ceil(10 / len(self._period))
         self._run(1)
         with jax.profiler.trace(str(directory), create_perfetto_trace=True):

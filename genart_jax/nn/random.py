@@ -51,7 +51,12 @@ def randint(keys: jax.Array, num: int) -> jax.Array:
     return jax.vmap(lambda k: jax.random.randint(k, (), 0, num))(keys)
 
 
-def _sixteen_bits(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def coarse_uniform(keys: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
+    """Uniform numbers on a grid of 65,536 in (0, 1), of (len(keys), *shape): half the cost of `uniform`."""
+    return (sixteen_bits(keys, shape).astype(jnp.float32) + 0.5) / 2**16
+
+
+def sixteen_bits(keys: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Integers of (len(keys), *shape) in [0, 65536), each example from its own key."""
     count = math.prod(shape)
     pairs = jax.vmap(lambda k: jax.random.bits(k, (-(-count // 2),), jnp.uint32))(keys)
@@ -73,5 +78,5 @@ class Dropout(nn.Module):
         """`keys` (batch,) of `example_keys`, or None in evaluation: the identity."""
         if keys is None or self.rate == 0.0:
             return x
-        keep = _sixteen_bits(keys, x.shape[1:]) >= round(self.rate * 2**16)
+        keep = sixteen_bits(keys, x.shape[1:]) >= round(self.rate * 2**16)
         return jnp.where(keep, x / (1.0 - self.rate), jnp.zeros((), x.dtype))

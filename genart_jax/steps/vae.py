@@ -68,11 +68,11 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     def pixels(images: jax.Array, keys: jax.Array) -> jax.Array:
         """What the likelihood is of: dequantised pixels in [-1, 1], or probabilities in [0, 1]."""
         if gaussian:
-            return images + LEVEL * random.uniform(keys, spec.image_shape, -0.5, 0.5)
+            return images + LEVEL * (random.coarse_uniform(keys, spec.image_shape) - 0.5)
         grey = 0.5 * (images + 1.0)
         if options.binarize == "threshold":
             return 1.0 * (grey > 0.5)
-        return 1.0 * (random.uniform(keys, spec.image_shape) < grey) if options.binarize == "stochastic" else grey
+        return 1.0 * (random.coarse_uniform(keys, spec.image_shape) < grey) if options.binarize == "stochastic" else grey
 
     def negative_elbo(
         params: Any, mutable: Any, images: jax.Array, condition: Any, keys: jax.Array, squared_error: Any, train: bool

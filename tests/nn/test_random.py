@@ -33,3 +33,13 @@ def test_dropout_knows_examples_and_not_their_batch() -> None:
     assert len({row.tobytes() for row in whole}) == 8
     np.testing.assert_array_equal(drop(0.5, None, (8, 33)), 1)
     np.testing.assert_array_equal(drop(0.0, keys, (8, 33)), 1)
+
+
+def test_coarse_uniform_is_uniform() -> None:
+    from scipy import stats
+
+    out = np.asarray(random.coarse_uniform(random.example_keys(jax.random.key(1), 16), (5, 401)))
+    assert out.shape == (16, 5, 401)
+    assert 0 < out.min()
+    assert out.max() < 1
+    assert stats.kstest(out.ravel(), "uniform").pvalue > 0.01
