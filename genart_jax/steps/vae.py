@@ -72,7 +72,9 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         grey = 0.5 * (images + 1.0)
         if options.binarize == "threshold":
             return 1.0 * (grey > 0.5)
-        return 1.0 * (random.coarse_uniform(keys, spec.image_shape) < grey) if options.binarize == "stochastic" else grey
+        if options.binarize == "stochastic":
+            return 1.0 * (random.coarse_uniform(keys, spec.image_shape) < grey)
+        return grey
 
     def negative_elbo(
         params: Any, mutable: Any, images: jax.Array, condition: Any, keys: jax.Array, squared_error: Any, train: bool
