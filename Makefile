@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
-.PHONY: demo test test-full lint bench clean
+.PHONY: demo test test-full lint bench faults clean
 
 demo: $(VENV)/core
 	$(BIN)/genart train dcgan --run runs/demo
@@ -22,6 +22,9 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/core
 	$(BIN)/python -m benchmarks.throughput
+
+faults: $(VENV)/dev
+	$(BIN)/python -m benchmarks.faults --out benchmarks/results/faults.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

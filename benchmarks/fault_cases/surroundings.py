@@ -86,7 +86,7 @@ def surroundings() -> Count:
             ("cache that is a file", "run", {"GENART_CACHE": str(root / "file")}, []),
             ("cache of another user", "open/run", {"GENART_CACHE": str(root)}, nobody),
             ("no HOME, unknown user", "open/run2", homeless, unknown),
-            ("HOME that is not there", "run", {"HOME": "/nowhere", "XDG_CACHE_HOME": None}, []),
+            ("HOME that is not there", "run", {"HOME": "/proc/nowhere", "XDG_CACHE_HOME": None}, []),
             ("run that may not be written", "run", {}, nobody),
             ("no network", "run", {}, ["unshare", "-n"]),
             ("data in the home of a user without one", "open/run3", homeless, unknown),

@@ -21,6 +21,7 @@ from genart_jax import registry
 from genart_jax.app.arguments import parse as _parse
 from genart_jax.app.arguments import peel as _peel
 from genart_jax.app.arguments import wants_help as _wants_help
+from genart_jax.app.preempt import ends_in_time
 from genart_jax.assets import cache_directory, private
 from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, PeerLostError, Run, Train, UserError
 
@@ -189,6 +190,11 @@ def _list(args: Sequence[str]) -> None:
 
 
 def _train(args: Sequence[str]) -> None:
+    with ends_in_time():
+        _train_now(args)
+
+
+def _train_now(args: Sequence[str]) -> None:
     args = _expand(args)
     if _wants_help(args) or (not args and not sys.stdin.isatty()):
         names = ", ".join(registry.list_models())
@@ -204,15 +210,12 @@ def _train(args: Sequence[str]) -> None:
     options = _parse(_train_options(run), rest, f"genart train {name}", f"Trains {name}. {_TRAIN_NOTE}")
     sections = {f: getattr(options, f) for f in ("model", "step", "optimizer", "data", "train", "parallel")}
 
-    from genart_jax.app.preempt import ends_in_time
+    from genart_jax.app.progress import Progress
+    from genart_jax.train.trainer import fit
 
-    with ends_in_time():
-        from genart_jax.app.progress import Progress
-        from genart_jax.train.trainer import fit
-
-        _cache_programs()
-        with Progress() as progress:
-            fit(dataclasses.replace(run, **sections), directory, progress, options.init_from, options.resume.force)
+    _cache_programs()
+    with Progress() as progress:
+        fit(dataclasses.replace(run, **sections), directory, progress, options.init_from, options.resume.force)
 
 
 def _expand(args: Sequence[str]) -> list[str]:

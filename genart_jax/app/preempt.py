@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -15,7 +14,7 @@ SECONDS = 8.0
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    print("genart: stopped (SIGTERM); the same command goes on", file=sys.stderr)
+    os.write(2, b"genart: stopped (SIGTERM); the same command goes on\n")  # print may be what was interrupted
     raise SystemExit(0)
 
 
