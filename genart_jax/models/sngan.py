@@ -6,7 +6,7 @@
 - Gulrajani et al. 2017, "Improved training of Wasserstein GANs", arXiv:1704.00028, appendix: the residual blocks, and
   the linear decay of the learning rate to 0.
 - Miyato & Koyama 2018, "cGANs with projection discriminator", arXiv:1802.05637: score = psi(phi(x)) + sum_c v_c .
-  phi(x) (eq. 8), and conditional BatchNorm in the generator (Dumoulin et al. 2017; de Vries et al. 2017, eq. 4).
+  phi(x) (eq. 8), and conditional BatchNorm in the generator (Dumoulin et al. 2017; de Vries et al. 2017).
 
 All of these have one condition. Here there may be several: the offsets of BatchNorm's scale and shift add up over them,
 as the critic's projections do, and each has a vector of its own for "hidden".

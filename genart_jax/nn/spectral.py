@@ -3,7 +3,7 @@
 A kernel W, reshaped to (rest, features), is divided by its largest singular value sigma, which a power iteration
 follows from step to step: v = Wu / |Wu|, u = W'v / |W'v| (algorithm 1 there). Here sigma is |Wu| with the newest u,
 which is u'W'v for the v that belongs to this u: half an iteration nearer than the v of the same round, and a vector
-less to store. As u is a constant to the derivative, that of sigma is the outer product of v and u (eq. 10 to 12).
+less to store. As u is a constant to the derivative, that of sigma is the outer product of v and u.
 
 `u` is in the collection `COLLECTION`, as `<layer>/<parameter>_u`. It is a state of the parameters, not of the data: it
 advances by one iteration in an `apply` that has this collection mutable, and in no other, be it training or not.
