@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
+import itertools
 import os
 import platform
 import statistics
@@ -93,8 +93,13 @@ def _own_figures(directory: Path) -> dict[str, float]:
     """Those of the run's own evaluation that mean something beside another model's, and its speed."""
     figures = evaluate_run(directory)
     own = {text: figures[key] for key, text in _FIGURES.items() if key in figures}
-    seconds = json.loads((directory / "summary.json").read_text())["seconds"]
-    return own | {"images/s": images_per_second(directory), "minutes of training": seconds / 60}
+    return own | {"images/s": images_per_second(directory), "minutes of training": minutes(directory)}
+
+
+def minutes(directory: Path) -> float:
+    """Of training alone, over all the parts that a run was made in: the clock begins anew with each."""
+    clock = [row["seconds"] for row in read_rows(directory / "metrics.jsonl") if "seconds" in row]
+    return sum(b - a if b >= a else b for a, b in itertools.pairwise([0.0, *clock])) / 60
 
 
 def picture(path: Path, directory: Path, seed: int) -> None:
