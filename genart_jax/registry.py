@@ -44,6 +44,14 @@ _MODELS = _entries(
         "van den Oord et al. 2017",
     ),
     ("simple_cnn", "cnn", "genart_jax.models.simple_cnn", "genart_jax.steps.classifier", "LeCun et al. 1998"),
+    (
+        *("vgg19", "cnn", "genart_jax.models.vgg19", "genart_jax.steps.classifier"),
+        "Simonyan & Zisserman 2015, arXiv:1409.1556",
+    ),
+    (
+        *("efficientnet_lite0", "cnn", "genart_jax.models.efficientnet_lite0", "genart_jax.steps.classifier"),
+        "Tan & Le 2019, arXiv:1905.11946",
+    ),
 )
 
 

@@ -36,6 +36,7 @@ ORDER = (
     "sample",
     "evaluate",
     "reference",
+    "predict",
     "export",
     "bench",
     "app",

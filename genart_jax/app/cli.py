@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genart_jax import registry
+from genart_jax.app.arguments import leading as _leading
 from genart_jax.app.arguments import parse as _parse
 from genart_jax.app.arguments import peel as _peel
 from genart_jax.app.arguments import wants_help as _wants_help
@@ -54,6 +55,16 @@ class SampleOptions:
     """Which checkpoint: its step, or best (by train.best); empty: the newest."""
     out: Path | None = None
     """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictOptions:
+    """Options of `genart predict`."""
+
+    top: int = 5
+    """How many names a picture."""
+    json: bool = False
+    """As JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,6 +322,29 @@ def _scores(command: str) -> Callable[[Sequence[str]], None]:
     return run
 
 
+def _predict(args: Sequence[str]) -> None:
+    prog, text = "genart predict RUN IMAGE ...", "The likeliest classes of pictures, by a run or published weights."
+    if _wants_help(args):
+        _parse(PredictOptions, ["--help"], prog, text)
+    name, rest = _peel(args, "predict", "run")
+    pictures, rest = _leading(rest)
+    if not pictures:
+        raise UserError(f"predict needs pictures: genart predict {name} PICTURE ...")
+    options: PredictOptions = _parse(PredictOptions, rest, prog, text)
+
+    from genart_jax.predict import classify, load_classifier
+
+    _cache_programs()
+    found = dict(zip(pictures, classify(load_classifier(name), pictures, options.top), strict=True))
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    for path, names in found.items():
+        print(path)
+        for class_name, probability in names:
+            print(f"  {class_name:<32}{probability:7.1%}")
+
+
 def _bench(args: Sequence[str]) -> None:
     names = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
     text = "Speed and memory of training steps; without names, of every model."
@@ -387,6 +421,7 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "originality": (_scores("originality"), "originality RUN", "are the pictures copies of training pictures?"),
     "plot": (_scores("plot"), "plot RUN ... [--out FILE.png]", "losses, scores and samples as a picture and a page"),
     "checkpoint": (_checkpoint, "checkpoint ls|verify|repair RUN", "what a run has saved, and mending it"),
+    "predict": (_predict, "predict RUN|efficientnet_lite0 PICTURE ...", "the likeliest classes of pictures"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
     "export": (_export, "export RUN OUT", "a model as a folder that runs without this package"),
     "assets": (

@@ -89,6 +89,20 @@ def decode(data: bytes, size: tuple[int, int], channels: int) -> Array:
         return to_uint8_picture(picture, size, channels)
 
 
+def read(path: str | Path, size: tuple[int, int], channels: int) -> Array:
+    """A picture file as uint8 (height, width, channels).
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        return decode(Path(path).read_bytes(), size, channels)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except BadPictureError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
 def to_uint8_picture(picture: Image.Image, size: tuple[int, int], channels: int) -> Array:
     """A Pillow image of any mode as uint8 (height, width, channels), upright, over white, cropped and resized.
 

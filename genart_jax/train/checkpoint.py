@@ -164,6 +164,26 @@ def _read(source: str) -> dict[str, Any]:
     return common.lend(load(name).state)
 
 
+def pretrained(name: str, algorithm: Algorithm) -> State:
+    """A first state with the published weights `name`, whose model has one network; what they lack is left out.
+
+    It has no optimizer: it is to be used, or to take parameters from.
+
+    Raises:
+      UserError: the weights are not in the cache, or lack something that the model needs.
+    """
+    variables = assets.load(name)
+    ((role, wanted),) = abstract_state(algorithm).params.items()
+    mutable = {key: value for key, value in variables.items() if key != "params"}
+    missing = sorted(wanted.keys() - variables["params"].keys())
+    if missing:
+        file = f"; bring a file that has them: genart assets fetch {name} --from FILE"
+        raise UserError(f"{name} of {assets.origin(name)} has no layers {', '.join(missing)}{file}")
+    params = frozen.fit(name, variables["params"], wanted, assets.origin(name))
+    state = State(jax.numpy.zeros((), jax.numpy.int32), {role: params}, {role: mutable}, {}, {}, {})
+    return jax.device_put(state, jax.devices()[0])
+
+
 _MAY_DIFFER = re.compile(r"\['(embed|out)'\]")
 """Parts that a fine-tuned model may begin anew: embeddings of conditions, and last layers."""
 

@@ -1,0 +1,176 @@
+"""EfficientNet-lite0: inverted residual blocks of depthwise convolutions, without squeeze-and-excitation.
+
+Tan & Le 2019, "EfficientNet: rethinking model scaling for convolutional neural networks", arXiv:1905.11946, table 1,
+in the lite form that its authors published in 2020 (no squeeze-and-excitation, ReLU6 in place of swish, stem and head
+not scaled); the block is MBConv of Sandler et al. 2018, arXiv:1801.04381. The published weights, of 1,000 ImageNet
+classes at 224 px, are `genart_jax.assets.load("efficientnet_lite0")`; `genart predict efficientnet_lite0 PICTURE`.
+
+Presets:
+
+- `default`: the published network. `genart train efficientnet_lite0 --data folder:DIR --data.image-size 224`.
+- `tiny`: for tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.nn.conv import Conv
+from genart_jax.nn.random import Dropout
+
+Condition = Mapping[str, jax.Array] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture of an EfficientNet-lite; one entry a stage where there are several."""
+
+    image_shape: tuple[int, ...] | None = None
+    """(height, width, channels), of any size."""
+    label: str | None = None
+    """The condition to classify; None: the data's first."""
+    conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
+    """(label, number of classes); filled from the data."""
+    widths: tuple[int, ...] = (16, 24, 40, 80, 112, 192, 320)
+    """Channels."""
+    depths: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
+    """Blocks."""
+    kernels: tuple[int, ...] = (3, 3, 5, 3, 5, 5, 3)
+    """Side of the depthwise kernels."""
+    strides: tuple[int, ...] = (1, 2, 2, 2, 1, 2, 1)
+    """Stride of the first block."""
+    expand: int = 6
+    """How many times more channels a block has inside (not in the first stage)."""
+    stem: int = 32
+    """Channels of the first convolution, which has stride 2."""
+    head: int = 1280
+    """Channels of the last convolution."""
+    dropout: float = 0.2
+    """Rate of dropout before the dense layer."""
+
+
+class Block(nn.Module):
+    """An inverted residual block: widen by 1x1, filter each channel, narrow by 1x1; the sum where shapes agree."""
+
+    width: int
+    kernel: int
+    stride: int
+    expand: int
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """(batch, height, width, channels) -> the same divided by the stride, `width` channels."""
+        inputs = x
+        layer = _Layers(self.dtype, self.axis_name, train)
+        if self.expand > 1:
+            x = relu6(layer(x, "expand", x.shape[-1] * self.expand, 1))
+        x = relu6(layer(x, "depthwise", x.shape[-1], self.kernel, self.stride, x.shape[-1]))
+        x = layer(x, "project", self.width, 1)
+        return x + inputs if x.shape == inputs.shape else x
+
+
+class _Layers(NamedTuple):
+    """Convolution and BatchNorm, named in whatever module calls them."""
+
+    dtype: Any
+    axis_name: str | None
+    train: bool
+
+    def __call__(
+        self, x: jax.Array, name: str, features: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> jax.Array:
+        init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        x = Conv(
+            features, (kernel, kernel), (stride, stride), feature_group_count=groups, use_bias=False, kernel_init=init,
+            dtype=self.dtype, name=name,
+        )(x)  # fmt: skip
+        return nn.BatchNorm(
+            not self.train, momentum=0.99, epsilon=1e-3, dtype=self.dtype, axis_name=self.axis_name, name=f"{name}_norm"
+        )(x)
+
+
+def relu6(x: jax.Array) -> jax.Array:
+    """The part of x in [0, 6]."""
+    return jnp.clip(x, 0.0, 6.0)
+
+
+class EfficientNetLite(nn.Module):
+    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
+
+    config: Config
+    dtype: Any = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """`keys` (batch,) for dropout in training.
+
+        Also returns every intermediate: stem, block_0, block_1, ..., head (after ReLU6), and pooled (batch, head).
+        """
+        c, aux = self.config, {}
+        layer = _Layers(self.dtype, self.axis_name, train)
+        # The published network's input is (pixel - 127) / 128.
+        x = (images * (127.5 / 128.0) + 0.5 / 128.0).astype(self.dtype)
+        aux["stem"] = x = relu6(layer(x, "stem", c.stem, 3, 2))
+        stages = zip(c.widths, c.depths, c.kernels, c.strides, strict=True)
+        for stage, (width, depth, kernel, stride) in enumerate(stages):
+            for i in range(depth):
+                name, expand = f"block_{len(aux) - 1}", c.expand if stage else 1
+                block = Block(width, kernel, stride if i == 0 else 1, expand, self.dtype, self.axis_name, name=name)
+                aux[name] = x = checkpoint_name(block(x, train), "stage")
+        aux["head"] = x = relu6(layer(x, "head", c.head, 1))
+        aux["pooled"] = x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+        ((_, classes),) = classes_of(c.conditions)
+        init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_out", "uniform")
+        return nn.Dense(classes, kernel_init=init, name="out")(Dropout(c.dropout)(x, keys)), aux
+
+
+class Networks(NamedTuple):
+    """The module of a classifier."""
+
+    classifier: nn.Module
+
+
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
+    """The module for a resolved Config.
+
+    Raises:
+      UserError: there is not one condition to classify, or an option is out of range.
+    """
+    c, shape = config, config.image_shape or ()
+    stages = (c.widths, c.depths, c.kernels, c.strides)
+    if len({len(values) for values in stages}) != 1 or min(min(values, default=0) for values in stages) < 1:
+        raise UserError("efficientnet_lite0: widths, depths, kernels and strides must have one entry a stage, of 1 or more")
+    if not 0 <= c.dropout < 1 or min(c.stem, c.head, c.expand) < 1:
+        raise UserError("efficientnet_lite0: dropout must be 0 to below 1, stem, head and expand at least 1")
+    if len(shape) != 3:
+        raise UserError(f"efficientnet_lite0: image_shape {shape}: wanted (height, width, channels)")
+    if len(c.conditions or ()) != 1:
+        raise UserError(f"efficientnet_lite0: conditions {c.conditions}: wanted one, such as (('style', 5),)")
+    return Networks(EfficientNetLite(config, dtype, axis_name))
+
+
+_ADAM = Optimizer(learning_rate=1e-3, schedule="cosine", warmup_steps=100)
+
+PRESETS = {
+    "default": Run(Config(), Classifier(), _ADAM, Data(), Train(steps=10_000, batch=32, save_every=500)),
+    "tiny": Run(
+        Config(widths=(4, 8), depths=(1, 2), kernels=(3, 5), strides=(1, 2), expand=2, stem=4, head=8),
+        Classifier(),
+        Optimizer(learning_rate=1e-3),
+        Data(),
+        Train(steps=4, batch=8, log_every=1, save_every=2, samples=4),
+    ),
+}

@@ -1,0 +1,114 @@
+"""VGG19 as a classifier: 16 convolutions of 3x3 in five stages, then three dense layers.
+
+Simonyan & Zisserman 2015, "Very deep convolutional networks for large-scale image recognition", arXiv:1409.1556,
+table 1, configuration E, with dropout 0.5 after the first two dense layers (section 3.1). The convolutions are
+`nn.vgg`, and their published weights `genart_jax.assets.load("vgg19")`; those of the dense layers are in torchvision's
+file (`genart assets fetch vgg19 --from FILE`).
+
+Presets (sides of at least 2 to the number of stages):
+
+- `default`: the published network. `genart train vgg19 --data folder:DIR --data.image-size 224`.
+- `tiny`: for tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.nn.random import Dropout
+from genart_jax.nn.vgg import DEPTHS, VGG, WIDTHS
+
+Condition = Mapping[str, jax.Array] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture of a VGG network."""
+
+    image_shape: tuple[int, ...] | None = None
+    """(height, width, channels); sides of at least 2 to the number of stages."""
+    label: str | None = None
+    """The condition to classify; None: the data's first."""
+    conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
+    """(label, number of classes); filled from the data."""
+    widths: tuple[int, ...] = WIDTHS
+    """Channels of each stage."""
+    depths: tuple[int, ...] = DEPTHS
+    """Convolutions of each stage; a pooling of 2x2 follows."""
+    hidden: tuple[int, ...] = (4096, 4096)
+    """Units of the dense layers before the last."""
+    dropout: float = 0.5
+    """Rate of dropout after each of them."""
+    pooling: Literal["max", "avg"] = "max"
+    """What a pooling takes of four pixels: the largest, or the mean."""
+
+
+class Classifier19(nn.Module):
+    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
+
+    config: Config
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """`keys` (batch,) for dropout in training. Also returns every intermediate: see `nn.vgg`, and fc6 and fc7."""
+        c = self.config
+        trunk = VGG(c.widths, c.depths, c.pooling, dtype=self.dtype, name="trunk")
+        nn.share_scope(self, trunk)
+        x, aux = trunk(images)
+        x = x.reshape(len(x), -1)
+        for i, units in enumerate(c.hidden):
+            name = f"fc{len(c.widths) + 1 + i}"
+            dense = nn.Dense(units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=name)
+            aux[name] = x = nn.relu(dense(x))
+            x = Dropout(c.dropout)(x, None if keys is None else jax.vmap(lambda k, i=i: jax.random.fold_in(k, i))(keys))
+        ((_, classes),) = classes_of(c.conditions)
+        return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
+
+
+class Networks(NamedTuple):
+    """The module of a classifier."""
+
+    classifier: nn.Module
+
+
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
+    """The module for a resolved Config.
+
+    Raises:
+      UserError: the image is too small, there is not one condition to classify, or an option is out of range.
+    """
+    shape, least = config.image_shape or (), 2 ** len(config.widths)
+    if not 0 <= config.dropout < 1 or min((*config.hidden, *config.widths, *config.depths)) < 1:
+        raise UserError("vgg19: dropout must be 0 to below 1, widths, depths and hidden at least 1")
+    if len(config.widths) != len(config.depths):
+        raise UserError(f"vgg19: {len(config.widths)} widths and {len(config.depths)} depths; give one of each a stage")
+    if len(shape) != 3 or min(shape[:2]) < least:
+        raise UserError(f"vgg19: image_shape {shape}: sides must be at least {least}; set --data.image-size")
+    if len(config.conditions or ()) != 1:
+        raise UserError(f"vgg19: conditions {config.conditions}: wanted one, such as (('style', 5),)")
+    return Networks(Classifier19(config, dtype))
+
+
+# Without BatchNorm, Adam's usual rate is too large at this depth; warm-up keeps the first steps small.
+_ADAM = Optimizer(learning_rate=1e-4, schedule="cosine", warmup_steps=200, clip_norm=1.0)
+
+PRESETS = {
+    "default": Run(Config(), Classifier(), _ADAM, Data(), Train(steps=10_000, batch=32, save_every=500)),
+    "tiny": Run(
+        Config(widths=(4, 8), depths=(1, 2), hidden=(8,)),
+        Classifier(),
+        Optimizer(learning_rate=1e-3),
+        Data(),
+        Train(steps=4, batch=8, log_every=1, save_every=2, samples=4),
+    ),
+}
