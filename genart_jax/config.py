@@ -177,11 +177,27 @@ class Classifier:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pixels:
+    """Options of the step that trains pixels."""
+
+    content_weight: float = 1.0
+    """Weight of the content loss."""
+    style_weight: float = 1.0
+    """Weight of the style loss."""
+    tv_weight: float = 1.0
+    """Weight of the total variation."""
+    keep_color: bool = False
+    """Change luminance alone, and compare luminance alone (Gatys et al. 2017, section 5.2)."""
+    noise: float = 0.01
+    """Standard deviation of the noise that the picture starts with, in units of [-1, 1]."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """Where pictures come from and what is done to them."""
 
     source: str = "emoji"
-    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR or tfds:NAME[:SPLIT]."""
+    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE... or tfds:NAME[:SPLIT]."""
     image_size: tuple[int, ...] = ()
     """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
     channels: int = 3

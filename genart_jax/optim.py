@@ -51,8 +51,12 @@ def lazy_correction(
     return replace(config, learning_rate=c * config.learning_rate, b1=config.b1**c, b2=config.b2**c), rate
 
 
-def make_optimizer(config: Optimizer, steps: int, learning_rate: float | None = None) -> optax.GradientTransformation:
+def make_optimizer(
+    config: Optimizer, steps: int, learning_rate: float | None = None, line_search: bool = False
+) -> optax.GradientTransformationExtraArgs:
     """The optimizer of one player.
+
+    With `line_search` the caller hands over value, grad and value_fn at each update, and L-BFGS may be chosen.
 
     In order: clipping, the gradients of the L1 and L2 penalties, the update rule, decoupled weight decay, and the
     learning rate (of `steps` updates; `learning_rate` replaces the peak).
@@ -67,7 +71,7 @@ def make_optimizer(config: Optimizer, steps: int, learning_rate: float | None = 
     except re.error as error:
         raise UserError(f"optimizer.decay-paths {config.decay_paths!r} is no regular expression: {error}") from None
     mask = lambda params: path_mask(params, pattern)
-    rule, off = _rule(config), optax.identity()
+    rule, off = _rule(config, line_search), optax.identity()
     rate = schedule(config, steps, learning_rate)
     # As many parts whatever is switched on: a resumed run may change clipping, and its state must still fit.
     return optax.chain(
@@ -82,7 +86,7 @@ def make_optimizer(config: Optimizer, steps: int, learning_rate: float | None = 
     )
 
 
-def _rule(config: Optimizer) -> optax.GradientTransformation:
+def _rule(config: Optimizer, line_search: bool = False) -> optax.GradientTransformation:
     """Optax's own optimizer at learning rate 1 and without its weight decay, which `make_optimizer` adds."""
     factory = getattr(optax, config.name, None)
     parameters = inspect.signature(factory).parameters if inspect.isfunction(factory) else {}
@@ -97,7 +101,9 @@ def _rule(config: Optimizer) -> optax.GradientTransformation:
     rule: optax.GradientTransformation = factory(**{k: v for k, v in options.items() if k in parameters})
     example = {"w": jnp.zeros((2, 2))}
     try:
-        jax.eval_shape(lambda: rule.update(example, rule.init(example), example))
+        search: dict[str, Any] = {"value": 0.0, "grad": example, "value_fn": lambda p: jnp.sum(p["w"])}
+        extra = search if line_search and isinstance(rule, optax.GradientTransformationExtraArgs) else {}
+        jax.eval_shape(lambda: rule.update(example, rule.init(example), example, **extra))
     except Exception as error:  # whatever it lacks: the loss's value, a line search, ...
         raise UserError(f"optimizer.name {config.name!r} needs more than gradients; choose another ({error})") from None
     return rule

@@ -44,6 +44,7 @@ _MODELS = _entries(
         "van den Oord et al. 2017",
     ),
     ("simple_cnn", "cnn", "genart_jax.models.simple_cnn", "genart_jax.steps.classifier", "LeCun et al. 1998"),
+    ("gatys", "style", "genart_jax.models.gatys", "genart_jax.steps.pixels", "Gatys et al. 2016, CVPR"),
     (
         *("vgg19", "cnn", "genart_jax.models.vgg19", "genart_jax.steps.classifier"),
         "Simonyan & Zisserman 2015, arXiv:1409.1556",

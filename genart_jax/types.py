@@ -60,6 +60,9 @@ class Algorithm(NamedTuple):
     into it. `due` names the lazy terms to compute: None decides by `lax.cond` on `state.step`, a static tuple decides
     at trace time. `lazy` lists them as (name, every how many steps). Where a family lacks an operation, it is None.
 
+    `begin` is called once, between `init` and the first step, with the first real batch and `state.frozen` in place:
+    for what must be taken from data. None where there is nothing to take.
+
     `frozen` names where the parameters in `State.frozen` come from, as (role, source): "run:DIR" is what that run
     samples with, {role there: {"params": ..., **mutable}}, and "asset:NAME" is what `assets.load(NAME)` returns.
     `init` fills a role at random, or leaves it out where its shapes are the source's to say. The trainer and `load`
@@ -79,6 +82,7 @@ class Algorithm(NamedTuple):
     transform: Callable[..., jax.Array] | None = None  # transform(state, images, key) -> images
     lazy: tuple[tuple[str, int], ...] = ()
     frozen: tuple[tuple[str, str], ...] = ()
+    begin: Callable[..., State] | None = None  # begin(state, batch) -> State
 
     def due(self, step: int) -> tuple[str, ...]:
         """The lazy terms that are due at `step` (an int on the host): the static `due` to pass to `step`."""

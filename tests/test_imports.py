@@ -37,6 +37,7 @@ ORDER = (
     "evaluate",
     "reference",
     "predict",
+    "stylize",
     "export",
     "bench",
     "app",

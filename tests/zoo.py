@@ -48,4 +48,5 @@ def full_batch(algorithm, size, seed=0):
 
 def start(algorithm, key, batch):
     """The first state; compiled, as running the initialisation operation by operation takes longer."""
-    return jax.jit(algorithm.init)(key, batch)
+    state = jax.jit(algorithm.init)(key, batch)
+    return state if algorithm.begin is None else jax.jit(algorithm.begin)(state, batch)

@@ -34,7 +34,7 @@ class ListOptions:
     """Options of `genart list`."""
 
     family: str | None = None
-    """Only the models of one family: gan, vae, cnn, prior."""
+    """Only the models of one family: gan, vae, cnn, prior, style."""
     json: bool = False
     """As JSON."""
 
@@ -412,6 +412,12 @@ def _checkpoint(args: Sequence[str]) -> None:
         raise SystemExit(1)
 
 
+def _stylize(args: Sequence[str]) -> None:
+    from genart_jax.app import stylize
+
+    stylize.run(args)
+
+
 _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "list": (_list, "list [--family F] [--json]", "the models"),
     "train": (_train, "train NAME [--data SOURCE] [--run DIR] ...", "train a model, or go on with a run"),
@@ -422,6 +428,7 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
     "plot": (_scores("plot"), "plot RUN ... [--out FILE.png]", "losses, scores and samples as a picture and a page"),
     "checkpoint": (_checkpoint, "checkpoint ls|verify|repair RUN", "what a run has saved, and mending it"),
     "predict": (_predict, "predict RUN|efficientnet_lite0 PICTURE ...", "the likeliest classes of pictures"),
+    "stylize": (_stylize, "stylize CONTENT STYLE [--out FILE] ...", "one picture in another's style"),
     "bench": (_bench, "bench [NAME ...] [--json]", "speed and memory of training steps"),
     "export": (_export, "export RUN OUT", "a model as a folder that runs without this package"),
     "assets": (

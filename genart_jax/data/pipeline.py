@@ -110,7 +110,9 @@ class MemoryLoader:
     def __init__(
         self, split: Split, seed: int, global_batch: int, columns: slice, place: Callable[[Any], Any] = jax.device_put
     ) -> None:
-        self._order = functools.partial(rows, seed, global_batch=global_batch, size=split.size)
+        self._order: Callable[[int], Array] = functools.partial(rows, seed, global_batch=global_batch, size=split.size)
+        if split.ordered:
+            self._order = lambda step: np.arange(step * global_batch, (step + 1) * global_batch) % split.size
         self._columns = columns
         condition = {name: values.astype(np.int32) for name, values in split.condition.items()}
         self.constants: Any = place({"image": split.images, "condition": condition})

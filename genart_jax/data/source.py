@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from genart_jax.config import BatchSpec, Data, UserError
 
 Array = np.ndarray[Any, Any]
 
-KINDS = ("emoji", "idx", "stacked", "folder", "tfds")
+KINDS = ("emoji", "idx", "stacked", "folder", "pictures", "tfds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Split:
       size: number of examples.
       condition: name -> integer array (size,); also given for a streamed split where it is known without decoding.
       images: uint8 (size, height, width, channels), or None for a streamed split.
+      ordered: the rows come in their order, without a permutation.
       read: index -> {"image": uint8 (height, width, channels), "condition": {name: int}}, or None for one in memory;
         may be called from several threads.
     """
@@ -37,6 +39,7 @@ class Split:
     condition: dict[str, Array]
     images: Array | None = None
     read: Callable[[int], dict[str, Any]] | None = None
+    ordered: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Source:
 
 
 def open_source(data: Data) -> Source:
-    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR or tfds:NAME[:SPLIT].
+    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR,
+    pictures:FILE:FILE... or tfds:NAME[:SPLIT].
 
     Its report begins with one line that is alike for every kind: sizes, shape and conditions.
 
@@ -105,6 +109,10 @@ def open_source(data: Data) -> Source:
         from genart_jax.data import folder
 
         source = folder.load(_expanded(rest), data)
+    elif kind == "pictures":
+        from genart_jax.data import pictures
+
+        source = pictures.load(rest, data)
     else:
         from genart_jax.data import tfds
 
@@ -122,6 +130,8 @@ def open_source(data: Data) -> Source:
 def absolute(source: str) -> str:
     """The source with the folder that it names as an absolute path, to mean the same from everywhere."""
     kind, _, rest = source.partition(":")
+    if kind == "pictures":
+        return f"{kind}:{os.pathsep.join(str(_expanded(path).resolve()) for path in rest.split(os.pathsep) if path)}"
     return f"{kind}:{_expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder") and rest else source
 
 
@@ -144,7 +154,7 @@ def _advice(source: str, kind: str) -> str:
     return (
         f"did you mean {near[0]}?"
         if near
-        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR or tfds:NAME[:SPLIT]"
+        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE or tfds:NAME[:SPLIT]"
     )
 
 

@@ -55,6 +55,8 @@ class Config:
     """Channels of the last convolution."""
     dropout: float = 0.2
     """Rate of dropout before the dense layer."""
+    project_bias: bool = True
+    """A bias in each block's last BatchNorm; it serves the published weights alone, as the next BatchNorm undoes it."""
 
 
 class Block(nn.Module):
@@ -64,6 +66,7 @@ class Block(nn.Module):
     kernel: int
     stride: int
     expand: int
+    bias: bool = True
     dtype: Any = jnp.float32
     axis_name: str | None = None
 
@@ -75,7 +78,7 @@ class Block(nn.Module):
         if self.expand > 1:
             x = relu6(layer(x, "expand", x.shape[-1] * self.expand, 1))
         x = relu6(layer(x, "depthwise", x.shape[-1], self.kernel, self.stride, x.shape[-1]))
-        x = layer(x, "project", self.width, 1)
+        x = layer(x, "project", self.width, 1, bias=self.bias)
         return x + inputs if x.shape == inputs.shape else x
 
 
@@ -87,7 +90,7 @@ class _Layers(NamedTuple):
     train: bool
 
     def __call__(
-        self, x: jax.Array, name: str, features: int, kernel: int, stride: int = 1, groups: int = 1
+        self, x: jax.Array, name: str, features: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = True
     ) -> jax.Array:
         init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         x = Conv(
@@ -95,8 +98,9 @@ class _Layers(NamedTuple):
             dtype=self.dtype, name=name,
         )(x)  # fmt: skip
         return nn.BatchNorm(
-            not self.train, momentum=0.99, epsilon=1e-3, dtype=self.dtype, axis_name=self.axis_name, name=f"{name}_norm"
-        )(x)
+            not self.train, momentum=0.99, epsilon=1e-3, use_bias=bias, dtype=self.dtype, axis_name=self.axis_name,
+            name=f"{name}_norm",
+        )(x)  # fmt: skip
 
 
 def relu6(x: jax.Array) -> jax.Array:
@@ -128,7 +132,16 @@ class EfficientNetLite(nn.Module):
         for stage, (width, depth, kernel, stride) in enumerate(stages):
             for i in range(depth):
                 name, expand = f"block_{len(aux) - 1}", c.expand if stage else 1
-                block = Block(width, kernel, stride if i == 0 else 1, expand, self.dtype, self.axis_name, name=name)
+                block = Block(
+                    width,
+                    kernel,
+                    stride if i == 0 else 1,
+                    expand,
+                    c.project_bias,
+                    self.dtype,
+                    self.axis_name,
+                    name=name,
+                )
                 aux[name] = x = checkpoint_name(block(x, train), "stage")
         aux["head"] = x = relu6(layer(x, "head", c.head, 1))
         aux["pooled"] = x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
@@ -152,7 +165,9 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
     c, shape = config, config.image_shape or ()
     stages = (c.widths, c.depths, c.kernels, c.strides)
     if len({len(values) for values in stages}) != 1 or min(min(values, default=0) for values in stages) < 1:
-        raise UserError("efficientnet_lite0: widths, depths, kernels and strides must have one entry a stage, of 1 or more")
+        raise UserError(
+            "efficientnet_lite0: widths, depths, kernels and strides must have one entry a stage, of 1 or more"
+        )
     if not 0 <= c.dropout < 1 or min(c.stem, c.head, c.expand) < 1:
         raise UserError("efficientnet_lite0: dropout must be 0 to below 1, stem, head and expand at least 1")
     if len(shape) != 3:
@@ -167,7 +182,9 @@ _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine", warmup_steps=100)
 PRESETS = {
     "default": Run(Config(), Classifier(), _ADAM, Data(), Train(steps=10_000, batch=32, save_every=500)),
     "tiny": Run(
-        Config(widths=(4, 8), depths=(1, 2), kernels=(3, 5), strides=(1, 2), expand=2, stem=4, head=8),
+        Config(
+            widths=(4, 8), depths=(1, 2), kernels=(3, 3), strides=(1, 2), expand=2, stem=4, head=8, project_bias=False
+        ),
         Classifier(),
         Optimizer(learning_rate=1e-3),
         Data(),

@@ -188,6 +188,16 @@ _MAY_DIFFER = re.compile(r"\['(embed|out)'\]")
 """Parts that a fine-tuned model may begin anew: embeddings of conditions, and last layers."""
 
 
+_PICTURES = re.compile(r"\['pixels'\]")
+"""Parameters (height, width, ...) that are themselves a picture: taken from another size by resizing."""
+
+
+def _placed(value: Any, like: jax.Array) -> jax.Array:
+    """`value` laid out over the devices as `like` is; each process puts its own parts."""
+    host = np.asarray(value)
+    return jax.make_array_from_callback(like.shape, like.sharding, lambda index: host[index])
+
+
 def take_parameters(state: State, init_from: str) -> tuple[State, list[str]]:
     """`state` with parameters, statistics and averages of another run, and the paths of what was not taken.
 
@@ -208,8 +218,9 @@ def take_parameters(state: State, init_from: str) -> tuple[State, list[str]]:
             name = jax.tree_util.keystr(path)
             there = getattr(found.get(name), "shape", None)
             if there == leaf.shape:
-                host = np.asarray(found[name])
-                return jax.make_array_from_callback(leaf.shape, leaf.sharding, lambda index: host[index])
+                return _placed(found[name], leaf)
+            if there and _PICTURES.match(name) and (len(there), there[2:]) == (leaf.ndim, leaf.shape[2:]):
+                return _placed(jax.image.resize(found[name], leaf.shape, "linear"), leaf)
             if not _MAY_DIFFER.search(name):
                 raise UserError(
                     f"--init-from {init_from}: {part}{name} has shape {there} there and {leaf.shape} here;"

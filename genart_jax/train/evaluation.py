@@ -45,10 +45,10 @@ def make_evaluator(
     compiled = jax.jit(evaluate, out_shardings=parallel.replicated(mesh))
     names = [name for name, _ in algorithm.batch_spec.conditions]
     devices = mesh.size
-    size = devices * max(1, _BATCH // devices)
 
     def run(state: State, split: Split, key: jax.Array) -> dict[str, float]:
         totals: Sums | None = None
+        size = devices * max(1, min(_BATCH, split.size) // devices)
         batches = evaluation_batches(split, size, jax.process_index(), jax.process_count(), data.workers)
         for index, raw in enumerate(batches):
             raw["condition"] = {name: raw["condition"][name] for name in names}

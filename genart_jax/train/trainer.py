@@ -161,11 +161,26 @@ class Trainer:
         # Born sharded: nothing is ever whole on one device that need not be.
         fresh: State = jax.jit(init, out_shardings=self.layout)(self.key)
         if self.init_from is None:
-            return self._with_frozen(fresh)
+            return self._begun(self._with_frozen(fresh))
         taken, left = checkpoint.take_parameters(fresh, self.init_from)
         if left:
             self._note(f"not taken from {self.init_from}, as shapes differ: {', '.join(left)}; these start fresh")
-        return self._with_frozen(taken)
+        return self._begun(self._with_frozen(taken))
+
+    def _begun(self, state: State) -> State:
+        """The first state, after the algorithm has seen the first batch, if it wants to."""
+        if self.algorithm.begin is None:
+            return state
+        payload = parallel.put(self.loader.next(0), parallel.batch_sharding(self.mesh))
+
+        def begin(state: State, constants: Any, payload: Any) -> State:
+            batch = prepare(self.loader.materialize(constants, payload), None, self.run.data)
+            assert self.algorithm.begin is not None
+            return self.algorithm.begin(state, batch).replace(frozen={})
+
+        layout = self.layout.replace(frozen={})
+        begun: State = jax.jit(begin, out_shardings=layout)(state, self.loader.constants, payload)
+        return begun.replace(frozen=state.frozen)
 
     def _with_frozen(self, state: State) -> State:
         """The state with the parameters that never train: those that the run keeps, or, at its start, the sources'."""

@@ -163,7 +163,7 @@ def wrong(capsys, *args):
         (["train", "dcgan", "--step.loss", "none"], "--step.loss"),
         (["train", "dcgan", "--parallel.data", "99"], "found"),
         (["train", "dcgan", "--init-from", "nowhere"], "is not a run"),
-        (["list", "--family", "gans"], "there are cnn, gan, vae"),
+        (["list", "--family", "gans"], "there are cnn, gan, prior, style, vae"),
         (["sample", "nowhere"], "is not a run"),
         (["evaluate"], "needs run first"),
     ],

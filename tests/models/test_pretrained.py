@@ -133,7 +133,8 @@ def test_lite0_equals_a_forward_pass_of_its_own():
 def test_sizes_are_those_that_were_published():
     """4.65 million parameters (4.7 in the table of its authors); VGG19: 144 million (table 2 of the paper)."""
     count = lambda m: sum(
-        x.size for x in jax.tree.leaves(jax.eval_shape(m.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))["params"])
+        x.size
+        for x in jax.tree.leaves(jax.eval_shape(m.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))["params"])
     )
     assert count(lite0()) == 4_652_008
     config = vgg19.Config(image_shape=(224, 224, 3), conditions=(("imagenet", 1000),))

@@ -114,7 +114,7 @@ def test_vmap_over_seeds_equals_single_runs(family_model):
     algorithm, _, single_step = plain(family_model)
     batch = zoo.full_batch(algorithm, BATCH)
     keys = jax.random.split(KEY, 3)
-    states = jax.jit(jax.vmap(algorithm.init, in_axes=(0, None)))(keys, batch)
+    states = jax.jit(jax.vmap(lambda key, b: zoo.start(algorithm, key, b), in_axes=(0, None)))(keys, batch)
     # The step counter stays unbatched, or each `cond` on it would become a `select`.
     axes = jax.tree.map(lambda _: 0, states).replace(step=None)
     states = states.replace(step=states.step[0])

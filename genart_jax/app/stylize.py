@@ -1,0 +1,77 @@
+"""`genart stylize CONTENT STYLE`: one picture in another's style."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from genart_jax.app.arguments import leading, parse
+from genart_jax.config import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of `genart stylize`."""
+
+    out: Path | None = None
+    """The picture's file, of any format that Pillow writes; None: stylized.png in the run directory."""
+    size: int = 256
+    """Longer side of the picture in pixels; its proportions are the content's."""
+    steps: int = 100
+    """Steps at each scale."""
+    strength: float = 1.0
+    """Weight of the style: 0 gives the content back, 10 little of it."""
+    keep_color: bool = False
+    """Keep the content's colours: change luminance alone."""
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    """What descends."""
+    scales: int = 3
+    """Sizes gone through, each twice the one before (fewer where the first would be below 64 pixels)."""
+    every: int = 20
+    """Steps between intermediate pictures and checkpoints (0: no pictures)."""
+    seed: int = 0
+    """Seed of the noise that the picture starts with."""
+    run: Path | None = None
+    """Run directory; None: runs/CONTENT-STYLE. What was begun there goes on."""
+
+
+def run(args: Sequence[str]) -> None:
+    """The command.
+
+    Raises:
+      UserError: what is wrong with the pictures or the options.
+    """
+    prog, text = "genart stylize CONTENT STYLE", "One picture in another's style (Gatys et al. 2016), coarse to fine."
+    words, rest = leading(args)
+    options: Options = parse(Options, rest, prog, text)
+    if len(words) != 2:
+        raise UserError(f"stylize needs two pictures, not {len(words)}: genart stylize CONTENT STYLE [--out FILE]")
+    content, style = map(Path, words)
+
+    from genart_jax import stylize
+    from genart_jax.app.cli import _cache_programs
+    from genart_jax.app.progress import Progress
+
+    if options.out is not None:
+        stylize.check_out(options.out)
+    directory = options.run or Path("runs") / f"{content.stem}-{style.stem}"
+    plan = stylize.plan(
+        content, style, options.size, options.steps, options.strength, options.keep_color, options.optimizer,
+        options.scales, options.every, options.seed,
+    )  # fmt: skip
+    _cache_programs()
+    with Progress() as progress:
+
+        def tell(event: str, values: dict[str, Any]) -> None:
+            if event not in ("data", "evaluate", "end"):  # of each scale; here they are parts of one picture
+                progress(event, values)
+
+        pixels = stylize.stylize(plan, directory, tell)
+    if pixels is None:
+        print(f"stopped with a checkpoint in {directory}; the same command goes on from there")
+        return
+    out = options.out or directory / "stylized.png"
+    stylize.write(out, pixels)
+    print(out)
