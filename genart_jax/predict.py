@@ -60,7 +60,7 @@ def classify(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) 
     assert algorithm.predict is not None
     predict, out = jax.jit(algorithm.predict), []
     for path in paths:
-        pixels = picture.read(path, (height, width), channels)
+        pixels = picture.read_file(path, (height, width), channels)
         probability = np.exp(np.asarray(predict(state, to_float(pixels[None])))[0])
         best = np.argsort(-probability)[:top]
         out.append([(classifier.class_names[i], float(probability[i])) for i in best])

@@ -55,7 +55,7 @@ def plan(
     for path in (content, style):
         if os.pathsep in str(path):
             raise UserError(f"{path}: a name with {os.pathsep!r} cannot be told from two; rename the file")
-    picture.read(style, (16, 16), 3)
+    picture.read_file(style, (16, 16), 3)
     sizes = stages(_size(content), longest, scales)
     source = f"pictures:{content}{os.pathsep}{style}"
     base = configure(run)
@@ -110,7 +110,7 @@ def finished(place: Path) -> np.ndarray[Any, Any]:
     algorithm, state = load(place)
     content = data.source.partition(":")[2].split(os.pathsep)[0]
     height, width, _ = algorithm.batch_spec.image_shape
-    pixels = picture.read(content, (height, width), data.channels)
+    pixels = picture.read_file(content, (height, width), data.channels)
     assert algorithm.transform is not None
     return to_uint8(jax.jit(algorithm.transform)(state, to_float(pixels[None]), jax.random.key(0)))[0]
 
@@ -118,7 +118,7 @@ def finished(place: Path) -> np.ndarray[Any, Any]:
 def _size(path: Path) -> tuple[int, int]:
     """(height, width) of a picture, upright."""
     try:
-        with picture.opened(path.read_bytes()) as opened:
+        with picture.opened(picture.read(path)) as opened:
             upright = ImageOps.exif_transpose(opened)
             return upright.height, upright.width
     except OSError as error:

@@ -89,14 +89,14 @@ def decode(data: bytes, size: tuple[int, int], channels: int) -> Array:
         return to_uint8_picture(picture, size, channels)
 
 
-def read(path: str | Path, size: tuple[int, int], channels: int) -> Array:
+def read_file(path: str | Path, size: tuple[int, int], channels: int) -> Array:
     """A picture file as uint8 (height, width, channels).
 
     Raises:
       UserError: it cannot be read.
     """
     try:
-        return decode(Path(path).read_bytes(), size, channels)
+        return decode(read(Path(path)), size, channels)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     except BadPictureError as error:

@@ -24,7 +24,7 @@ def load(files: str, data: Data) -> Source:
     picture.check_channels(data.channels)
     if not all(paths):
         raise UserError(f"pictures:{files}: an empty name; write pictures:FILE{os.pathsep}FILE")
-    images = np.stack([picture.read(path, size, data.channels) for path in paths])
+    images = np.stack([picture.read_file(path, size, data.channels) for path in paths])
     return Source(
         name=f"pictures:{files}",
         train=Split(len(images), {}, images, ordered=True),
