@@ -42,6 +42,11 @@ def matched(style: jax.Array, content: jax.Array) -> jax.Array:
     return (style - mean) * wanted_std / (std + 1e-6) + wanted_mean
 
 
+def _typed(tree: Any) -> Any:
+    """The same without weak types, which Optax's line search starts with and does not keep: one program serves all."""
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), tree)
+
+
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
     """The algorithm that makes one picture: `networks` has `features`.
 
@@ -94,7 +99,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             step=jnp.zeros((), jnp.int32),
             params=params,
             mutable={"pixels": {}},
-            opt={"pixels": optimizer.init(params["pixels"])},
+            opt={"pixels": _typed(optimizer.init(params["pixels"]))},
             ema={},
             extra={"start": images, "content": empty[0], "style": empty[1]},
             frozen=frozen,
@@ -121,7 +126,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             total = options.content_weight * losses["content_loss"] + options.style_weight * losses["style_loss"]
             return (total + options.tv_weight * total_variation(picture))[0]
 
-        params, opt = state.params["pixels"], state.opt["pixels"]
+        # L-BFGS never reads some of its own figures; behind a barrier they count as read, and are freed when donated.
+        params, opt = state.params["pixels"], jax.lax.optimization_barrier(state.opt["pixels"])
         if searching:  # the line search ended where this step begins, with the value and the gradient there
             value, grads = optax.value_and_grad_from_state(objective)(params, state=opt)
             updates, opt = optimizer.update(grads, opt, params, value=value, grad=grads, value_fn=objective)
@@ -130,7 +136,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             updates, opt = optimizer.update(grads, opt, params)
         metrics = {"loss": value} | common.norms("pixels", grads, updates, params)
         params = {"pixels": optax.apply_updates(params, updates)}
-        return state.replace(step=state.step + 1, params=params, opt={"pixels": opt}), metrics
+        return state.replace(step=state.step + 1, params=params, opt={"pixels": _typed(opt)}), metrics
 
     def transform(state: State, images: jax.Array, key: jax.Array) -> jax.Array:
         check_images(images, spec.image_shape)
