@@ -74,7 +74,7 @@ def torchs(variables: Any, config: efficientnet_lite0.Config) -> Callable[[np.nd
         for i in range(depth):
             name = f"block_{len(blocks)}"
             blocks.append(Block(params[name], stats[name], stride if i == 0 else 1))
-    network = nn.Sequential(
+    network: Any = nn.Sequential(
         *layer("stem", params, stats, 2), *blocks, *layer("head", params, stats), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
     network = network.eval().to(memory_format=torch.channels_last)

@@ -143,6 +143,7 @@ def write(out: Path, pixels: np.ndarray[Any, Any]) -> None:
       UserError: it cannot be written.
     """
     try:
-        Image.fromarray(pixels).save(out, **({"quality": 95} if out.suffix.lower() in (".jpg", ".jpeg") else {}))
+        options: dict[str, Any] = {"quality": 95} if out.suffix.lower() in (".jpg", ".jpeg") else {}
+        Image.fromarray(pixels).save(out, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"--out {out} cannot be written: {error}") from None
