@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import genart_jax as ga
+from genart_jax import assets, registry
 from genart_jax.evaluate.extractors import CUBIC, Extractor, make_extractor
 
 
@@ -62,6 +63,32 @@ def test_a_trained_classifier(runs):
     assert make_extractor(f"classifier:{runs / 'digits_classifier'}").weights != network.weights
     with pytest.raises(ga.UserError, match="classifies nothing"):
         make_extractor(f"classifier:{runs / 'gan'}")
+
+
+@pytest.mark.parametrize(("name", "width"), [("lite0:32", 1280), ("vgg19:32", 512)])
+def test_published_networks(name, width, monkeypatch):
+    """With weights as they are initialised: the features are those of the network on pictures of its size."""
+
+    def load(asset):
+        if asset == "vgg19":
+            from genart_jax.nn.vgg import VGG
+
+            network = VGG(until="relu5_4")
+            return dict(network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
+        run = ga.configure(asset, image_shape=(32, 32, 3), conditions=(("class", 1000),))
+        network = registry.model_module(asset).networks(run.model).classifier
+        return dict(jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
+
+    monkeypatch.setattr(assets, "load", load)
+    monkeypatch.setattr(assets, "sha256", lambda asset: "5" * 64)
+    network = make_extractor(name)
+    assert network.name == name.replace(":", "_")
+    features, logits = network(pictures(2))
+    assert features.shape == (2, width)
+    assert np.isfinite(features).all()
+    assert (logits is None) == (name == "vgg19:32")
+    if logits is not None:
+        assert logits.shape == (2, 1000)
 
 
 @pytest.mark.parametrize(
