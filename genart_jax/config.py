@@ -124,6 +124,20 @@ class Gan:
     """The half-life in images is at most this times the images seen (0: no ramp)."""
     condition_dropout: float = 0.0
     """Probability with which each condition of an example is hidden from both players in training."""
+    augment: Literal["none", "diffaugment", "ada"] = "none"
+    """How the critic's pictures are augmented, real and generated alike: DiffAugment (Zhao et al. 2020), or the
+    pipeline of adaptive discriminator augmentation (Karras et al. 2020b)."""
+    augment_ops: tuple[str, ...] = ()
+    """Which parts of it: color, translation, cutout of diffaugment (empty: all); blit, geometric, color, filter, noise,
+    cutout of ada (empty: the first three)."""
+    augment_schedule: Literal["auto", "constant", "adaptive", "cosine"] = "auto"
+    """Its probability: constant, by the critic's overfitting, or a rise; auto: adaptive for ada, else constant."""
+    augment_p: float = 1.0
+    """That probability where it is constant, the end of its rise, and the most that adaptive may reach."""
+    augment_target: float = 0.6
+    """Adaptive: the probability rises while the mean sign of the critic's scores of real pictures is above this."""
+    augment_images: int = 500_000
+    """Real pictures in which the probability can go from 0 to 1 (adaptive), or rises to augment-p (cosine)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +186,11 @@ class Classifier:
 
     label_smoothing: float = 0.0
     """Mass that the target distribution spreads over all classes."""
+    mixup: float = 0.0
+    """Blend examples and their labels by a share from Beta(mixup, mixup) (Zhang et al. 2018; 0: off)."""
+    cutmix: float = 0.0
+    """Paste a box of one example into another and mix labels by area, a share from Beta(cutmix, cutmix) (Yun et al.
+    2019; 0: off). With mixup, each example takes one of the two."""
     ema_decay: float = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""
 
@@ -210,6 +229,13 @@ class Data:
     """Mirror each training picture left to right with probability one half."""
     crop: int = 0
     """Pad training pictures by so many edge pixels and crop back at a random place."""
+    jitter: tuple[float, ...] = ()
+    """Change brightness, contrast, saturation and hue of training pictures, each by up to these four fractions, such as
+    0.4 0.4 0.4 0.1 (empty: off)."""
+    cutout: int = 0
+    """Fill a square of so many pixels of each training picture with grey."""
+    limit: int = 0
+    """Train on so many examples only, a fixed choice from the whole training split (0: all)."""
     memory_limit_mb: int = 2048
     """Sets larger than this (decoded) are streamed by grain instead of held in device memory."""
     workers: int = 4

@@ -220,7 +220,8 @@ def prepare(raw: Mapping[str, Any], keys: jax.Array | None, data: Data) -> Batch
     Args:
       raw: uint8 `image` (B, height, width, channels) and maybe `target` and `mask`, and whatever else is passed on.
       keys: (B,) typed keys, one an example, or None for evaluation: nothing is augmented.
-      data: its `flip` and `crop` apply to `image`, `target` and `mask` alike.
+      data: its `flip` and `crop` apply to `image`, `target` and `mask` alike, its `jitter` and `cutout` to `image` and
+        `target`.
 
     Returns:
       The batch, with uint8 `image` and `target` as float32 in [-1, 1].
@@ -235,5 +236,11 @@ def prepare(raw: Mapping[str, Any], keys: jax.Array | None, data: Data) -> Batch
         if keys is not None and data.crop:
             images = augment.crop(images, keys, data.crop)
         # A mask keeps its own values; the others are moved first, while a pixel is one byte and not four.
-        batch[name] = to_float(images) if name != "mask" and images.dtype == jnp.uint8 else images
+        if name != "mask":
+            images = to_float(images) if images.dtype == jnp.uint8 else images
+            if keys is not None and data.jitter:
+                images = augment.jitter(images, keys, data.jitter)
+            if keys is not None and data.cutout:
+                images = augment.cutout(images, keys, data.cutout)
+        batch[name] = images
     return batch

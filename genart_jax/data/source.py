@@ -124,7 +124,29 @@ def open_source(data: Data) -> Source:
         hint = "say emoji:64 or emoji:128" if kind == "emoji" else "leave it out"
         raise UserError(f"data.image-size {wanted}: {kind} has pictures of {here} and is not resized; {hint}")
     source = dataclasses.replace(source, name=data.source)
+    if data.limit:
+        note = f"limited to {data.limit} of {source.train.size} training examples; counts above are of all"
+        source = dataclasses.replace(source, train=limited(source.train, data.limit), report=(*source.report, note))
     return dataclasses.replace(source, report=(summary(source), *source.report))
+
+
+def limited(split: Split, limit: int) -> Split:
+    """`limit` examples of a split, the same for every seed; a smaller choice is a part of a larger one.
+
+    Raises:
+      UserError: there are not so many.
+    """
+    if not 0 < limit <= split.size:
+        raise UserError(f"data.limit {limit}: there are {split.size} training examples; choose 1 to that, or 0 for all")
+    words = np.random.Philox(key=np.array([0, split.size], np.uint64)).random_raw(split.size)
+    rows = np.sort(np.argsort(words, kind="stable")[:limit])
+    read = split.read
+    return Split(
+        limit,
+        {name: values[rows] for name, values in split.condition.items()},
+        None if split.images is None else split.images[rows],
+        None if read is None else lambda index: read(int(rows[index])),
+    )
 
 
 def absolute(source: str) -> str:

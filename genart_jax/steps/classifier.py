@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from genart_jax.config import Classifier, Run, UserError, spec_of
+from genart_jax.data.augment import mix
 from genart_jax.nn import random
 from genart_jax.optim import make_optimizer
 from genart_jax.steps import common
@@ -27,6 +28,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         raise UserError(f"a classifier needs one condition, not {len(spec.conditions)}; set --model.label")
     if not 0 <= options.label_smoothing < 1:
         raise UserError(f"step.label-smoothing {options.label_smoothing}: wanted 0 to below 1")
+    if min(options.mixup, options.cutmix) < 0:
+        raise UserError("step: mixup and cutmix must not be negative")
     ((label, classes),) = spec.conditions
     classifier = networks.classifier
     optimizer = make_optimizer(config.optimizer, config.train.steps)
@@ -54,17 +57,23 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         keys = random.example_keys(random.stream(key, "dropout"), len(labels), axis_name)
         params = common.varying(state.params["classifier"], axis_name)
 
-        def gradient(images: jax.Array, labels: jax.Array, keys: jax.Array) -> tuple[Any, Any]:
+        images, targets = batch["image"], jax.nn.one_hot(labels, classes)
+        if options.mixup or options.cutmix:
+            mix_keys = random.example_keys(random.stream(key, "mix"), len(labels), axis_name)
+            images, targets = mix(images, targets, mix_keys, options.mixup, options.cutmix)
+
+        def gradient(images: jax.Array, targets: jax.Array, keys: jax.Array) -> tuple[Any, Any]:
             def objective(params: Any) -> tuple[jax.Array, Any]:
                 (logits, _), changed = common.apply(classifier, params, mutable, images, None, train=True, keys=keys)
-                targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
-                value = jnp.mean(optax.softmax_cross_entropy(logits, targets))
-                accuracy = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == labels))
+                smooth = optax.smooth_labels(targets, options.label_smoothing)
+                value = jnp.mean(optax.softmax_cross_entropy(logits, smooth))
+                # Of a mixed example, the label that has more of it counts.
+                accuracy = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1)))
                 return value, ({"loss": value, "accuracy": accuracy}, changed)
 
             return jax.grad(objective, has_aux=True)(params)
 
-        grads, (metrics, mutable) = common.accumulate(gradient, chunks, batch["image"], labels, keys)
+        grads, (metrics, mutable) = common.accumulate(gradient, chunks, images, targets, keys)
         grads, metrics = common.pmean((grads, metrics), axis_name)
         params = state.params["classifier"]
         updates, opt = optimizer.update(grads, state.opt["classifier"], params)

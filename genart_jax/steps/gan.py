@@ -10,6 +10,10 @@ A generator may offer its two halves, `mapping(z, condition, train, truncation) 
 `synthesis(styles, keys) -> (images, aux)`, with one key an example for what it draws (None: fixed noise). Then styles
 can be mixed, the path length regularised, and samples truncated. A critic whose scores depend on `group` neighbouring
 examples says so in an attribute of that name; real and generated pictures are never in one group.
+
+Augmentation is part of the critic, which scores real and generated pictures through it (Karras et al. 2020b, section
+2.1). So R1 is evaluated at augmented real pictures, and is the gradient with respect to the pictures before that: what
+is to be smooth is the two together, as a function of the data.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from genart_jax.losses.penalties import path_lengths, slope, squared_gradient
 from genart_jax.nn import random
 from genart_jax.optim import lazy_correction, make_optimizer
 from genart_jax.steps import common
+from genart_jax.steps.augmentation import Augmentation, View
 from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
 
 
@@ -41,6 +46,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     latent_dim = config.model.latent_dim
     generator, critic = networks.generator, networks.critic
     loss = LOSSES[gan.loss]
+    augment = Augmentation(gan, spec, loss.threshold, axis_name)
     styled, group = hasattr(generator, "synthesis"), getattr(critic, "group", 1)
     if min(gan.d_steps, gan.g_steps, gan.r1_every, gan.path_every, gan.path_shrink) < 1:
         raise UserError("step: d-steps, g-steps, r1-every, path-every and path-shrink must be at least 1")
@@ -79,7 +85,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             mutable={role: mutable for role, (_, mutable) in made.items()},
             opt={player: tx.init(made[player][0]) for player, tx in optimizers.items()},
             ema={},
-            extra={name: jnp.zeros(()) for name in carried},
+            extra={name: jnp.zeros(()) for name in carried} | augment.start(),
         )
         return common.ema_start(state, ("generator",), gan.ema_decay or gan.ema_images)
 
@@ -165,21 +171,22 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         pairs = scores.reshape(-1, 2, group)
         return pairs[:, 0].reshape(-1), pairs[:, 1].reshape(-1), mutable
 
-    def r1(state: State, real: jax.Array, condition: Any) -> tuple[Any, dict[str, jax.Array]]:
+    def r1(state: State, real: jax.Array, condition: Any, view: View) -> tuple[Any, dict[str, jax.Array]]:
         """The gradient of the R1 penalty at real pictures, and its value."""
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
         # Scaled by the updates in between, to keep the penalty's weight while it is computed only so often
         # (Karras et al. 2020, appendix B).
         weight = 0.5 * gan.r1_gamma * gan.r1_every * gan.d_steps
 
-        def part(real: jax.Array, condition: Any) -> tuple[Any, jax.Array]:
+        def part(real: jax.Array, condition: Any, view: View) -> tuple[Any, jax.Array]:
             def penalty(params: Any) -> tuple[jax.Array, jax.Array]:
-                value = jnp.mean(squared_gradient(lambda x: score(params, mutable, x, condition)[0], real))
+                seen = lambda x: score(params, mutable, augment(x, view, "real"), condition)[0]
+                value = jnp.mean(squared_gradient(seen, real))
                 return weight * value, value
 
             return jax.grad(penalty, has_aux=True)(params)
 
-        grads, value = common.accumulate(part, chunks, real, condition, group=group)
+        grads, value = common.accumulate(part, chunks, real, condition, view, group=group)
         return common.pmean((grads, {"r1": value}), axis_name)
 
     def path(state: State, key: jax.Array, num: int, condition: Any) -> tuple[Any, dict[str, jax.Array]]:
@@ -234,28 +241,33 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         params, opt = result
         return None, state.replace(params={**state.params, player: params}, opt={**state.opt, player: opt})
 
-    def critic_gradient(state: State, real: jax.Array, fake: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
-        """The critic's gradient, metrics, and changed statistics."""
+    def critic_gradient(
+        state: State, real: jax.Array, fake: jax.Array, condition: Any, view: View
+    ) -> tuple[Any, Metrics, Any]:
+        """The critic's gradient, metrics, and changed statistics; `fake` is augmented already."""
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
+        real = augment(real, view, "real")
 
         def objective(params: Any) -> tuple[jax.Array, Any]:
             real_scores, fake_scores, changed = score_both(params, mutable, real, fake, condition, True)
             value = jnp.mean(loss.critic(real_scores, fake_scores))
             metrics = {"critic_loss": value, "real_score": jnp.mean(real_scores), "fake_score": jnp.mean(fake_scores)}
+            metrics |= augment.metrics(real_scores, view)
             return value, (metrics, changed)
 
         grads, (metrics, changed) = jax.grad(objective, has_aux=True)(params)
         return grads, metrics, changed
 
     def generator_gradient(
-        state: State, real: jax.Array, fake: jax.Array, condition: Any, pullback: Any
+        state: State, real: jax.Array, fake: jax.Array, condition: Any, view: View, pullback: Any
     ) -> tuple[Any, Metrics]:
-        """The pullback of the loss's gradient with respect to the generated pictures."""
+        """The pullback of the loss's gradient with respect to the generated pictures, augmented already."""
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
 
         def objective(fake: jax.Array) -> jax.Array:
             if loss.paired:
-                real_scores, fake_scores, _ = score_both(params, mutable, real, fake, condition)
+                seen = augment(real, view, "real")
+                real_scores, fake_scores, _ = score_both(params, mutable, seen, fake, condition)
             else:
                 fake_scores, _ = score(params, mutable, fake, condition)
                 real_scores = fake_scores
@@ -286,31 +298,44 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             _, state = regularize(state, player, due, penalty)
         return state, metrics | norms
 
-    def forward(state: State, drawn: Any, condition: Any) -> tuple[jax.Array, Any, Any]:
-        """Generated pictures, the pullback to the generator's parameters, and its statistics."""
-        params, mutable = common.varying(state.params["generator"], axis_name), state.mutable["generator"]
-        return jax.vjp(lambda p: generate(p, mutable, drawn, condition), params, has_aux=True)
+    def critic_update(
+        state: State, computed: tuple[Any, Metrics, Any], real: jax.Array, condition: Any, view: View, due: Any
+    ) -> tuple[State, Metrics]:
+        state, metrics = player_update(state, "critic", computed, due, lambda s: r1(s, real, condition, view))
+        return augment.adapted(state, metrics, len(real)), metrics
 
-    def critic_step(state: State, drawn: Any, real: jax.Array, condition: Any, due: Any) -> tuple[State, Any]:
+    def shown(params: Any, mutable: Any, drawn: Any, condition: Any, view: View) -> tuple[jax.Array, Any]:
+        """Generated pictures as the critic sees them, and the generator's statistics."""
+        images, mutable = generate(params, mutable, drawn, condition)
+        return augment(images, view, "fake"), mutable
+
+    def forward(state: State, drawn: Any, condition: Any, view: View) -> tuple[jax.Array, Any, Any]:
+        """Generated pictures as the critic sees them, the pullback to the generator's parameters, and statistics."""
+        params, mutable = common.varying(state.params["generator"], axis_name), state.mutable["generator"]
+        return jax.vjp(lambda p: shown(p, mutable, drawn, condition, view), params, has_aux=True)
+
+    def critic_step(
+        state: State, drawn: Any, real: jax.Array, condition: Any, view: View, due: Any
+    ) -> tuple[State, Any]:
         """A critic update in parts: the generator's activations are not kept."""
 
-        def part(drawn: Any, real: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
-            fake, _ = generate(state.params["generator"], state.mutable["generator"], drawn, condition)
-            return critic_gradient(state, real, fake, condition)
+        def part(drawn: Any, real: jax.Array, condition: Any, view: View) -> tuple[Any, Metrics, Any]:
+            fake, _ = shown(state.params["generator"], state.mutable["generator"], drawn, condition, view)
+            return critic_gradient(state, real, fake, condition, view)
 
-        computed = common.accumulate(part, chunks, drawn, real, condition, group=group)
-        return player_update(state, "critic", computed, due, lambda s: r1(s, real, condition))
+        computed = common.accumulate(part, chunks, drawn, real, condition, view, group=group)
+        return critic_update(state, computed, real, condition, view, due)
 
     def generator_step(
-        state: State, drawn: Any, real: jax.Array, condition: Any, due: Any, penalty: Any
+        state: State, drawn: Any, real: jax.Array, condition: Any, view: View, due: Any, penalty: Any
     ) -> tuple[State, Metrics]:
         """A generator update in parts, with forward passes of its own."""
 
-        def part(drawn: Any, real: jax.Array, condition: Any) -> tuple[Any, Metrics, Any]:
-            fake, pullback, mutable = forward(state, drawn, condition)
-            return *generator_gradient(state, real, fake, condition, pullback), mutable
+        def part(drawn: Any, real: jax.Array, condition: Any, view: View) -> tuple[Any, Metrics, Any]:
+            fake, pullback, mutable = forward(state, drawn, condition, view)
+            return *generator_gradient(state, real, fake, condition, view, pullback), mutable
 
-        computed = common.accumulate(part, chunks, drawn, real, condition, group=group)
+        computed = common.accumulate(part, chunks, drawn, real, condition, view, group=group)
         return player_update(state, "generator", computed, due, penalty)
 
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
@@ -328,24 +353,27 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         def critic_round(index: int | jax.Array, state: State) -> State:
             real, condition, key_i = inputs(index)
-            return critic_step(state, draw(key_i, len(real)), real, condition, False)[0]
+            view = augment.view(state, key_i, len(real))
+            return critic_step(state, draw(key_i, len(real)), real, condition, view, False)[0]
 
         if gan.d_steps > 1:  # compiled once, however many there are
             state = jax.lax.fori_loop(0, gan.d_steps - 1, critic_round, state)
         real, condition, key_i = inputs(gan.d_steps - 1)
         drawn, lengths = draw(key_i, len(real)), lambda s: path(s, random.stream(key_i, "path"), len(real), condition)
+        view = augment.view(state, key_i, len(real))
         if chunks == 1:
-            fake, pullback, mutable = forward(state, drawn, condition)
-            computed = critic_gradient(state, real, fake, condition)
-            state, metrics = player_update(state, "critic", computed, r1_due, lambda s: r1(s, real, condition))
-            computed = *generator_gradient(state, real, fake, condition, pullback), mutable
+            fake, pullback, mutable = forward(state, drawn, condition, view)
+            computed = critic_gradient(state, real, fake, condition, view)
+            state, metrics = critic_update(state, computed, real, condition, view, r1_due)
+            computed = *generator_gradient(state, real, fake, condition, view, pullback), mutable
             state, g_metrics = player_update(state, "generator", computed, path_due, lengths)
         else:  # in parts, the activations of one forward pass cannot wait for the critic's update
-            state, metrics = critic_step(state, drawn, real, condition, r1_due)
-            state, g_metrics = generator_step(state, drawn, real, condition, path_due, lengths)
+            state, metrics = critic_step(state, drawn, real, condition, view, r1_due)
+            state, g_metrics = generator_step(state, drawn, real, condition, view, path_due, lengths)
         for index in range(1, gan.g_steps):
-            again = draw(random.stream(key_i, "again", index), len(real))
-            state, g_metrics = generator_step(state, again, real, condition, False, None)
+            key_j = random.stream(key_i, "again", index)
+            again, view = draw(key_j, len(real)), augment.view(state, key_j, len(real))
+            state, g_metrics = generator_step(state, again, real, condition, view, False, None)
         decay = common.ema_decay(gan.ema_decay, state.step)
         if gan.ema_images:
             images = len(real) * (1 if axis_name is None else jax.lax.axis_size(axis_name))

@@ -27,8 +27,9 @@ def check_options(run: Run) -> None:
     for name in ("seed", "sample_every", "eval_every", "save_every", "rollbacks"):
         if getattr(options, name) < 0:
             raise UserError(f"train.{name.replace('_', '-')} must not be negative, as {getattr(options, name)} is")
-    if run.data.crop < 0:
-        raise UserError(f"data.crop {run.data.crop} must not be negative")
+    for name in ("crop", "cutout", "limit"):
+        if getattr(run.data, name) < 0:
+            raise UserError(f"data.{name} {getattr(run.data, name)} must not be negative")
 
 
 def check_place(directory: Path) -> None:

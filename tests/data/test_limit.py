@@ -1,0 +1,36 @@
+"""A part of the training split."""
+
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax.config import Data
+from genart_jax.data.source import Split, example, limited, open_source
+
+
+def test_smaller_choices_are_parts_of_larger_ones_and_spread():
+    whole = open_source(Data())
+    small, large = (open_source(Data(limit=n)) for n in (100, 1000))
+    assert (small.train.size, large.train.size, small.test.size) == (100, 1000, whole.test.size)
+    assert whole.fingerprint == small.fingerprint
+    rows = [{image.tobytes() for image in source.train.images} for source in (small, large, whole)]
+    assert rows[0] <= rows[1] <= rows[2]
+    shares = [np.bincount(s.train.condition["style"], minlength=5) / s.train.size for s in (large, whole)]
+    np.testing.assert_allclose(*shares, atol=0.05)
+    assert any("100 of 6991" in line for line in small.report)
+    assert (small.train.images == open_source(Data(limit=100)).train.images).all()
+
+
+def test_streamed_splits_too():
+    numbers = np.arange(50)
+    read = lambda i: {"image": np.full((1, 1, 1), i, np.uint8), "condition": {"a": int(numbers[i])}}
+    split = limited(Split(50, {"a": numbers}, None, read), 7)
+    assert split.size == 7 == len({int(example(split, i)["image"][0, 0, 0]) for i in range(7)})
+    for i in range(7):
+        assert example(split, i)["condition"]["a"] == split.condition["a"][i]
+
+
+@pytest.mark.parametrize("limit", [7000, -1])
+def test_too_many_are_named(limit):
+    with pytest.raises(ga.UserError, match="choose 1 to that"):
+        open_source(Data(limit=limit))
