@@ -30,6 +30,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         raise UserError(f"step.label-smoothing {options.label_smoothing}: wanted 0 to below 1")
     if min(options.mixup, options.cutmix) < 0:
         raise UserError("step: mixup and cutmix must not be negative")
+    if (options.mixup or options.cutmix) and config.train.batch % 2:
+        raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
     ((label, classes),) = spec.conditions
     classifier = networks.classifier
     optimizer = make_optimizer(config.optimizer, config.train.steps)

@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from genart_jax import stages
 from genart_jax.api import build
 from genart_jax.config import NotFiniteError, NotSavedError, Run, UserError, resolve
+from genart_jax.data.augment import check_jitter
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.pipeline import Loader, make_loader, prepare
 from genart_jax.data.source import absolute, example, open_source
@@ -106,6 +107,8 @@ class Trainer:
         self.run = run = stages.complete(resolve(run, self.source.spec))
         if run.data.crop >= min(run.model.image_shape[:2]):
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
+        if run.data.jitter:
+            check_jitter(run.data.jitter, run.model.image_shape[-1])
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
         facts = data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}}

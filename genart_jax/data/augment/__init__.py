@@ -8,6 +8,6 @@ them, with a probability that `probability` sets (`config.Gan`); they are differ
 from genart_jax.data.augment.ada import ada
 from genart_jax.data.augment.diffaugment import diffaugment
 from genart_jax.data.augment.mix import cutmix, mix, mixup
-from genart_jax.data.augment.pictures import crop, cutout, flip, jitter
+from genart_jax.data.augment.pictures import check_jitter, crop, cutout, flip, jitter
 
-__all__ = ["ada", "crop", "cutmix", "cutout", "diffaugment", "flip", "jitter", "mix", "mixup"]
+__all__ = ["ada", "check_jitter", "crop", "cutmix", "cutout", "diffaugment", "flip", "jitter", "mix", "mixup"]

@@ -44,6 +44,14 @@ def crop(images: jax.Array, keys: jax.Array, pad: int) -> jax.Array:
     return jax.vmap(one)(images, keys)
 
 
+def check_jitter(amounts: tuple[float, ...], channels: int) -> None:
+    """Raises UserError where there are not three channels, or not four amounts."""
+    if channels != 3:
+        raise UserError(f"data.jitter needs 3 channels, not {channels}")
+    if len(amounts) != 4 or min(amounts) < 0:
+        raise UserError(f"data.jitter {amounts}: wanted four amounts, of brightness, contrast, saturation and hue")
+
+
 def jitter(images: jax.Array, keys: jax.Array, amounts: tuple[float, ...]) -> jax.Array:
     """Changes brightness, then contrast, saturation and hue of each example.
 
@@ -59,10 +67,7 @@ def jitter(images: jax.Array, keys: jax.Array, amounts: tuple[float, ...]) -> ja
     Raises:
       UserError: there are not three channels, or not four amounts.
     """
-    if images.shape[-1] != 3:
-        raise UserError(f"data.jitter needs 3 channels, not {images.shape[-1]}")
-    if len(amounts) != 4 or min(amounts) < 0:
-        raise UserError(f"data.jitter {amounts}: wanted four amounts, of brightness, contrast, saturation and hue")
+    check_jitter(amounts, images.shape[-1])
     largest = jnp.array(amounts, jnp.float32)
     luma = jnp.array([0.299, 0.587, 0.114])
     cross = jnp.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)

@@ -92,3 +92,5 @@ def test_every_layout_mixes_alike(layout):
 def test_wrong_options_are_named():
     with pytest.raises(ga.UserError, match="must not be negative"):
         zoo.tiny("simple_cnn", step={"mixup": -1.0})
+    with pytest.raises(ga.UserError, match="choose an even number"):
+        zoo.tiny("simple_cnn", step={"cutmix": 1.0}, train={"batch": 7})
