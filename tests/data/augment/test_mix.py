@@ -52,9 +52,9 @@ def test_cutmix_pastes_a_box_and_counts_its_area():
     # Boxes that no edge cuts have the picture's shape, and sides whose square is uniform.
     whole = ~(rows[:, 0] | rows[:, -1] | columns[:, 0] | columns[:, -1]) & rows.any(1)
     assert np.abs(columns.sum(1) / 2 - rows.sum(1))[whole].max() <= 1
-    share, c = np.random.default_rng(1).uniform(size=(2, 100_000)), np.random.default_rng(2).uniform(size=100_000)
-    half = np.sqrt(share[0]) / 2
-    side = np.clip(c + half, 0, 1) - np.clip(c - half, 0, 1)
+    area, centre = np.random.default_rng(1).uniform(size=(2, 100_000))
+    half = np.sqrt(area) / 2
+    side = np.clip(centre + half, 0, 1) - np.clip(centre - half, 0, 1)
     np.testing.assert_allclose(columns.mean(), side.mean(), atol=0.02)
 
 
