@@ -125,7 +125,7 @@ def picture(args: argparse.Namespace, path: Path) -> None:
     for limit in LIMITS:
         grids = [sorted((args.runs / f"{m}_{limit}_0" / "samples").glob("*.png")) for m in METHODS]
         if all(grids):
-            blocks = [Image.open(g[-1]).convert("RGB") for g in grids]
+            blocks = [np.asarray(Image.open(g[-1]).convert("RGB")) for g in grids]
             rows.append(np.concatenate([np.pad(b, ((0, 6), (0, 6), (0, 0))) for b in blocks], axis=1))
     if rows:
         image = Image.fromarray(np.concatenate(rows))
