@@ -43,3 +43,10 @@ def _compilation_cache(tmp_path_factory):
     """The same little programs are compiled in many tests."""
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax_cache")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_are_freed():
+    """Each compiled program holds memory maps, and a process may have 65,530 of them: past that, XLA crashes."""
+    yield
+    jax.clear_caches()
