@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -14,10 +16,25 @@ from genart_jax.config import BatchSpec, Run, UserError
 from genart_jax.nn import random, spectral
 from genart_jax.types import Batch, State, check_condition, check_images
 
+_whole: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("whole", default=lambda tree: tree)
+
+
+@contextlib.contextmanager
+def whole_by(constrain: Callable[[Any], Any]) -> Iterator[None]:
+    """What is traced inside passes parameters before they are used, and means over devices, through `constrain`.
+
+    Without it the layout of a state that lies in parts spreads to the activations, by way of the gradients.
+    """
+    token = _whole.set(constrain)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
 
 def pmean(tree: Any, axis_name: str | None) -> Any:
-    """The mean over devices; the tree itself without an axis name."""
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+    """The mean over devices; without an axis name the tree itself, which `jit` has averaged, whole on each device."""
+    return _whole.get()(tree) if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
 def pmax(tree: Any, axis_name: str | None) -> Any:
@@ -29,10 +46,10 @@ def varying(tree: Any, axis_name: str | None) -> Any:
     """Marks replicated parameters as one device's own before they are differentiated.
 
     Otherwise `shard_map` sums their gradients over the devices by itself, and the mean that follows counts them as
-    often as there are devices.
+    often as there are devices. Without an axis name: the parameters, whole on each device.
     """
     if axis_name is None:
-        return tree
+        return _whole.get()(tree)
 
     def cast(x: jax.Array) -> jax.Array:
         if axis_name in getattr(jax.typeof(x), "vma", ()):

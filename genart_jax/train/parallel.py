@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from genart_jax.config import Parallel, UserError
+from genart_jax.steps import common
 from genart_jax.types import State
 
 Rules = Sequence[tuple[str, str]]
@@ -104,8 +105,11 @@ def gathered(state: State, mesh: Mesh) -> State:
     """
     if mesh.size == 1:
         return state
-    whole = lambda tree: jax.lax.with_sharding_constraint(tree, jax.tree.map(lambda _: replicated(mesh), tree))
-    return state.replace(params=whole(state.params), ema=whole(state.ema))
+    return state.replace(params=_whole(state.params, mesh), ema=_whole(state.ema, mesh))
+
+
+def _whole(tree: Any, mesh: Mesh) -> Any:
+    return jax.lax.with_sharding_constraint(tree, jax.tree.map(lambda _: replicated(mesh), tree))
 
 
 def partitioned(
@@ -119,10 +123,10 @@ def partitioned(
         return step
 
     def run(state: State) -> tuple[State, Any]:
-        new, metrics = step(gathered(state, mesh).replace(ema=state.ema))
+        with common.whole_by(lambda tree: _whole(tree, mesh)):
+            new, metrics = step(gathered(state, mesh).replace(ema=state.ema))
         bound = jax.lax.with_sharding_constraint(new.replace(frozen={}), layout.replace(frozen={}))
-        metrics = jax.lax.with_sharding_constraint(metrics, jax.tree.map(lambda _: replicated(mesh), metrics))
-        return bound.replace(frozen=state.frozen), metrics
+        return bound.replace(frozen=state.frozen), _whole(metrics, mesh)
 
     return run
 

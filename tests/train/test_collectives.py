@@ -1,0 +1,56 @@
+"""What the devices send one another in a step, read from the compiled programs."""
+
+import math
+
+import jax
+import pytest
+
+import genart_jax as ga
+from benchmarks import hlo, partitioned
+from genart_jax.config import Parallel, override
+from tests import zoo
+
+
+def collectives(name, data, model, **options):
+    """(kind, payload, count) of the collectives of a tiny model's step on `data` x `model` devices."""
+    if name == "dcgan":
+        options["step"] = {"r1_gamma": 0.0}
+    run = ga.configure(name, preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS, **options)
+    cost = hlo.read(partitioned.compiled(override(run, train={"batch": 16}, parallel=Parallel(data, model))))
+    assert {c.group for c in cost.collectives} == {8}
+    return ga.build(run), [(c.kind, c.payload, n) for c, n in cost.collectives.items()]
+
+
+def gradient_bytes(algorithm):
+    return {role: 4 * n for role, n in partitioned.parameters(algorithm).items()}
+
+
+@pytest.mark.parametrize("name", ["mlp_vae", "dcgan"])
+def test_a_data_parallel_step_sends_its_gradients_once_and_no_pictures(name):
+    algorithm, sent = collectives(name, 8, 1)
+    total = sum(gradient_bytes(algorithm).values())
+    assert {kind for kind, _, _ in sent} == {"all-reduce"}
+    # Beside gradients: sums over the batch, of metrics and statistics.
+    assert total <= sum(payload * n for _, payload, n in sent) < total + 2048
+    # Each network's gradients travel together.
+    assert sum(n for _, payload, n in sent if payload > 1024) <= len(gradient_bytes(algorithm))
+
+
+def test_more_parameters_take_no_more_collectives():
+    counts = [sum(n for _, _, n in collectives("mlp_vae", 8, 1, hidden=width)[1]) for width in (16, 64)]
+    assert counts[0] == counts[1] <= 3
+
+
+@pytest.mark.parametrize(("name", "options"), [("mlp_vae", {"hidden": 64}), ("dcgan", {"width": 32, "latent_dim": 32})])
+def test_a_fully_sharded_step_gathers_parameters_and_no_activations(name, options):
+    algorithm, sent = collectives(name, 1, 8, **options)
+    gradients = gradient_bytes(algorithm)
+    state = jax.eval_shape(lambda: zoo.start(algorithm, jax.random.key(0), zoo.full_batch(algorithm, 8)))
+    sizes = {math.prod(x.shape) * 4 for x in jax.tree.leaves(state.params)}
+    gathered = [(payload, n) for kind, payload, n in sent if kind == "all-gather"]
+    assert {kind for kind, _, _ in sent} <= {"all-gather", "all-reduce"}
+    assert {payload for payload, _ in gathered} <= sizes
+    # The critic is gathered again after its update, for the generator's.
+    most = sum(gradients.values()) + gradients.get("critic", 0)
+    assert 0.5 * most < sum(payload * n for payload, n in gathered) <= most
+    assert sum(payload * n for kind, payload, n in sent if kind == "all-reduce") < sum(gradients.values()) + 4096
