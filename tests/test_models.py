@@ -1,8 +1,12 @@
 """Every model of the registry, at its tiny preset. A new model is tested by being there."""
 
+import functools
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import genart_jax as ga
@@ -14,17 +18,41 @@ from tests import zoo
 KEY = jax.random.key(1)
 
 
-@pytest.fixture
-def trained(model):
-    """(algorithm, first state, batch, state after two steps with all lazy terms due, metrics)."""
+class Trained(NamedTuple):
+    """Two steps with all lazy terms due, by a program that takes the state's memory over, as the trainer's does."""
+
+    algorithm: ga.Algorithm
+    first: ga.State
+    batch: ga.Batch
+    state: ga.State
+    first_metrics: ga.Metrics
+    metrics: ga.Metrics
+    traces: int
+    alive: list[str]
+    """What of the first state was left behind."""
+
+
+@functools.cache
+def train(model):
     algorithm = zoo.tiny(model)
     batch = zoo.full_batch(algorithm, 8)
     first = zoo.start(algorithm, KEY, batch)
-    step = jax.jit(algorithm.step, static_argnames="due")
-    due = tuple(name for name, _ in algorithm.lazy)
-    state, _ = step(first, batch, KEY, due=due)
-    state, metrics = step(state, batch, KEY, due=due)
-    return algorithm, first, batch, state, metrics
+    due, traces = tuple(name for name, _ in algorithm.lazy), []
+
+    def counted(state, batch, key):
+        traces.append(1)
+        return algorithm.step(state, batch, key, due)
+
+    step, given = jax.jit(counted, donate_argnums=0), jax.tree.map(jnp.copy, first)
+    state, first_metrics = step(given, batch, KEY)
+    alive = [jax.tree_util.keystr(path) for path, leaf in jax.tree.leaves_with_path(given) if not leaf.is_deleted()]
+    state, metrics = step(state, batch, KEY)
+    return Trained(algorithm, first, batch, state, first_metrics, metrics, len(traces), alive)
+
+
+@pytest.fixture
+def trained(model):
+    return train(model)
 
 
 def paths(tree):
@@ -32,7 +60,7 @@ def paths(tree):
 
 
 def test_initialisation(trained):
-    algorithm, first, batch, _, _ = trained
+    algorithm, first, batch, *_ = trained
     assert int(first.step) == 0
     for path, leaf in paths(first.params).items():
         assert leaf.dtype == np.float32, path
@@ -48,21 +76,26 @@ def test_initialisation(trained):
 
 
 def test_every_parameter_has_a_gradient(model):
-    """By one step of plain descent, as Adam would make a full step of rounding noise."""
-    algorithm = zoo.tiny(model, optimizer=zoo.SGD)
-    batch = zoo.full_batch(algorithm, 32)
-    first = zoo.start(algorithm, KEY, batch)
-    due = tuple(name for name, _ in algorithm.lazy)
-    state, _ = jax.jit(algorithm.step, static_argnames="due")(first, batch, KEY, due=due)
-    before, after = paths(first.params), paths(state.params)
-    for path in before:
-        gradient = np.abs(after[path] - before[path]).max() / zoo.SGD["learning_rate"]
-        assert np.isfinite(after[path]).all(), path
-        assert gradient > 1e-6, f"{path}: {gradient}"
+    """By Adam's second moments, as its step would be as large for rounding noise; else by a step of plain descent."""
+    trained, config = train(model), ga.get_config(model, "tiny").optimizer
+    is_adam = lambda x: isinstance(x, optax.ScaleByAdamState)
+    moments = [x.nu for x in jax.tree.leaves(trained.state.opt, is_leaf=is_adam) if is_adam(x)]
+    if moments:
+        found = [{path: np.sqrt(nu / (1 - config.b2)) for path, nu in paths(tree).items()} for tree in moments]
+    else:
+        algorithm = zoo.tiny(model, optimizer=zoo.SGD)
+        first = zoo.start(algorithm, KEY, trained.batch)
+        state, _ = jax.jit(algorithm.step)(first, trained.batch, KEY)
+        before, after = paths(first.params), paths(state.params)
+        found = [{path: np.abs(after[path] - before[path]) / zoo.SGD["learning_rate"] for path in before}]
+    assert sum(map(len, found)) == len(jax.tree.leaves(trained.state.params))
+    for path, gradient in (pair for tree in found for pair in tree.items()):
+        assert np.isfinite(gradient).all(), path
+        assert gradient.max() > 1e-6, f"{path}: {gradient.max()}"
 
 
 def test_two_steps_change_every_role_and_its_average(trained):
-    _, first, _, state, metrics = trained
+    _, first, _, state, _, metrics, *_ = trained
     assert int(state.step) == 2
     for name, value in metrics.items():
         assert value.shape == (), name
@@ -73,40 +106,21 @@ def test_two_steps_change_every_role_and_its_average(trained):
             assert any((old[path] != new[path]).any() for path in old), f"{part} {role}"
 
 
-def test_one_trace_for_each_shape_and_set_of_due_terms(model):
-    algorithm = zoo.tiny(model)
-    traces = []
-
-    def counted(state, batch, key, due=None):
-        traces.append(due)
-        return algorithm.step(state, batch, key, due)
-
-    step = jax.jit(counted, static_argnames="due")
-    batch = zoo.full_batch(algorithm, 8)
-    state = zoo.start(algorithm, KEY, batch)
-    for i in range(6):
-        state, _ = step(state, batch, KEY, due=algorithm.due(i))
-    assert len(traces) == len({algorithm.due(i) for i in range(6)})
+def test_one_trace_for_each_shape_and_set_of_due_terms(trained):
+    assert trained.traces == 1
+    algorithm, first, batch, *_ = trained
+    for due in {algorithm.due(i) for i in range(6)}:
+        after, _ = jax.eval_shape(functools.partial(algorithm.step, due=due), first, batch, KEY)
+        for (path, a), b in zip(jax.tree.leaves_with_path(first), jax.tree.leaves(after), strict=True):
+            assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, b.weak_type), jax.tree_util.keystr(path)
 
 
-def test_donation_frees_every_input(model):
-    algorithm = zoo.tiny(model)
-    batch = zoo.full_batch(algorithm, 8)
-    state = zoo.start(algorithm, KEY, batch)
-    step = jax.jit(algorithm.step, donate_argnums=0, static_argnames="due")
-    step(state, batch, KEY, due=algorithm.due(0))
-    alive = [
-        path for path, leaf in zip(paths_only(state), jax.tree.leaves(state), strict=True) if not leaf.is_deleted()
-    ]
-    assert not alive
-
-
-def paths_only(tree):
-    return [jax.tree_util.keystr(k) for k, _ in jax.tree.leaves_with_path(tree)]
+def test_donation_frees_every_input(trained):
+    assert not trained.alive
 
 
 def test_checkpoint_round_trip_is_exact(trained, tmp_path):
-    algorithm, _, _, state, _ = trained
+    algorithm, state = trained.algorithm, trained.state
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
@@ -122,44 +136,46 @@ def test_checkpoint_round_trip_is_exact(trained, tmp_path):
 
 
 def test_uses_have_the_right_shape_and_range(trained):
-    algorithm, _, batch, state, _ = trained
+    algorithm, batch, state = trained.algorithm, trained.batch, trained.state
     spec = algorithm.batch_spec
     some = [u for u in (algorithm.sample, algorithm.predict, algorithm.transform) if u is not None]
     assert some, "a model that can be used for nothing"
     if algorithm.sample is not None:
-        images = algorithm.sample(state, KEY, 5)
+        sample = jax.jit(algorithm.sample, static_argnums=2)
+        images = sample(state, KEY, 5)
         assert images.shape == (5, *spec.image_shape)
         assert images.dtype == jnp.float32
         assert -1 <= float(images.min()) <= float(images.max()) <= 1
         # The same key gives the same pictures, however many are asked for.
-        np.testing.assert_allclose(algorithm.sample(state, KEY, 3), images[:3], atol=1e-5)
-        assert not np.allclose(algorithm.sample(state, jax.random.key(9), 5), images)
+        np.testing.assert_allclose(sample(state, KEY, 3), images[:3], atol=1e-5)
+        assert not np.allclose(sample(state, jax.random.key(9), 5), images)
+        if spec.conditions:
+            last = {name: classes - 1 for name, classes in spec.conditions}
+            assert sample(state, KEY, 2, last).shape == (2, *spec.image_shape)
         for name, classes in spec.conditions:
-            one = algorithm.sample(state, KEY, 2, {name: classes - 1})
-            assert one.shape == (2, *spec.image_shape)
             with pytest.raises(ga.UserError, match=f"condition {name}"):
                 algorithm.sample(state, KEY, 2, {name: classes})
         with pytest.raises(ga.UserError, match="unknown"):
             algorithm.sample(state, KEY, 2, {"flavour": 1})
     image = batch["image"][:4]
     if algorithm.encode is not None:
-        z = algorithm.encode(state, image, KEY)
-        assert algorithm.decode(state, z).shape == image.shape
+        z = jax.jit(algorithm.encode)(state, image, KEY)
+        assert jax.jit(algorithm.decode)(state, z).shape == image.shape
     if algorithm.transform is not None:
-        assert algorithm.transform(state, image, KEY).shape == image.shape
+        assert jax.jit(algorithm.transform)(state, image, KEY).shape == image.shape
     if algorithm.predict is not None:
-        np.testing.assert_allclose(jnp.sum(jnp.exp(algorithm.predict(state, image)), axis=-1), 1, rtol=1e-5)
+        np.testing.assert_allclose(jnp.sum(jnp.exp(jax.jit(algorithm.predict)(state, image)), -1), 1, rtol=1e-5)
 
 
 def test_evaluation_ignores_padding_and_adds_up(trained):
-    algorithm, _, _, state, _ = trained
-    batch = zoo.batch(algorithm.batch_spec, 8)
-    whole = algorithm.evaluate(state, batch, KEY)
+    algorithm, state = trained.algorithm, trained.state
+    batch, evaluate = zoo.batch(algorithm.batch_spec, 8), jax.jit(algorithm.evaluate)
+    whole = evaluate(state, batch | {"weight": jnp.ones(8)}, KEY)
     assert whole
     ruined = jax.tree.map(lambda x: x.at[6:].set(x[0]), batch)
     weight = jnp.array([1.0] * 6 + [0.0] * 2)
-    padded = algorithm.evaluate(state, batch | {"weight": weight}, KEY)
-    also = algorithm.evaluate(state, ruined | {"weight": weight}, KEY)
+    padded = evaluate(state, batch | {"weight": weight}, KEY)
+    also = evaluate(state, ruined | {"weight": weight}, KEY)
     for name, (total, count) in padded.items():
         if jnp.ndim(count) == 0:
             assert float(count) == 6, name
@@ -167,10 +183,8 @@ def test_evaluation_ignores_padding_and_adds_up(trained):
             assert float(whole[name][1]) == 8, name
 
 
-def test_wrong_batches_are_named(model):
-    algorithm = zoo.tiny(model)
-    batch = zoo.full_batch(algorithm, 4)
-    state = zoo.start(algorithm, KEY, batch)
+def test_wrong_batches_are_named(trained):
+    algorithm, state, batch = trained.algorithm, trained.state, trained.batch
     with pytest.raises(ga.UserError, match=r"got shape \(4, 8, 8, 3\)"):
         algorithm.step(state, batch | {"image": jnp.zeros((4, 8, 8, 3))}, KEY)
     with pytest.raises(ga.UserError, match="to_float"):
@@ -193,11 +207,13 @@ def test_wrong_batches_are_named(model):
 
 
 def test_rectangles(model):
+    """As far as shapes go."""
     algorithm = zoo.tiny(model, image_shape=(16, 32, 1))
     batch = zoo.full_batch(algorithm, 4)
-    state, _ = jax.jit(algorithm.step, static_argnames="due")(zoo.start(algorithm, KEY, batch), batch, KEY, due=())
+    first = jax.eval_shape(functools.partial(zoo.start, algorithm), KEY, batch)
+    state, _ = jax.eval_shape(algorithm.step, first, batch, KEY)
     if algorithm.sample is not None:
-        assert algorithm.sample(state, KEY, 2).shape == (2, 16, 32, 1)
+        assert jax.eval_shape(lambda s, key: algorithm.sample(s, key, 2), state, KEY).shape == (2, 16, 32, 1)
 
 
 def test_presets_are_whole(model):
@@ -210,13 +226,10 @@ def test_presets_are_whole(model):
 @pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
 def test_precision_policies(model, precision):
     """Parameters and losses stay float32 and near those of full precision; the policy reaches the products."""
-    exact, other = zoo.tiny(model), zoo.tiny(model, train={"precision": precision})
-    batch = zoo.full_batch(exact, 16)
-    state = zoo.start(exact, KEY, batch)
-    lowered = (
-        jax.jit(other.step, static_argnames="due").trace(state, batch, KEY, due=()).lower(lowering_platforms=("cuda",))
-    )
-    text = lowered.as_text()
+    other = zoo.tiny(model, train={"precision": precision})
+    _, first, batch, *_ = train(model)
+    step = jax.jit(other.step, static_argnames="due")
+    text = step.trace(first, batch, KEY, due=()).lower(lowering_platforms=("cuda",)).as_text()
     products = [
         line for line in text.splitlines() if "stablehlo.convolution" in line or "stablehlo.dot_general" in line
     ]
@@ -225,9 +238,9 @@ def test_precision_policies(model, precision):
         assert all("HIGH" in line and "DEFAULT" not in line for line in products)
         return
     assert sum("bf16" in line for line in products) > 0.5 * len(products)
-    _, exact_metrics = jax.jit(exact.step, static_argnames="due")(state, batch, KEY, due=())
-    got, metrics = jax.jit(other.step, static_argnames="due")(state, batch, KEY, due=())
+    due = tuple(name for name, _ in other.lazy)
+    got, metrics = step(first, batch, KEY, due=due)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(got.params))
     for name, value in metrics.items():
         if "loss" in name:
-            np.testing.assert_allclose(value, exact_metrics[name], rtol=0.05, err_msg=name)
+            np.testing.assert_allclose(value, train(model).first_metrics[name], rtol=0.05, err_msg=name)

@@ -27,6 +27,25 @@ def plain(name, **options):
     return algorithm, state, jax.jit(algorithm.step, static_argnames="due")
 
 
+@functools.cache
+def one_sgd_step(name):
+    """The algorithm, its first state, and the state after one step on one device."""
+    algorithm, state, step = plain(name, optimizer=zoo.SGD)
+    batch = zoo.full_batch(algorithm, BATCH)
+    return algorithm, state, batch, step(state, batch, KEY, due=algorithm.due(0))[0]
+
+
+@functools.cache
+def ten_steps(name):
+    """The algorithm, its first state, and the metrics of ten steps on one device."""
+    algorithm, state, step = plain(name)
+    first, rows = state, []
+    for i in range(10):
+        state, metrics = step(state, zoo.full_batch(algorithm, BATCH, seed=i), KEY, due=algorithm.due(i))
+        rows.append(metrics)
+    return algorithm, first, rows
+
+
 def meshed(data, model):
     """As the trainer does it: the batch split over all devices, parameters in `model` parts."""
 
@@ -82,11 +101,8 @@ def relative(a, b):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_parameters_after_one_sgd_step_are_equal(family_model, layout):
-    options = {"optimizer": zoo.SGD}
-    algorithm, state, step = plain(family_model, **options)
-    batch, due = zoo.full_batch(algorithm, BATCH), algorithm.due(0)
-    expected, _ = step(state, batch, KEY, due=due)
-    got, _ = LAYOUTS[layout](family_model, **options)(state, batch, KEY, due)
+    algorithm, state, batch, expected = one_sgd_step(family_model)
+    got, _ = LAYOUTS[layout](family_model, optimizer=zoo.SGD)(state, batch, KEY, algorithm.due(0))
     moved = jax.tree.map(jnp.subtract, expected.params, state.params)
     got_moved = jax.tree.map(jnp.subtract, got.params, state.params)
     assert relative(expected.params, got.params) < 1e-5
@@ -97,17 +113,13 @@ def test_parameters_after_one_sgd_step_are_equal(family_model, layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_losses_and_gradient_norms_over_ten_steps_are_equal(family_model, layout):
-    algorithm, state, step = plain(family_model)
-    other, other_step = state, LAYOUTS[layout](family_model)
-    for i in range(10):
-        batch, due = zoo.full_batch(algorithm, BATCH, seed=i), algorithm.due(i)
-        state, metrics = step(state, batch, KEY, due=due)
-        other, other_metrics = other_step(other, batch, KEY, due)
-        for name in metrics:
+    algorithm, state, rows = ten_steps(family_model)
+    step = LAYOUTS[layout](family_model)
+    for i, expected in enumerate(rows):
+        state, metrics = step(state, zoo.full_batch(algorithm, BATCH, seed=i), KEY, algorithm.due(i))
+        for name in expected:
             if "loss" in name or "grad_norm" in name:
-                np.testing.assert_allclose(
-                    metrics[name], other_metrics[name], rtol=1e-4, atol=1e-5, err_msg=f"{i} {name}"
-                )
+                np.testing.assert_allclose(expected[name], metrics[name], rtol=1e-4, atol=1e-5, err_msg=f"{i} {name}")
 
 
 def test_vmap_over_seeds_equals_single_runs(family_model):
