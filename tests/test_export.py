@@ -66,6 +66,26 @@ def test_every_model_for_every_platform_and_batch(model):
         )
 
 
+def test_stylegan2_of_64_pixels_for_every_platform_and_batch():
+    algorithm = zoo.tiny("stylegan2", image_shape=(64, 64, 3))
+    rng = np.random.default_rng(0)
+    # Parameters of any value will do, and compiling `init` takes longer than all of this; noise and biases start at 0.
+    abstract = jax.eval_shape(algorithm.init, jax.random.key(0), zoo.full_batch(algorithm, 2))
+    state = jax.tree.map(lambda x: 0.5 * rng.standard_normal(x.shape).astype(x.dtype), abstract)
+    saved = Saved(ga.configure("stylegan2", preset="tiny", image_shape=(64, 64, 3)), {"class_names": CLASS_NAMES})
+    program = export.program_of(Model(algorithm, state), saved)
+    exported = jax.export.deserialize(bytearray(export.serialize(program, export.PLATFORMS)))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    assert [str(a.shape[0]) for a in exported.in_avals] == ["batch"] * len(program.inputs)
+    inputs = inputs_of(program, 5)
+    images = jax.jit(program.function)(*map(jnp.asarray, inputs.values()))
+    assert images.shape == (5, 64, 64, 3)
+    assert np.mean(np.abs(images) < 0.99) > 0.5  # the sampler cuts pictures to [-1, 1]
+    np.testing.assert_allclose(exported.call(**inputs), images, rtol=1e-4, atol=1e-4)
+    first = {name: value[:2] for name, value in inputs.items()}
+    np.testing.assert_allclose(exported.call(**first), images[:2], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", sorted(reference.SAMPLERS))
 def test_numpy_draws_the_same_pictures(name, runs, tmp_path):
     run, out = runs(name), tmp_path / "out"

@@ -118,7 +118,7 @@ class MappingNetwork(nn.Module):
         """In training, moves the running mean of w; else pulls w towards it."""
         c = self.config
         mean = self.variable("moving", "style_mean", jnp.zeros, (c.style_dim,))
-        x = jnp.concatenate([unit_moment(z), *conditions_vector(c, condition, len(z))], axis=-1)
+        x = jnp.concatenate([unit_moment(z), *conditions_vector(c, condition, z.shape[0])], axis=-1)
         w = mapping(x, [c.style_dim] * c.mapping_layers, c.mapping_rate)
         if not train:
             return mean.value + truncation * (w - mean.value)
@@ -142,7 +142,7 @@ class SynthesisNetwork(nn.Module):
         sizes = levels(c)
         options: dict[str, Any] = {"form": c.modulation, "dtype": self.dtype}
         start = self.param("const", nn.initializers.normal(1.0), (*sizes[0][0], sizes[0][1]))
-        x = jnp.broadcast_to(start.astype(self.dtype), (len(styles), *start.shape))
+        x = jnp.broadcast_to(start.astype(self.dtype), (styles.shape[0], *start.shape))
         noise = layer_noise(keys, [size for i, (size, _) in enumerate(sizes) for _ in range(2 if i else 1)])
         image, aux = jnp.zeros(()), {}
         for i, (_, channels) in enumerate(sizes):
@@ -175,7 +175,7 @@ class Generator(nn.Module):
     ) -> jax.Array:
         """Styles (batch, layers, style_dim), all layers of an example alike. Truncation: in evaluation only."""
         w = self.styles(z, condition, train, truncation)
-        return jnp.broadcast_to(w[:, None], (len(w), 2 * len(levels(self.config)), w.shape[-1]))
+        return jnp.broadcast_to(w[:, None], (w.shape[0], 2 * len(levels(self.config)), w.shape[-1]))
 
     def synthesis(self, styles: jax.Array, keys: jax.Array | None = None) -> tuple[jax.Array, Any]:
         """Images, and the activations of each stage. Noise comes from one key an example, or is the same for all."""

@@ -98,7 +98,7 @@ def modulated_conv(
       up: filtered upsampling by 2 in front.
     """
     weight = kernel.astype(wide(x.dtype))
-    scale = jnp.ones((len(x), kernel.shape[-1]), weight.dtype)
+    scale = jnp.ones((x.shape[0], kernel.shape[-1]), weight.dtype)
     if demodulate:  # sum over taps and inputs of (style * kernel)^2
         scale = jax.lax.rsqrt(jnp.square(style) @ jnp.sum(jnp.square(weight), axis=(0, 1)) + 1e-8)
     if form == "scale":
