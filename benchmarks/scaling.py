@@ -79,7 +79,7 @@ def efficiency(flops: float, wire: float, link: Link, fraction: float = FRACTION
     return compute / (compute + send), compute / max(compute, send)
 
 
-def measure(results: dict[str, Any], name: str, limit: float) -> Iterator[None]:
+def measure(results: dict[str, Any], name: str, limit: float, devices: Sequence[int] = COMPILED) -> Iterator[None]:
     """Reads one model into `results`, and yields after each program; what has been read before is kept.
 
     A program that is not finished by the limit says so in its place.
@@ -92,7 +92,7 @@ def measure(results: dict[str, Any], name: str, limit: float) -> Iterator[None]:
         row = facts | {"programs": {}}
     results["models"][name] = row
     for layout, mesh in LAYOUTS.items():
-        for n in reversed(COMPILED):
+        for n in sorted(devices, reverse=True):
             where = f"{layout}/{n}"
             if "flops" in row["programs"].get(where, {}):
                 continue
@@ -270,6 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the models that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="which (every GAN and VAE)")
+    parser.add_argument("--devices", type=int, nargs="*", choices=COMPILED, default=COMPILED)
     parser.add_argument("--limit", type=float, default=600, help="seconds for each layout and number of devices")
     parser.add_argument("--render", action="store_true", help="make page and plot from OUT.json alone")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -277,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = load(args.out)
     every = [*registry.list_models("gan"), *registry.list_models("vae")]
     for name in () if args.render else args.models or every:
-        for _ in measure(results, name, args.limit):
+        for _ in measure(results, name, args.limit, args.devices):
             results["models"] = {n: results["models"][n] for n in every if n in results["models"]}
             write(results, args.out)
     write(results, args.out)
