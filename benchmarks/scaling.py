@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from genart_jax import registry
 LAYOUTS = {"data parallel": lambda n: (n, 1), "fully sharded": lambda n: (1, n)}
 COMPILED = (2, DEVICES)
 SHOWN = (8, 64, 256)
+WANTED = 0.9
 FRACTION = 0.4
 OUT = Path(__file__).parent / "results" / "scaling"
 
@@ -77,6 +79,15 @@ def efficiency(flops: float, wire: float, link: Link, fraction: float = FRACTION
     """The share of a step that computes: where nothing overlaps, and where everything does."""
     compute, send = flops / (fraction * link.flops), wire / link.bandwidth
     return compute / (compute + send), compute / max(compute, send)
+
+
+def batch_for(flops: float, wire: float, link: Link, batch: int, wanted: float = WANTED) -> float:
+    """The batch a device from which a step is as efficient as `wanted` though nothing overlaps.
+
+    Work grows with the batch and what is sent does not: compute / (compute + send) = wanted.
+    """
+    send = wire / link.bandwidth
+    return batch * send * wanted / (1 - wanted) / (flops / (FRACTION * link.flops))
 
 
 def measure(results: dict[str, Any], name: str, limit: float, devices: Sequence[int] = COMPILED) -> Iterator[None]:
@@ -131,7 +142,7 @@ def table(results: Mapping[str, Any]) -> str:
     """The page."""
     read = [
         "| model (preset) | parameters | batch a device | layout | GFLOP a device | all-reduce | all-gather | others |"
-        " number | 2 to 8 devices | sent a device: 8, 64, 256 |",
+        " collectives | payload, 8 against 2 devices | sent a device: 8, 64, 256 |",
         "|---|---:|---:|---|---:|---:|---:|---:|---:|---|---|",
     ]
     predicted = [
@@ -148,18 +159,25 @@ def table(results: Mapping[str, Any]) -> str:
         payloads = {kind: _payload(most, kind) for kind in ("all-reduce", "all-gather", "")}
         others = payloads[""] - payloads["all-reduce"] - payloads["all-gather"]
         wires = [sent(most, DEVICES, n) for n in SHOWN]
-        same = "not read" if few is None else f"{_payload(most) / _payload(few):.3f} times the payload"
+        same = "not read" if few is None else f"{_payload(most) / _payload(few):.2f} times"
         read.append(
             f"| {head} | {layout} | {most['flops'] / 1e9:,.2f} | {mb(payloads['all-reduce'])} |"
-            f" {mb(payloads['all-gather'])} | {mb(others)} | {sum(c[3] for c in most['collectives']):.1f} | {same} |"
+            f" {mb(payloads['all-gather'])} | {mb(others)} | {sum(c[3] for c in most['collectives']):,.0f} | {same} |"
             f" {', '.join(mb(w) for w in wires)} |"
         )
         cells = []
         for link in LINKS:
-            bounds = [efficiency(most["flops"], w, link) for w in wires]
-            cells.append(", ".join(f"{low:.0%} to {high:.0%}" for low, high in bounds))
+            ends = [_percent(*efficiency(most["flops"], w, link)) for w in (wires[0], wires[-1])]
+            cells.append(f"{', '.join(ends)}; {batch_for(most['flops'], wires[-1], link, facts['batch']):,.0f}")
         predicted.append(f"| {name} | {layout} | {' | '.join(cells)} |")
-    return "\n".join([*_INTRODUCTION, *read, "", *_MODEL, *predicted, "", *_WEAK, *_weak(results)]) + "\n"
+    dates = {facts["date"] for facts in results["models"].values() if "date" in facts}
+    setting = [f"{machine.processor()}, jax {version('jax')}, {', '.join(sorted(dates))}.", ""]
+    return "\n".join([*_INTRODUCTION, *setting, *read, "", *_MODEL, *predicted, "", *_WEAK, *_weak(results)]) + "\n"
+
+
+def _percent(low: float, high: float) -> str:
+    a, b = (f"{100 * x:.0f}" if x >= 0.1 else f"{100 * x:.2g}" for x in (low, high))
+    return f"{a} %" if a == b else f"{a} to {b} %"
 
 
 def _payload(program: Mapping[str, Any], kind: str = "") -> float:
@@ -169,7 +187,7 @@ def _payload(program: Mapping[str, Any], kind: str = "") -> float:
 _INTRODUCTION = [
     "# Scaling: what a step sends, and what that predicts",
     "",
-    f"`python -m benchmarks.scaling`, {machine.processor()}, 2026. The trainer's step of each model's largest preset,"
+    "`python -m benchmarks.scaling`. The trainer's step of each model's largest preset,"
     f" compiled for {' and '.join(map(str, COMPILED))} fake CPU devices with the convolutions that accelerators run,"
     " and read from the optimised HLO (`benchmarks/hlo.py`). The batch a device is an eighth of the preset's, so that 8"
     " devices take the preset's step and more devices a larger batch: weak scaling. Lazy terms count in their true"
@@ -185,12 +203,16 @@ _INTRODUCTION = [
 _MODEL = [
     "## Efficiency predicted",
     "",
-    f"On 8, 64 and 256 devices; from nothing overlapping, compute / (compute + send), to everything, compute /"
-    f" max(compute, send). Compute is FLOPs / ({FRACTION:g} of the published bfloat16 peak): an assumption, above what"
-    " small models reach, so that sending weighs more than it will. Sending is a ring's bytes / the bandwidth of one"
-    " direction, all devices by the same link (H100s by NVLink alone: up to 8 in a server, 256 with NVLink switches; a"
-    " usual cluster lies between its NVLink and its NDR column). Latency is left out: it adds microseconds a"
-    " collective, which matters where a step takes less than a millisecond. ICI: all links of a chip at once.",
+    "On 8 and on 256 devices; each from nothing overlapping, compute / (compute + send), to everything, compute /"
+    " max(compute, send). Then the batch a device from which 256 devices reach"
+    f" {WANTED:.0%} though nothing overlaps: work grows with the batch, what is sent does not. An eighth of a preset's"
+    " batch is little work for an accelerator, so small models want larger batches or fewer devices.",
+    "",
+    f"Compute is FLOPs / ({FRACTION:g} of the published bfloat16 peak), an assumption: small models reach less, and"
+    " then sending weighs less than here. Sending is a ring's bytes / the bandwidth of one direction, all devices by"
+    " the same link. (H100s by NVLink alone: up to 8 in a server, up to 256 with NVLink switches; a usual cluster lies"
+    " between its NVLink and its NDR column. ICI: all links of a chip at once.) Latency, some microseconds a"
+    " collective, and the host's time are left out: where a step takes less than a millisecond they decide instead.",
     "",
     *(f"- {link.name}: {link.source}." for link in LINKS),
     "",

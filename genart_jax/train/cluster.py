@@ -68,9 +68,15 @@ def join(config: Parallel) -> Parallel:
             raise UserError(f"--parallel.process {process}: wanted 0 to {processes - 1}")
     if config.heartbeat < 1:
         raise UserError(f"--parallel.heartbeat must be at least 1, not {config.heartbeat}")
+    # Slurm and MPI also say which of a host's devices is this process's; from the others, nothing is left to ask.
+    known = bool(config.coordinator) and None not in (process, processes) and kind not in ("slurm", "mpi")
     try:
         jax.distributed.initialize(
-            config.coordinator or None, processes, process, heartbeat_timeout_seconds=config.heartbeat
+            config.coordinator or None,
+            processes,
+            process,
+            cluster_detection_method="deactivate" if known else None,
+            heartbeat_timeout_seconds=config.heartbeat,
         )
     except (RuntimeError, ValueError) as error:
         if kind == "tpu" and not config.coordinator and isinstance(error, ValueError):

@@ -158,11 +158,35 @@ def test_options_that_contradict_one_another_are_refused(options, words, monkeyp
         cluster.join(Parallel(**options))
 
 
-def test_a_kubernetes_job_gives_the_number_of_the_process(monkeypatch):
+@pytest.fixture
+def initialized(monkeypatch):
+    """What `jax.distributed.initialize` is called with."""
     given = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: given.append((args, options)))
+    return given
+
+
+def test_a_kubernetes_job_gives_the_number_of_the_process(monkeypatch, initialized):
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "3")
     monkeypatch.setattr(cluster, "recognised", lambda: "")
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: given.append((args, options)))
     left = cluster.join(Parallel(model=2, coordinator="job-0.service:1234", processes=4))
-    assert given == [(("job-0.service:1234", 4, 3), {"heartbeat_timeout_seconds": 60})]
+    options = {"cluster_detection_method": "deactivate", "heartbeat_timeout_seconds": 60}
+    assert initialized == [(("job-0.service:1234", 4, 3), options)]
     assert left == Parallel(model=2)
+
+
+@pytest.mark.parametrize("kind", ["slurm", "mpi", "kubernetes", "tpu"])
+def test_on_a_recognised_cluster_jax_finds_the_others(kind, monkeypatch, initialized):
+    monkeypatch.setattr(cluster, "recognised", lambda: kind)
+    assert cluster.join(Parallel(data=4)) == Parallel(data=4)
+    options = {"cluster_detection_method": None, "heartbeat_timeout_seconds": 60}
+    assert initialized == [((None, None, None), options)]
+
+
+def test_tpus_of_a_single_host_train_alone(monkeypatch):
+    def initialize(*args, **options):
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(cluster, "recognised", lambda: "tpu")
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    assert cluster.join(Parallel(model=2)) == Parallel(model=2)
