@@ -20,8 +20,9 @@ import jax
 
 import genart_jax as ga
 from benchmarks.quality import machine
+from genart_jax.train.dispatch import make_dispatch
 from genart_jax.train.store import Checkpoints
-from genart_jax.train.trainer import Trainer, make_dispatch
+from genart_jax.train.trainer import Trainer
 
 
 class Form:

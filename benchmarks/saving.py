@@ -25,9 +25,10 @@ import genart_jax as ga
 from benchmarks import machine
 from genart_jax.train import guard, manifest, trainer
 from genart_jax.train.clock import Clock
+from genart_jax.train.dispatch import make_dispatch
 from genart_jax.train.guard import StopSignals
-from genart_jax.train.log import RunLog
-from genart_jax.train.trainer import Trainer, make_dispatch
+from genart_jax.train.records import Records
+from genart_jax.train.trainer import Trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ def measure(name: str, directory: Path) -> Row:
             start = time.perf_counter()
             size = sum(file.stat().st_size for file in manifest.files(folder) if manifest.digest(file))
             sums.append(size / 1e9 / (time.perf_counter() - start))
-        whole.log = RunLog(directory, 0)
+        whole.log = Records(directory, whole.saved, 0, lambda text: None)
         host = _host(whole)
     call, total = statistics.median(calls), statistics.median(totals)
     return Row(name, size / 1e6, step, host, guarded, call, total - call, statistics.median(sums))

@@ -11,11 +11,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genart_jax import heap, registry, stages
+from genart_jax import heap, registry, stages, sweep
 from genart_jax.config import Run, UserError, classes_of, override
 from genart_jax.types import Algorithm
 
-_SECTIONS = ("step", "optimizer", "data", "train", "parallel")
+_SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")
 
 
 def configure(model: str | Run, *, preset: str = "default", **options: Any) -> Run:
@@ -35,6 +35,8 @@ def configure(model: str | Run, *, preset: str = "default", **options: Any) -> R
 def build(model: str | Run, *, preset: str = "default", axis_name: str | None = None, **options: Any) -> Algorithm:
     """The algorithm of a model: pure functions to initialise, train, evaluate and use it.
 
+    With a section `sweep`, it is that of all its members: see `sweep.members`.
+
     Args:
       model: a name in the registry, `my_module:Config`, or a whole configuration.
       preset: which of the model's presets to start from, where `model` is a name.
@@ -52,6 +54,12 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
     run = stages.complete(run)
     if run.model.image_shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
+    alone = functools.partial(_build_alone, axis_name=axis_name)
+    return sweep.members(run, alone) if sweep.runs(run) else alone(run)
+
+
+def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
+    """The algorithm of a completed configuration without a sweep."""
     module, step = registry.model_module(run.name), registry.step_module(run.name)
     dtype = jnp.bfloat16 if run.train.precision == "bfloat16" else jnp.float32
     networks = module.networks(run.model, dtype=dtype, axis_name=axis_name)

@@ -299,6 +299,33 @@ class Parallel:
 
 
 @dataclasses.dataclass(frozen=True)
+class SweepOptimizer:
+    """Options of the optimizer that a sweep's members differ by: values with commas in between. Each is combined with
+    each of the others.
+    """
+
+    learning_rate: tuple[float, ...] = ()
+    """Peak learning rates, such as 1e-4,2e-4 (step.critic-learning-rate, where it is set, stays)."""
+    b1: tuple[float, ...] = ()
+    """First-moment decays or momenta."""
+    b2: tuple[float, ...] = ()
+    """Second-moment decays."""
+    eps: tuple[float, ...] = ()
+    """What is added to the denominator."""
+    weight_decay: tuple[float, ...] = ()
+    """Decoupled weight decays."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Several runs trained as one program, which differ by their seed and by options of the optimizer."""
+
+    seeds: int = 0
+    """How many seeds, from train.seed on, for each setting of the options (0: no sweep, or one seed of each)."""
+    optimizer: SweepOptimizer = SweepOptimizer()
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
     """One model's whole configuration."""
 
@@ -310,6 +337,7 @@ class Run:
     data: Data = Data()
     train: Train = Train()
     parallel: Parallel = Parallel()
+    sweep: Sweep = Sweep()
     name: str = ""
     """The model's name in the registry."""
 

@@ -59,12 +59,13 @@ def make_optimizer(
     With `line_search` the caller hands over value, grad and value_fn at each update, and L-BFGS may be chosen.
 
     In order: clipping, the gradients of the L1 and L2 penalties, the update rule, decoupled weight decay, and the
-    learning rate (of `steps` updates; `learning_rate` replaces the peak).
+    learning rate (of `steps` updates; `learning_rate` replaces the peak). The options that a sweep may have values of
+    may be traced.
 
     Raises:
       UserError: an unknown rule, or an option out of range.
     """
-    if config.learning_rate < 0 or config.warmup_steps < 0:
+    if config.warmup_steps < 0 or (_known(config.learning_rate) and config.learning_rate < 0):
         raise UserError("optimizer: learning-rate and warmup-steps must not be negative")
     try:
         pattern = re.compile(config.decay_paths)
@@ -81,7 +82,7 @@ def make_optimizer(
         optax.add_decayed_weights(config.l2, mask) if config.l2 else off,
         rule,
         # The rule's output already points downhill, hence the sign.
-        optax.add_decayed_weights(-config.weight_decay, mask) if config.weight_decay else off,
+        optax.add_decayed_weights(-config.weight_decay, mask) if _on(config.weight_decay) else off,
         optax.scale_by_schedule(rate),
     )
 
@@ -95,7 +96,7 @@ def _rule(config: Optimizer, line_search: bool = False) -> optax.GradientTransfo
         near = difflib.get_close_matches(config.name, known, n=3, cutoff=0.4)
         hint = ", ".join(near or known)
         raise UserError(f"optimizer.name {config.name!r} is not an optimizer of Optax; near are {hint}")
-    momentum = {"momentum": config.b1 or None, "decay": config.b2} if "b1" not in parameters else {}
+    momentum = {"momentum": config.b1 if _on(config.b1) else None, "decay": config.b2} if "b1" not in parameters else {}
     options: dict[str, Any] = {"b1": config.b1, "b2": config.b2, "eps": config.eps, "nesterov": config.nesterov}
     options |= {"learning_rate": 1.0, "weight_decay": 0.0, **momentum}
     rule: optax.GradientTransformation = factory(**{k: v for k, v in options.items() if k in parameters})
@@ -107,6 +108,16 @@ def _rule(config: Optimizer, line_search: bool = False) -> optax.GradientTransfo
     except Exception as error:  # whatever it lacks: the loss's value, a line search, ...
         raise UserError(f"optimizer.name {config.name!r} needs more than gradients; choose another ({error})") from None
     return rule
+
+
+def _known(value: Any) -> bool:
+    """Whether an option is a number here, and not one of a sweep's, which only the device knows."""
+    return not isinstance(value, jax.core.Tracer)
+
+
+def _on(value: Any) -> bool:
+    """Whether an option is switched on; a sweep's is."""
+    return bool(value) if _known(value) else True
 
 
 def _parameters(thing: Any) -> Any:

@@ -19,7 +19,8 @@ class Saved(NamedTuple):
 
     `data` has the keys source, fingerprint, sizes, class_names and condition_table; init_from: the run that the
     parameters were taken from, or None; frozen: role -> SHA-256 of the file that keeps its parameters; id: what tells
-    the run's checkpoints from others'; and where it came to that, rollbacks: when the run went back to a checkpoint,
+    the run's checkpoints from others'; member: its number, if the run is a sweep's, whose directory is two above; and
+    where it came to that, rollbacks: when the run went back to a checkpoint,
     and left_out: the steps whose data is not finite.
     """
 

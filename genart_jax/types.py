@@ -83,6 +83,7 @@ class Algorithm(NamedTuple):
     lazy: tuple[tuple[str, int], ...] = ()
     frozen: tuple[tuple[str, str], ...] = ()
     begin: Callable[..., State] | None = None  # begin(state, batch) -> State
+    members: int = 0  # of a sweep, see `sweep.members`; 0: none, the state is one run's
 
     def due(self, step: int) -> tuple[str, ...]:
         """The lazy terms that are due at `step` (an int on the host): the static `due` to pass to `step`."""

@@ -16,6 +16,7 @@ FLOOR = (
     "registry",
     "saved",
     "stages",
+    "sweep",
     "assets",
     "heap",
     "tensorfiles",

@@ -24,7 +24,7 @@ from genart_jax.app.arguments import peel as _peel
 from genart_jax.app.arguments import wants_help as _wants_help
 from genart_jax.app.preempt import ends_in_time
 from genart_jax.assets import cache_directory, private
-from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, PeerLostError, Run, Train, UserError
+from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, PeerLostError, Run, Sweep, Train, UserError
 
 _SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
 
@@ -53,6 +53,8 @@ class SampleOptions:
     """Below 1: styles pulled towards their mean by this factor, less varied and more typical (needs a mapping)."""
     step: str = ""
     """Which checkpoint: its step, or best (by train.best); empty: the newest."""
+    member: int | None = None
+    """Which member of a sweep."""
     out: Path | None = None
     """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples."""
 
@@ -117,6 +119,7 @@ class SharedOptions:
     data: Data = Data()
     train: Train = Train()
     parallel: Parallel = Parallel()
+    sweep: Sweep = Sweep()
     resume: Resume = Resume()
 
 
@@ -219,7 +222,7 @@ def _train_now(args: Sequence[str]) -> None:
     run = saved if saved is not None and "--preset" not in early else None
     run = run or registry.get_config(name, early.get("--preset", "default"))
     options = _parse(_train_options(run), rest, f"genart train {name}", f"Trains {name}. {_TRAIN_NOTE}")
-    sections = {f: getattr(options, f) for f in ("model", "step", "optimizer", "data", "train", "parallel")}
+    sections = {f: getattr(options, f) for f in ("model", "step", "optimizer", "data", "train", "parallel", "sweep")}
 
     from genart_jax.app.progress import Progress
     from genart_jax.train.trainer import fit
@@ -230,11 +233,19 @@ def _train_now(args: Sequence[str]) -> None:
 
 
 def _expand(args: Sequence[str]) -> list[str]:
-    """Long names for the short options."""
-    out = []
+    """Long names for the short options, and single words for a sweep's values with commas in between."""
+    out: list[str] = []
+    listed = False
     for arg in args:
         name, equals, value = arg.partition("=")
-        out.append(_SHORT.get(name, name) + equals + value)
+        if arg.startswith("--"):
+            listed = name.startswith("--sweep.optimizer.")
+        if listed and equals:
+            out += [name, *value.split(",")]
+        elif listed and not arg.startswith("--"):
+            out += [word for word in arg.split(",") if word]
+        else:
+            out.append(_SHORT.get(name, name) + equals + value)
     return out
 
 
@@ -277,7 +288,7 @@ def _train_options(run: Run) -> type:
         ("step", type(run.step), dataclasses.field(default=run.step)),
     ]
     fields += [(f, type(getattr(run, f)), dataclasses.field(default=getattr(run, f)))
-               for f in ("optimizer", "data", "train", "parallel")]  # fmt: skip
+               for f in ("optimizer", "data", "train", "parallel", "sweep")]  # fmt: skip
     return dataclasses.make_dataclass("TrainOptions", fields, bases=(SharedOptions,), frozen=True)
 
 
@@ -298,9 +309,10 @@ def _sample(args: Sequence[str]) -> None:
 
     from genart_jax.data.conditions import parse_conditions
     from genart_jax.sample import draw_samples, write_samples
-    from genart_jax.train.checkpoint import load, read_config
+    from genart_jax.train.checkpoint import load, member_directory, read_config
 
     _cache_programs()
+    run = str(member_directory(run, options.member))
     saved = read_config(run)
     given = parse_conditions(options.condition, saved.data["class_names"])
     samples = draw_samples(load(run, _step(options.step)), saved, options.num, options.seed, given, options.truncation)

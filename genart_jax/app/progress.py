@@ -90,14 +90,49 @@ class Progress:
         if values["interrupted"]:
             self._print(f"stopped at step {values['step']} with a checkpoint; the same command goes on from there")
             return
-        pictures = sorted((directory / "samples").glob("[0-9]*.png"))
+        member = ""
+        if "sweep" in summary:
+            member = " --member 0"
+            self._print("\n" + "\n".join(sweep_lines(summary["sweep"])))
+        pictures = sorted((directory / "members" / "0" if member else directory).glob("samples/[0-9]*.png"))
         if pictures:
             self._print(f"\npicture: {pictures[-1]}")
         longer = f"genart train {summary['model']} --run {directory} --steps {2 * max(self._steps, self._first)}"
-        commands = [f"genart evaluate {directory}", longer]
+        commands = [f"genart evaluate {directory}{member}", longer]
         if values["samples"]:
             words = " ".join(f"{name}={names[0]}" for name, names in list(values["class_names"].items())[:2])
-            commands.insert(0, f"genart sample {directory}" + (f" --condition {words}" if words else ""))
+            commands.insert(0, f"genart sample {directory}{member}" + (f" --condition {words}" if words else ""))
         else:
             commands.insert(1, f"cat {directory / 'summary.json'}")
         self._print("next:\n" + "\n".join(f"  {command}" for command in commands))
+
+
+def sweep_lines(sweep: dict[str, Any]) -> list[str]:
+    """A line for each member of a sweep, and for each setting the mean and the spread of its test figures.
+
+    Args:
+      sweep: what `train.summary.summarize` returns.
+    """
+    lines = []
+    known = ("members", "collapsed", "figures")
+    for setting in sweep["settings"]:
+        options = "  ".join(
+            f"{name.replace('_', '-')} {value:g}" for name, value in setting.items() if name not in known
+        )
+        for row in (sweep["members"][i] for i in setting["members"]):
+            figures = "  ".join(f"{name} {float(value):.4f}" for name, value in row["test"].items())
+            diversity = "" if row["diversity"] is None else f"  diversity {row['diversity']:.2f}"
+            why = row["collapsed"] + (f" at step {row['stopped']}" if row["stopped"] else "")
+            why = f"  collapsed: {why}" if why else ""
+            lines.append(f"member {row['member']}: seed {row['seed']}  {options}  {figures}{diversity}{why}")
+        figures = "  ".join(
+            f"{name.removeprefix('test/')} {value['mean']:.4f}"
+            + ("" if value["spread"] is None else f" +- {value['spread']:.4f}")
+            for name, value in setting["figures"].items()
+            if name.startswith("test/")
+        )
+        count = len(setting["members"])
+        lines.append(
+            f"{options or 'all'}: {figures or 'no figures'}  collapsed {setting['collapsed'] * count:.0f} of {count}"
+        )
+    return lines

@@ -32,6 +32,8 @@ class EvaluateOptions:
     """Words such as style=noto for scores; the others are drawn as in the training data."""
     ema: bool = True
     """Sample with the moving averages of the parameters, where there are any."""
+    member: int | None = None
+    """Which member of a sweep; its scores are written into its own directory, RUN/members/N."""
     seed: int = 0
     """Seed of what is drawn."""
     json: bool = False
@@ -109,8 +111,9 @@ def evaluate(args: Sequence[str]) -> None:
     from genart_jax.evaluate import conditional_accuracy, evaluate_run
     from genart_jax.evaluate.modes import stacked_modes
     from genart_jax.evaluate.scores import Score, score_run
-    from genart_jax.train.checkpoint import load, read_config
+    from genart_jax.train.checkpoint import load, member_directory, read_config
 
+    run = str(member_directory(run, options.member))
     saved = read_config(run)
     figures = evaluate_run(run, options.data, options.seed)
     scores: list[Score] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -32,7 +32,9 @@ def permutation(seed: int, epoch: int, size: int) -> Array:
     return order
 
 
-def rows(seed: int, step: int, global_batch: int, size: int) -> Array:
+def rows(
+    seed: int, step: int, global_batch: int, size: int, order: Callable[[int, int, int], Array] = permutation
+) -> Array:
     """The rows that make up the global batch of `step`: int64 (global_batch,), each in [0, size).
 
     Batches follow one another through the permutations of the epochs without a gap: one may span two or more.
@@ -42,7 +44,7 @@ def rows(seed: int, step: int, global_batch: int, size: int) -> Array:
     chosen = np.empty(global_batch, np.int64)
     for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
         here = epochs == epoch
-        chosen[here] = permutation(seed, epoch, size)[places[here]]
+        chosen[here] = order(seed, epoch, size)[places[here]]
     return chosen
 
 
@@ -75,7 +77,7 @@ class Loader(Protocol):
 
 def make_loader(
     split: Split,
-    seed: int,
+    seed: int | Sequence[int],
     global_batch: int,
     process_index: int = 0,
     process_count: int = 1,
@@ -85,13 +87,15 @@ def make_loader(
     """The loader for `split`: by rows if it is in memory, by grain if it is streamed.
 
     Args:
-      seed: of the order of examples.
+      seed: of the order of examples; several, one for each member of a sweep: payload and batch then have an axis of
+        members after that of examples.
       global_batch: examples a step, over all processes; each takes its contiguous columns.
       workers: threads that decode (streamed splits; 0 decodes when asked).
       place: pytree of host arrays -> the same on the device (or all devices) that hold `constants`.
 
     Raises:
-      UserError: the split is empty, the batch does not divide by the processes, or grain is not installed.
+      UserError: the split is empty, the batch does not divide by the processes, grain is not installed, or the split
+        of a sweep is streamed.
     """
     if not split.size:
         raise UserError("the training split is empty")
@@ -100,19 +104,33 @@ def make_loader(
     local = global_batch // process_count
     columns = slice(process_index * local, (process_index + 1) * local)
     if split.images is None:
+        if not isinstance(seed, int):
+            raise UserError("sweep: this data is streamed; raise --data.memory-limit-mb, or train the members by turns")
         return StreamLoader(split, seed, global_batch, columns, workers)
     return MemoryLoader(split, seed, global_batch, columns, place)
 
 
 class MemoryLoader:
-    """Pictures on the device, row numbers as payload: {"rows": int32 (local batch,)}."""
+    """Pictures on the device, row numbers as payload: {"rows": int32 (local batch,)}, or (local batch, members)."""
 
     def __init__(
-        self, split: Split, seed: int, global_batch: int, columns: slice, place: Callable[[Any], Any] = jax.device_put
+        self,
+        split: Split,
+        seed: int | Sequence[int],
+        global_batch: int,
+        columns: slice,
+        place: Callable[[Any], Any] = jax.device_put,
     ) -> None:
-        self._order: Callable[[int], Array] = functools.partial(rows, seed, global_batch=global_batch, size=split.size)
-        if split.ordered:
-            self._order = lambda step: np.arange(step * global_batch, (step + 1) * global_batch) % split.size
+        seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+        order = functools.lru_cache(maxsize=2 * len(set(seeds)))(permutation.__wrapped__)
+
+        def chosen(step: int) -> Array:
+            if split.ordered:
+                return np.arange(step * global_batch, (step + 1) * global_batch) % split.size
+            each = {one: rows(one, step, global_batch, split.size, order) for one in seeds}
+            return each[seeds[0]] if isinstance(seed, int) else np.stack([each[one] for one in seeds], axis=1)
+
+        self._order: Callable[[int], Array] = chosen
         self._columns = columns
         condition = {name: values.astype(np.int32) for name, values in split.condition.items()}
         self.constants: Any = place({"image": split.images, "condition": condition})

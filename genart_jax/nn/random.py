@@ -15,7 +15,9 @@ import jax.numpy as jnp
 
 
 def stream(key: jax.Array, name: str, step: jax.Array | int | None = None) -> jax.Array:
-    """The key of a named stream, at a step if one is given."""
+    """The key of a named stream, at a step if one is given; of an array of keys, those of each."""
+    if key.ndim:
+        return jax.vmap(lambda one: stream(one, name, step))(key)
     key = jax.random.fold_in(key, zlib.crc32(name.encode()))
     return key if step is None else jax.random.fold_in(key, step)
 

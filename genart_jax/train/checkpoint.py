@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from genart_jax import assets
+from genart_jax import assets, sweep
 from genart_jax.api import build
 from genart_jax.config import BatchSpec, Run, UserError, spec_of
 from genart_jax.saved import VERSION
@@ -113,33 +113,64 @@ def figure_names(algorithm: Algorithm, abstract: State) -> list[str]:
     return sorted(jax.eval_shape(algorithm.evaluate, abstract, batch, jax.random.key(0)))
 
 
+def member_directory(directory: str | Path, member: int | None) -> Path:
+    """The directory of a sweep's member, a run that most commands take; `directory` itself for None.
+
+    Raises:
+      UserError: it is no sweep, or has no such member.
+    """
+    if member is None:
+        return Path(directory)
+    count = len(sweep.runs(read_config(directory).run))
+    if not 0 <= member < count:
+        there = f"members 0 to {count - 1}" if count else "no members, it is no sweep"
+        raise UserError(f"{directory}: there is no member {member}; it has {there}")
+    return Path(directory) / "members" / str(member)
+
+
+def _home(directory: str | Path, saved: Saved) -> Path:
+    """Where the checkpoints of a run are: a member's in its sweep."""
+    return Path(directory).absolute().parents[1] if "member" in saved.data else Path(directory)
+
+
 def open_checkpoints(directory: str | Path, saved: Saved) -> Checkpoints:
     """The checkpoints of a run, to read."""
+    directory = _home(directory, saved)
     return Checkpoints(directory, best=saved.run.train.best, about={"id": saved.data.get("id")})
 
 
-def load(directory: str | Path, step: int | Literal["best"] | None = None) -> Model:
+def load(directory: str | Path, step: int | Literal["best"] | None = None, member: int | None = None) -> Model:
     """The model of a run directory on the default device, at its newest good checkpoint, or at `step`.
 
     "best" is the checkpoint with the best figure, where the run was trained with `train.best`. What is damaged is
-    passed over, with a line in the log.
+    passed over, with a line in the log. Of a sweep, `member` says which; `load(f"{directory}/members/3")` does so too.
 
     Raises:
-      UserError: no run there, or no checkpoint that can be read.
+      UserError: no run there, or no checkpoint that can be read; a sweep without `member`.
     """
+    directory = member_directory(directory, member)
     saved = read_config(directory)
+    home, index = _home(directory, saved), saved.data.get("member")
+    if index is not None:
+        saved = read_config(home)
+    elif members := sweep.runs(saved.run):
+        name = f"{directory}/members/0 to {len(members) - 1}"
+        raise UserError(f"{directory} is a sweep; name one of its members, {name} (sample, evaluate: --member)")
     spec_of(saved.run)
     algorithm = build(saved.run)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
     )
-    with open_checkpoints(directory, saved) as checkpoints:
+    with open_checkpoints(home, saved) as checkpoints:
         if step == "best" and (step := checkpoints.best()) is None:
             raise UserError(f"{directory}: no checkpoint has a figure to be the best by; train it with --train.best")
         state, _ = checkpoints.load(abstract, step)
-    kept = frozen.kept(directory, saved.data.get("frozen", {}), abstract.frozen)
-    return Model(algorithm, state.replace(frozen=jax.device_put(kept, sharding)))
+    kept = frozen.kept(home, saved.data.get("frozen", {}), abstract.frozen)
+    state = state.replace(frozen=jax.device_put(kept, sharding))
+    if index is None:
+        return Model(algorithm, state)
+    return Model(build(sweep.runs(saved.run)[index]), sweep.member(state, index))
 
 
 def load_frozen(algorithm: Algorithm) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from genart_jax import sweep
 from genart_jax.config import Run, UserError
 from genart_jax.data.conditions import condition_table
 from genart_jax.data.source import Source
@@ -45,6 +46,20 @@ def check_place(directory: Path) -> None:
         raise UserError(f"--run {directory}: {there} is a file, not a folder; choose another --run")
     if not os.access(there, os.W_OK | os.X_OK) or there.parts[:2] == ("/", "proc"):
         raise UserError(f"--run {directory}: cannot write into {there}; choose another --run")
+
+
+def check_sweep(run: Run, source: Source, init_from: str | None) -> None:
+    """Raises UserError where a sweep is asked for what it cannot do."""
+    if not sweep.runs(run):
+        return
+    if source.train.ordered:
+        raise UserError(f"sweep: {run.name} on {source.name} works on given pictures alone; leave out --sweep")
+    if run.train.best:
+        raise UserError("train.best: a sweep's members share their checkpoints, so none is the best; leave it out")
+    if init_from is not None:
+        raise UserError(
+            "--init-from begins one run; a sweep's members begin from their seeds, so leave one of them out"
+        )
 
 
 def check_best(best: str, algorithm: Algorithm, abstract: State) -> None:
@@ -86,6 +101,8 @@ def check_resume(directory: Path, here: Saved, abstract: State, force: bool, not
             )
         return
     there = checkpoint.read_config(directory)
+    if "member" in there.data:
+        raise UserError(f"{directory} is a member of a sweep, which goes on as a whole; or begin with --init-from")
     if there.run.name != here.run.name:
         raise UserError(f"{directory} is a run of {there.run.name}, not of {here.run.name}; choose another --run")
     if here.data["init_from"] not in (None, there.data.get("init_from")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -34,19 +35,20 @@ def ratios(sums: Sums) -> dict[str, float]:
     return out
 
 
-def make_evaluator(
-    algorithm: Algorithm, data: Data, mesh: Mesh
-) -> Callable[[State, Split, jax.Array], dict[str, float]]:
-    """A function (state, split, key) -> figures; compiled once, each example counted once on any number of devices."""
+def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[State, Split, jax.Array], dict[str, Any]]:
+    """A function (state, split, key) -> figures; compiled once, each example counted once on any number of devices.
+
+    A figure is a float; of a sweep, an array (members,).
+    """
 
     def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
         return algorithm.evaluate(parallel.gathered(state, mesh), prepare(raw, None, data), key)
 
     compiled = jax.jit(evaluate, out_shardings=parallel.replicated(mesh))
     names = [name for name, _ in algorithm.batch_spec.conditions]
-    devices = mesh.size
+    devices, members = mesh.size, algorithm.members
 
-    def run(state: State, split: Split, key: jax.Array) -> dict[str, float]:
+    def run(state: State, split: Split, key: jax.Array) -> dict[str, Any]:
         totals: Sums | None = None
         size = devices * max(1, min(_BATCH, split.size) // devices)
         batches = evaluation_batches(split, size, jax.process_index(), jax.process_count(), data.workers)
@@ -55,6 +57,9 @@ def make_evaluator(
             placed = parallel.put(raw, parallel.batch_sharding(mesh))
             sums = jax.device_get(compiled(state, placed, random.stream(key, "evaluation", index)))
             totals = sums if totals is None else jax.tree.map(np.add, totals, sums)
-        return ratios(totals or {})
+        if not members:
+            return ratios(totals or {})
+        each = [ratios(jax.tree.map(operator.itemgetter(i), totals or {})) for i in range(members)]
+        return {name: np.array([figures[name] for figures in each]) for name in each[0]}
 
     return run

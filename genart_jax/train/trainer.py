@@ -14,27 +14,27 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
-from genart_jax import stages
+from genart_jax import stages, sweep
 from genart_jax.api import build
 from genart_jax.config import NotFiniteError, NotSavedError, Run, UserError, resolve
 from genart_jax.data.augment import check_jitter
 from genart_jax.data.conditions import draw_conditions
-from genart_jax.data.pipeline import Loader, make_loader, prepare
+from genart_jax.data.pipeline import make_loader, prepare
 from genart_jax.data.source import absolute, example, open_source
-from genart_jax.grid import save_grid
 from genart_jax.nn import random
 from genart_jax.train import checkpoint, cluster, frozen, guard, manifest, parallel
 from genart_jax.train.about import versions
 from genart_jax.train.checkpoint import Saved
-from genart_jax.train.checks import check_best, check_options, check_place, check_resume, data_facts
+from genart_jax.train.checks import check_best, check_options, check_place, check_resume, check_sweep, data_facts
 from genart_jax.train.clock import Clock
+from genart_jax.train.dispatch import make_dispatch, over_members
 from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.guard import StopSignals
-from genart_jax.train.log import RunLog
+from genart_jax.train.records import Records, mean_of_finite
 from genart_jax.train.store import Checkpoints
-from genart_jax.types import Algorithm, Metrics, State, to_float
+from genart_jax.train.summary import summarize
+from genart_jax.types import Algorithm, Batch, Metrics, State, to_float
 
 Callback = Callable[[str, dict[str, Any]], None]
 """Called as callback(event, values) with the events data, note, start, progress, log, evaluate, sample, save (when a
@@ -63,7 +63,7 @@ def fit(
     A run that is complete is left as it is. SIGINT and SIGTERM end it after the step in progress, with a checkpoint;
     its summary then says "interrupted". Where a loss, a gradient or a parameter is no longer finite, the run goes back
     to its last good checkpoint: with a smaller learning rate, `train.rollbacks` times; or, where the data of a step is
-    at fault, without that step.
+    at fault, without that step. Of a sweep's members, such a one stands still while the others go on.
 
     Args:
       run: the configuration; what it leaves None is filled from the data.
@@ -93,9 +93,9 @@ class Trainer:
 
     checkpoints: Checkpoints
     state: State
-    log: RunLog
+    log: Records
     stop: StopSignals
-    _evaluated: tuple[int, dict[str, float]] = -1, {}
+    _evaluated: tuple[int, dict[str, Any]] = -1, {}
 
     def __init__(self, run: Run, directory: Path, tell: Callback, init_from: str | Path | None = None) -> None:
         check_options(run)
@@ -109,16 +109,17 @@ class Trainer:
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
         if run.data.jitter:
             check_jitter(run.data.jitter, run.model.image_shape[-1])
+        check_sweep(run, self.source, self.init_from)
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
         facts = data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}}
         self.saved = Saved(run, facts)
         facts |= {"id": checkpoint.identity(self.saved), "rollbacks": [], "left_out": []}
         self.replicated = parallel.replicated(self.mesh)
-        self.key = jax.jit(lambda: jax.random.key(run.train.seed), out_shardings=self.replicated)()
+        self.key = jax.jit(lambda: sweep.keys(run), out_shardings=self.replicated)()
         self.loader = make_loader(
             self.source.train,
-            run.train.seed,
+            [one.train.seed for one in sweep.runs(run)] or run.train.seed,
             run.train.batch * self.algorithm.batches_per_step,
             jax.process_index(),
             jax.process_count(),
@@ -177,7 +178,8 @@ class Trainer:
         payload = parallel.put(self.loader.next(0), parallel.batch_sharding(self.mesh))
 
         def begin(state: State, constants: Any, payload: Any) -> State:
-            batch = prepare(self.loader.materialize(constants, payload), None, self.run.data)
+            ready: Callable[..., Batch] = lambda raw, key: prepare(raw, None, self.run.data)
+            batch = over_members(ready, self.algorithm)(self.loader.materialize(constants, payload), self.key)
             assert self.algorithm.begin is not None
             return self.algorithm.begin(state, batch).replace(frozen={})
 
@@ -213,7 +215,7 @@ class Trainer:
             if step < options.steps:  # a finished run keeps the length that it had
                 checkpoint.write_config(self.directory, self.saved)
             self._name_unreadable()
-            self.log = RunLog(self.directory, step, self._note)
+            self.log = Records(self.directory, self.saved, step, self._note)
             self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
             clock, last, done = Clock(), {}, step >= options.steps
             while not done:
@@ -288,13 +290,13 @@ class Trainer:
             data["left_out"].append(failed - 1)
             mended = f"without the batch of step {failed}, whose {', '.join(names)} is not finite"
         else:
-            if len(self._rollbacks()) >= self.run.train.rollbacks:
+            if self.algorithm.members or len(self._rollbacks()) >= self.run.train.rollbacks:
                 raise error
             data["rollbacks"].append({"step": failed, "learning_rate": self.run.optimizer.learning_rate})
             mended = f"with {guard.SLOWER:g} of the learning rate"
         self.state, self._evaluated = self.first_state(), (-1, {})
         checkpoint.write_config(self.directory, self.saved)
-        self.log = RunLog(self.directory, self.step, self._note)
+        self.log = Records(self.directory, self.saved, self.step, self._note)
         self._note(f"{error.what}: back to step {self.step}, and on {mended}")
 
     def _bad_data(self, step: int) -> list[str]:
@@ -321,35 +323,39 @@ class Trainer:
 
     @property
     def images_per_step(self) -> int:
-        """Real pictures that a step sees."""
-        return self.run.train.batch * self.algorithm.batches_per_step
+        """Real pictures that a step sees, of a sweep all its members together."""
+        return self.run.train.batch * self.algorithm.batches_per_step * max(1, self.algorithm.members)
 
     def _flush(self, pending: list[_Dispatched], clock: Clock) -> dict[str, float]:
-        """Brings metrics to the host, stops at one that is not finite, and writes their means as a row."""
+        """Brings metrics to the host, stops at one that is finite in no member, and writes their means as a row."""
         columns: dict[str, list[np.ndarray[Any, Any]]] = {}
         for (end, count, _), metrics in zip(pending, jax.device_get([p.metrics for p in pending]), strict=True):
             for name, value in metrics.items():
-                values = np.atleast_1d(value)[:count]
-                bad = np.flatnonzero(~np.isfinite(values))
+                values = np.reshape(value, (-1, max(1, self.algorithm.members)))[:count]  # (steps, members)
+                bad = np.flatnonzero(~np.isfinite(values).any(axis=1))
                 if len(bad):
-                    raise self._not_finite(end - count + 1 + int(bad[0]), f"{name} is {values[bad[0]]}")
+                    raise self._not_finite(end - count + 1 + int(bad[0]), f"{name} is {values[bad[0]][0]}")
                 columns.setdefault(name, []).append(values)
-        means = {name: float(np.mean(np.concatenate(values))) for name, values in columns.items()}
+        means = {name: np.mean(np.concatenate(values), axis=0) for name, values in columns.items()}
         step, rate = pending[-1].end, clock.rate() * self.images_per_step
-        self.log.write(step, means | {"images_per_second": rate, "seconds": clock.total})
-        self.tell("log", {"step": step, "metrics": means, "rate": rate})
-        return means
+        row = self.log.write(step, means, {"images_per_second": rate, "seconds": clock.total})
+        self.tell("log", {"step": step, "metrics": row, "rate": rate})
+        return row
 
     def _not_finite(self, step: int, what: str) -> NotFiniteError:
         self.checkpoints.wait()
         good = self.checkpoints.steps()
         where = f"the last good checkpoint is step {good[-1]} in {self.directory}" if good else "no checkpoint yet"
         tried = "Going back with a smaller learning rate has not helped. " if self._rollbacks() else ""
+        tried = "That was the last member to train. " if self.algorithm.members else tried
         advice = f"{where}. {tried}Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
         return NotFiniteError(f"step {step}: {what}; {advice}", f"step {step}: {what}", step)
 
     def _pictures(self) -> tuple[Any, int | None] | None:
-        """Samples, or test pictures with what the model makes of them; and how many are in a row of the grid."""
+        """Samples, or test pictures with what the model makes of them; and how many are in a row of the grid.
+
+        Those of a sweep have a leading axis of members.
+        """
         num, key = self.run.train.samples, random.stream(self.key, "samples")
         if self.algorithm.sample is not None:
             return jax.device_get(self._sample(self.state, key, num, self._sample_condition)), None
@@ -357,20 +363,17 @@ class Trainer:
             return self._transformed(key, max(1, num // 2)), 2 * math.ceil(math.sqrt(num / 2))
         return None
 
-    def _samples(self, step: int) -> None:
+    def _samples(self, step: int) -> Any:
+        """Draws pictures into samples/, and returns them (members, num, ...); None where there are none."""
         with self.stop.may_cut_off():
             if (made := self._pictures()) is None or jax.process_index():
-                return
+                return None
             images, columns = made
-            path = self.directory / "samples" / f"{step:06d}.png"
-            if not np.isfinite(images).all():
-                self._note(f"step {step}: the pictures are not finite; none are drawn")
-                return
-            try:
-                save_grid(path, images, columns, scale=max(1, 96 // images.shape[1]))
+            images = images if self.algorithm.members else images[None]
+            for path in self.log.save_grids(step, images, columns):
                 self.tell("sample", {"step": step, "path": path})
-            except OSError as error:
-                self._note(f"{path} cannot be written ({error.strerror or error}); training goes on")
+            return images
+        return None
 
     def _transformed(self, key: jax.Array, num: int) -> Any:
         """The first test pictures, each followed by what the model makes of it."""
@@ -378,9 +381,9 @@ class Trainer:
         split = self.source.test if self.source.test.size else self.source.train
         examples = [example(split, i)["image"] for i in range(min(num, split.size))]
         images = parallel.put(to_float(np.stack(examples)), self.replicated)
-        made = self._on_mesh(self.algorithm.transform)(self.state, images, key)
-        both = np.stack(jax.device_get([images, made]), axis=1)
-        return both.reshape(-1, *both.shape[2:])
+        made = jax.device_get(self._on_mesh(self.algorithm.transform)(self.state, images, key))
+        both = np.stack([np.broadcast_to(jax.device_get(images), made.shape), made], axis=-images.ndim)
+        return both.reshape(*made.shape[: -images.ndim], -1, *images.shape[1:])
 
     @functools.cached_property
     def _sample(self) -> Callable[..., jax.Array]:
@@ -393,18 +396,19 @@ class Trainer:
         return jax.jit(whole, out_shardings=self.replicated, **options)
 
     @functools.cached_property
-    def _evaluator(self) -> Callable[..., dict[str, float]]:
+    def _evaluator(self) -> Callable[..., dict[str, Any]]:
         return make_evaluator(self.algorithm, self.run.data, self.mesh)
 
-    def _evaluate(self, step: int) -> dict[str, float]:
-        """Figures on the test split; none where a signal has cut the evaluation off."""
+    def _evaluate(self, step: int) -> dict[str, Any]:
+        """Figures on the test split, (members,) of a sweep; none where a signal has cut the evaluation off."""
         if self._evaluated[0] == step:
             return self._evaluated[1]
         with self.stop.may_cut_off():
             figures = self._evaluator(self.state, self.source.test, self.key)
             self._evaluated = step, figures
-            self.log.write(step, {f"test/{name}": value for name, value in figures.items()})
-            self.tell("evaluate", {"step": step, "metrics": figures})
+            row = self.log.write(step, {f"test/{name}": np.atleast_1d(value) for name, value in figures.items()})
+            row = {name.removeprefix("test/"): value for name, value in row.items()}
+            self.tell("evaluate", {"step": step, "metrics": row})
             return figures
         return {}
 
@@ -431,9 +435,12 @@ class Trainer:
                 "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             }
         if step >= self.run.train.steps and not stopped and "test" not in summary:
-            self._samples(step)
+            images = self._samples(step)
             if figures := self._evaluate(step):
-                summary["test"] = figures
+                summary["test"] = {name: mean_of_finite(value) for name, value in figures.items()}
+                if self.algorithm.members:
+                    stopped = jax.device_get(self.state.extra[sweep.STOPPED])
+                    summary["sweep"] = summarize(self.run, self.log, step, stopped, figures, images, self.source)
         summary["interrupted"] = interrupted = "test" not in summary
         if jax.process_index() == 0:
             try:
@@ -444,51 +451,6 @@ class Trainer:
         self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
                           "class_names": names, "samples": self.algorithm.sample is not None})  # fmt: skip
         return self.directory
-
-
-def make_dispatch(
-    algorithm: Algorithm, loader: Loader, run: Run, place: tuple[Mesh, Any] | None = None
-) -> Callable[[Trainer, int, int], tuple[State, Metrics]]:
-    """One compiled form for the whole run: single steps with static `due`, or a loop over several.
-
-    The two differ by rounding, so a run never mixes them. `place`: the mesh, and the state's layout there.
-    """
-
-    def one(state: State, constants: Any, payload: Any, key: jax.Array, due: Any) -> tuple[State, Metrics]:
-        raw = loader.materialize(constants, payload)
-        stream = random.stream(key, "augment", state.step)
-        batch = prepare(raw, random.example_keys(stream, len(raw["image"])), run.data)
-        step = lambda state: algorithm.step(state, batch, key, due)
-        return parallel.partitioned(step, *place)(state) if place else step(state)
-
-    group = run.train.steps_per_dispatch
-    due = None if algorithm.lazy else ()
-
-    def several(state: State, constants: Any, payloads: Any, key: jax.Array, count: Any) -> tuple[State, Metrics]:
-        def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
-            state, metrics = one(carry[0], constants, jax.tree.map(lambda x: x[i], payloads), key, due)
-            return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), carry[1], metrics)
-
-        first = jax.tree.map(lambda x: x[0], payloads)
-        shapes = jax.eval_shape(lambda: one(state, constants, first, key, due)[1])
-        metrics = jax.tree.map(lambda s: jnp.zeros((group, *s.shape), s.dtype), shapes)
-        # A loop of a length that only the device knows: the last, shorter group runs the same program.
-        return jax.lax.fori_loop(0, count, body, (state, metrics))
-
-    single = jax.jit(one, donate_argnums=0, static_argnames="due")
-    looped = jax.jit(several, donate_argnums=0)
-
-    def dispatch(trainer: Trainer, step: int, count: int) -> tuple[State, Metrics]:
-        if group == 1:
-            payload = parallel.put(loader.next(step), parallel.batch_sharding(trainer.mesh))
-            return single(trainer.state, loader.constants, payload, trainer.key, due=algorithm.due(step))
-        payloads = [loader.next(s) for s in range(step, step + count)]
-        payloads += payloads[-1:] * (group - count)
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *payloads)
-        placed = parallel.put(stacked, parallel.batch_sharding(trainer.mesh, axis=1))
-        return looped(trainer.state, loader.constants, placed, trainer.key, np.int32(count))
-
-    return dispatch
 
 
 @functools.partial(jax.jit, donate_argnums=0)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
-from genart_jax.train import guard, trainer
+from genart_jax.train import guard, records, trainer
 from genart_jax.train.log import read_rows
 from genart_jax.types import to_float
 from tests.train.test_trainer import assert_same, fit, small_data, state_of  # noqa: F401  # a fixture
@@ -291,7 +291,7 @@ def test_a_full_disk_does_not_end_a_run(tmp_path, monkeypatch):
         return function
 
     monkeypatch.setattr(trainer.Checkpoints, "_make_room", fails(trainer.Checkpoints._make_room))
-    monkeypatch.setattr(trainer, "save_grid", fails(trainer.save_grid))
+    monkeypatch.setattr(records, "save_grid", fails(records.save_grid))
     notes = []
 
     def callback(event, values):

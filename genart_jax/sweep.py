@@ -1,0 +1,191 @@
+"""Several runs as one: an algorithm whose state holds many members, which one program trains side by side.
+
+Members differ by their seed, or by options of the optimizer, and by nothing else: each is what a run of its own with
+that seed and those options would be, data order and all. They share no number, so one that diverges harms no other.
+
+The values of swept options are traced, not compiled in: the algorithm is built anew inside `jax.vmap`, around them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genart_jax.config import Run, Sweep, UserError, override
+from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
+
+STOPPED = "stopped"
+"""Entry of `State.extra`: int32 (members,), the step from which a member stands still, 0 while it trains."""
+
+_AXES: Any = State(step=None, params=0, mutable=0, opt=0, ema=0, extra=0, frozen=None)  # type: ignore[arg-type]
+_USES = ("decode", "sample", "encode", "predict", "transform")
+
+
+def runs(run: Run) -> tuple[Run, ...]:
+    """The configurations of a sweep's members, each as it would be trained alone; () where nothing is swept.
+
+    In the order of the options' values, the option that is named last in `SweepOptimizer` changing fastest, and for
+    each of these settings the seeds `train.seed`, `train.seed` + 1, and so on.
+
+    Raises:
+      UserError: a number of seeds below 0.
+    """
+    if run.sweep.seeds < 0:
+        raise UserError(f"sweep.seeds {run.sweep.seeds}: wanted the number of seeds, or 0 for no sweep")
+    names, seeds = swept(run), run.sweep.seeds
+    if not names and not seeds:
+        return ()
+    alone = dataclasses.replace(run, sweep=Sweep())
+    return tuple(
+        override(
+            alone,
+            optimizer=dict(zip(names, values, strict=True)),
+            train={"seed": run.train.seed + i},
+        )
+        for values in itertools.product(*(getattr(run.sweep.optimizer, name) for name in names))
+        for i in range(max(1, seeds))
+    )
+
+
+def swept(run: Run) -> list[str]:
+    """The options of the optimizer that members differ by."""
+    return [f.name for f in dataclasses.fields(run.sweep.optimizer) if getattr(run.sweep.optimizer, f.name)]
+
+
+def keys(run: Run) -> jax.Array:
+    """The key of a run, or those of a sweep's members (members,)."""
+    members = runs(run)
+    if not members:
+        return jax.random.key(run.train.seed)
+    return jnp.stack([jax.random.key(one.train.seed) for one in members])
+
+
+def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
+    """The algorithm of a sweep, of the algorithms that `build` makes for each of `runs`.
+
+    Leaves of its state have a leading axis of members, but for `step` and `frozen`, which all share: lazy terms stay
+    lazy. Metrics, figures and pictures have that axis too. Where it takes a key, it takes one a member (members,), see
+    `keys`; a single key is folded with the member's number. A batch is one for all, or each example has an axis of
+    members, (batch, members, ...).
+
+    A member stands still from the first step in which one of its metrics or statistics is not finite: its metrics are
+    NaN from then on, its state is the last finite one, and `State.extra` says which step it was.
+
+    Raises:
+      UserError: what `build` raises for one of the members.
+    """
+    alone, names = runs(run), swept(run)
+    count, first = len(alone), build(alone[0])
+    for one in alone[:: max(1, run.sweep.seeds)]:
+        build(one)
+    values = {name: np.array([getattr(one.optimizer, name) for one in alone], np.float32) for name in names}
+    rank = len(first.batch_spec.image_shape)
+
+    def of(values: dict[str, Any]) -> Algorithm:
+        """The algorithm of one member, with traced options."""
+        if not values:
+            return first
+        optimizer = dataclasses.replace(alone[0].optimizer, **values)
+        return build(dataclasses.replace(alone[0], optimizer=optimizer))
+
+    def each(key: jax.Array) -> jax.Array:
+        return key if key.ndim else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
+
+    def axis(batch: Batch) -> int | None:
+        return 1 if len(batch["image"].shape) == rank + 2 else None
+
+    def init(key: jax.Array, batch: Batch) -> State:
+        one = jax.vmap(lambda values, key, batch: of(values).init(key, batch), in_axes=(0, 0, axis(batch)),
+                       axis_size=count)  # fmt: skip
+        state: State = one(values, each(key), batch)
+        return state.replace(
+            step=state.step[0],
+            frozen=jax.tree.map(lambda x: x[0], state.frozen),
+            extra=state.extra | {STOPPED: jnp.zeros(count, jnp.int32)},
+        )
+
+    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
+        stopped = state.extra[STOPPED]
+
+        def one(
+            values: Any, state: State, goes: jax.Array, batch: Batch, key: jax.Array
+        ) -> tuple[State, Metrics, jax.Array]:
+            new, metrics = of(values).step(state, batch, key, due)
+            seen = [x for x in jax.tree.leaves((metrics, new.mutable)) if jnp.issubdtype(x.dtype, jnp.inexact)]
+            goes = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in seen], goes)
+            new = _own(lambda a, b: jnp.where(goes, a, b), new, state)
+            return new, {name: jnp.where(goes, value, jnp.nan) for name, value in metrics.items()}, goes
+
+        mapped = jax.vmap(one, in_axes=(0, _AXES, 0, axis(batch), 0), out_axes=(_AXES, 0, 0), axis_size=count)
+        new, metrics, goes = mapped(values, _inner(state), stopped == 0, batch, each(key))
+        stopped = jnp.where((stopped == 0) & ~goes, new.step, stopped)
+        return new.replace(extra=new.extra | {STOPPED: stopped}), metrics
+
+    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
+        mapped = jax.vmap(first.evaluate, in_axes=(_AXES, axis(batch), 0), axis_size=count)
+        sums: Sums = mapped(_inner(state), batch, each(key))
+        return sums
+
+    def begin(state: State, batch: Batch) -> State:
+        assert first.begin is not None
+        mapped = jax.vmap(first.begin, in_axes=(_AXES, axis(batch)), out_axes=_AXES, axis_size=count)
+        new: State = mapped(_inner(state), batch)
+        return new.replace(extra=new.extra | {STOPPED: state.extra[STOPPED]})
+
+    def use(name: str) -> Callable[..., jax.Array] | None:
+        """One of the algorithm's uses: keys are each member's own, all else is the same for all."""
+        function = getattr(first, name)
+        if function is None:
+            return None
+
+        @functools.wraps(function)
+        def used(state: State, *args: Any, **options: Any) -> jax.Array:
+            places = [i for i, x in enumerate(args) if _is_key(x)]
+
+            def one(state: State, keys: list[jax.Array]) -> Any:
+                own = dict(zip(places, keys, strict=True))
+                return function(state, *(own.get(i, x) for i, x in enumerate(args)), **options)
+
+            mapped = jax.vmap(one, in_axes=(_AXES, 0), axis_size=count)
+            made: jax.Array = mapped(_inner(state), [each(args[i]) for i in places])
+            return made
+
+        return used
+
+    uses: dict[str, Any] = {name: use(name) for name in _USES}
+    return first._replace(
+        init=init,
+        step=step,
+        evaluate=evaluate,
+        begin=None if first.begin is None else begin,
+        members=count,
+        **uses,
+    )
+
+
+def member(state: State, index: int) -> State:
+    """The state of one member, as its own algorithm takes it."""
+    return _own(lambda x: x[index], _inner(state))
+
+
+def _own(function: Callable[..., Any], state: State, *others: State) -> State:
+    """`function` of the leaves of which each member has its own."""
+    rest = lambda state: state.replace(step=(), frozen={})
+    mapped: State = jax.tree.map(function, rest(state), *map(rest, others))
+    return mapped.replace(step=state.step, frozen=state.frozen)
+
+
+def _inner(state: State) -> State:
+    """The state as the members' algorithm knows it."""
+    return state.replace(extra={name: value for name, value in state.extra.items() if name != STOPPED})
+
+
+def _is_key(x: Any) -> bool:
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

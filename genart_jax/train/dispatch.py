@@ -1,0 +1,73 @@
+"""Steps on their way to the device: what is compiled for a run, and what each call hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from genart_jax.config import Run
+from genart_jax.data.pipeline import Loader, prepare
+from genart_jax.nn import random
+from genart_jax.train import parallel
+from genart_jax.types import Algorithm, Batch, Metrics, State
+
+
+def over_members(function: Callable[..., Batch], algorithm: Algorithm) -> Callable[..., Batch]:
+    """`function(raw, key)` of one run's batch, for the batches of a sweep's members, (batch, members, ...)."""
+    return jax.vmap(function, in_axes=(1, 0), out_axes=1) if algorithm.members else function
+
+
+def make_dispatch(
+    algorithm: Algorithm, loader: Loader, run: Run, place: tuple[Mesh, Any] | None = None
+) -> Callable[[Any, int, int], tuple[State, Metrics]]:
+    """One compiled form for the whole run: single steps with static `due`, or a loop over several.
+
+    The two differ by rounding, so a run never mixes them. `place`: the mesh, and the state's layout there.
+
+    Returns:
+      A function (trainer, step, count) -> (state, metrics): `count` steps from `step` on, of the trainer's state.
+    """
+
+    def ready(raw: Batch, key: jax.Array) -> Batch:
+        return prepare(raw, random.example_keys(key, len(raw["image"])), run.data)
+
+    def one(state: State, constants: Any, payload: Any, key: jax.Array, due: Any) -> tuple[State, Metrics]:
+        raw = loader.materialize(constants, payload)
+        stream = random.stream(key, "augment", state.step)
+        batch = over_members(ready, algorithm)(raw, stream)
+        step = lambda state: algorithm.step(state, batch, key, due)
+        return parallel.partitioned(step, *place)(state) if place else step(state)
+
+    group = run.train.steps_per_dispatch
+    due = None if algorithm.lazy else ()
+
+    def several(state: State, constants: Any, payloads: Any, key: jax.Array, count: Any) -> tuple[State, Metrics]:
+        def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
+            state, metrics = one(carry[0], constants, jax.tree.map(lambda x: x[i], payloads), key, due)
+            return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), carry[1], metrics)
+
+        first = jax.tree.map(lambda x: x[0], payloads)
+        shapes = jax.eval_shape(lambda: one(state, constants, first, key, due)[1])
+        metrics = jax.tree.map(lambda s: jnp.zeros((group, *s.shape), s.dtype), shapes)
+        # A loop of a length that only the device knows: the last, shorter group runs the same program.
+        return jax.lax.fori_loop(0, count, body, (state, metrics))
+
+    single = jax.jit(one, donate_argnums=0, static_argnames="due")
+    looped = jax.jit(several, donate_argnums=0)
+
+    def dispatch(trainer: Any, step: int, count: int) -> tuple[State, Metrics]:
+        if group == 1:
+            payload = parallel.put(loader.next(step), parallel.batch_sharding(trainer.mesh))
+            return single(trainer.state, loader.constants, payload, trainer.key, due=algorithm.due(step))
+        payloads = [loader.next(s) for s in range(step, step + count)]
+        payloads += payloads[-1:] * (group - count)
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *payloads)
+        placed = parallel.put(stacked, parallel.batch_sharding(trainer.mesh, axis=1))
+        return looped(trainer.state, loader.constants, placed, trainer.key, np.int32(count))
+
+    return dispatch
