@@ -65,7 +65,7 @@ class Classifier19(nn.Module):
         trunk = VGG(c.widths, c.depths, c.pooling, dtype=self.dtype, name="trunk")
         nn.share_scope(self, trunk)
         x, aux = trunk(images)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         for i, units in enumerate(c.hidden):
             name = f"fc{len(c.widths) + 1 + i}"
             dense = nn.Dense(units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=name)
