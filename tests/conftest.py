@@ -52,5 +52,5 @@ def _programs_are_freed():
     """Each compiled program holds memory maps, and a process may have 65,530 of them: past that, XLA crashes."""
     yield
     with Path("/proc/self/maps").open("rb") as maps:
-        if sum(1 for _ in maps) > 20_000:
+        if sum(1 for _ in maps) > 10_000:
             jax.clear_caches()

@@ -238,9 +238,13 @@ def test_precision_policies(model, precision):
         assert all("HIGH" in line and "DEFAULT" not in line for line in products)
         return
     assert sum("bf16" in line for line in products) > 0.5 * len(products)
+
+
+def test_bfloat16_trains_alike(family_model):
+    trained, other = train(family_model), zoo.tiny(family_model, train={"precision": "bfloat16"})
     due = tuple(name for name, _ in other.lazy)
-    got, metrics = step(first, batch, KEY, due=due)
+    got, metrics = jax.jit(other.step, static_argnames="due")(trained.first, trained.batch, KEY, due=due)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(got.params))
     for name, value in metrics.items():
         if "loss" in name:
-            np.testing.assert_allclose(value, train(model).first_metrics[name], rtol=0.05, err_msg=name)
+            np.testing.assert_allclose(value, trained.first_metrics[name], rtol=0.05, err_msg=name)

@@ -209,7 +209,7 @@ def accumulate(function: Any, chunks: int, *trees: Any, group: int = 1) -> Any:
 
 def refuse_statistics(mutable: Any, chunks: int) -> None:
     """Raises UserError where a network's statistics of the whole batch would become those of a part."""
-    if chunks > 1 and any("batch_stats" in role for role in mutable.values()):
+    if chunks > 1 and any({"batch_stats", "codebook"} & {*role} for role in mutable.values()):
         raise UserError(
             "train.microbatch: this model has statistics of the whole batch (BatchNorm, a codebook); set it to 0"
         )

@@ -14,6 +14,7 @@ from genart_jax import registry
 from genart_jax.nn import random
 from genart_jax.steps import common, gan
 from tests import zoo
+from tests.steps.test_memory import Paired, Styled
 
 KEY = jax.random.key(6)
 ADAM = {"learning_rate": 1e-3, "b1": 0.5, "b2": 0.9}
@@ -96,7 +97,7 @@ def test_lazy_updates_of_their_own_equal_a_step_written_out():
 
 
 def test_due_terms_decide_like_the_step_counter():
-    algorithm = ga.build(configuration(zoo.SGD))
+    algorithm = gan.build(Networks(Styled(), Paired()), configuration(zoo.SGD))
     assert algorithm.lazy == (("r1", 4), ("path", 2))
     batch = zoo.batch(algorithm.batch_spec, 8)
     state = zoo.start(algorithm, KEY, batch)

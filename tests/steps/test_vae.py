@@ -62,11 +62,11 @@ def test_optimal_scale_is_the_root_mean_squared_error():
     optimal = build(beta=0.0)
     batch = zoo.batch(optimal.batch_spec, 16)
     state = zoo.start(optimal, KEY, batch)
-    state_next, metrics = optimal.step(state, batch, KEY)
+    state_next, metrics = jax.jit(optimal.step)(state, batch, KEY)
     scale = float(jnp.sqrt(state_next.extra["squared_error"]))
     for factor in (0.8, 1.0, 1.25):
         fixed = build(beta=0.0, scale="fixed", fixed_scale=scale * factor)
-        loss = float(fixed.step(state.replace(extra={}), batch, KEY)[1]["loss"])
+        loss = float(jax.jit(fixed.step)(state.replace(extra={}), batch, KEY)[1]["loss"])
         if factor == 1.0:
             np.testing.assert_allclose(loss, metrics["loss"], rtol=1e-4)
         else:
