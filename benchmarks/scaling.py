@@ -205,8 +205,8 @@ _MODEL = [
     "",
     "On 8 and on 256 devices; each from nothing overlapping, compute / (compute + send), to everything, compute /"
     " max(compute, send). Then the batch a device from which 256 devices reach"
-    f" {100 * WANTED:.0f} % though nothing overlaps: work grows with the batch, what is sent does not. An eighth of a preset's"
-    " batch is little work for an accelerator, so small models want larger batches or fewer devices.",
+    f" {100 * WANTED:.0f} % though nothing overlaps: work grows with the batch, what is sent does not. An eighth of a"
+    " preset's batch is little work for an accelerator, so small models want larger batches or fewer devices.",
     "",
     f"Compute is FLOPs / ({FRACTION:g} of the published bfloat16 peak), an assumption: small models reach less, and"
     " then sending weighs less than here. Sending is a ring's bytes / the bandwidth of one direction, all devices by"
@@ -269,7 +269,7 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
         axes.set_xlabel("devices")
     for axes in panels[:, 0]:
         axes.set_ylabel("predicted efficiency")
-    panels[0, 1].legend(fontsize=7)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
     figure.suptitle("Weak scaling predicted: no overlap (lines), full overlap (dotted)")
     figure.savefig(path, dpi=70)
     plt.close(figure)
