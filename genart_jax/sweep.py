@@ -21,8 +21,8 @@ import numpy as np
 from genart_jax.config import Run, Sweep, UserError, override
 from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
 
-STOPPED = "stopped"
-"""Entry of `State.extra`: int32 (members,), the step from which a member stands still, 0 while it trains."""
+DIVERGED = "diverged"
+"""Entry of `State.extra`: int32 (members,), the first step in which a member was not finite, 0 where there is none."""
 
 _AXES: Any = State(step=None, params=0, mutable=0, opt=0, ema=0, extra=0, frozen=None)  # type: ignore[arg-type]
 _USES = ("decode", "sample", "encode", "predict", "transform")
@@ -75,8 +75,9 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
     `keys`; a single key is folded with the member's number. A batch is one for all, or each example has an axis of
     members, (batch, members, ...).
 
-    A member stands still from the first step in which one of its metrics or statistics is not finite: its metrics are
-    NaN from then on, its state is the last finite one, and `State.extra` says which step it was.
+    A member has diverged from the first step in which one of its metrics or statistics is not finite: its metrics are
+    NaN from then on, and `State.extra` says which step it was. The others never see it. (To keep its last finite state
+    would cost all of them another reading of the old state and of the new one in each step.)
 
     Raises:
       UserError: what `build` raises for one of the members.
@@ -108,25 +109,24 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
         return state.replace(
             step=state.step[0],
             frozen=jax.tree.map(lambda x: x[0], state.frozen),
-            extra=state.extra | {STOPPED: jnp.zeros(count, jnp.int32)},
+            extra=state.extra | {DIVERGED: jnp.zeros(count, jnp.int32)},
         )
 
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
-        stopped = state.extra[STOPPED]
+        diverged = state.extra[DIVERGED]
 
         def one(
-            values: Any, state: State, goes: jax.Array, batch: Batch, key: jax.Array
+            values: Any, state: State, fine: jax.Array, batch: Batch, key: jax.Array
         ) -> tuple[State, Metrics, jax.Array]:
             new, metrics = of(values).step(state, batch, key, due)
             seen = [x for x in jax.tree.leaves((metrics, new.mutable)) if jnp.issubdtype(x.dtype, jnp.inexact)]
-            goes = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in seen], goes)
-            new = _own(lambda a, b: jnp.where(goes, a, b), new, state)
-            return new, {name: jnp.where(goes, value, jnp.nan) for name, value in metrics.items()}, goes
+            fine = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in seen], fine)
+            return new, {name: jnp.where(fine, value, jnp.nan) for name, value in metrics.items()}, fine
 
         mapped = jax.vmap(one, in_axes=(0, _AXES, 0, axis(batch), 0), out_axes=(_AXES, 0, 0), axis_size=count)
-        new, metrics, goes = mapped(values, _inner(state), stopped == 0, batch, each(key))
-        stopped = jnp.where((stopped == 0) & ~goes, new.step, stopped)
-        return new.replace(extra=new.extra | {STOPPED: stopped}), metrics
+        new, metrics, fine = mapped(values, _inner(state), diverged == 0, batch, each(key))
+        diverged = jnp.where((diverged == 0) & ~fine, new.step, diverged)
+        return new.replace(extra=new.extra | {DIVERGED: diverged}), metrics
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         mapped = jax.vmap(first.evaluate, in_axes=(_AXES, axis(batch), 0), axis_size=count)
@@ -137,7 +137,7 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
         assert first.begin is not None
         mapped = jax.vmap(first.begin, in_axes=(_AXES, axis(batch)), out_axes=_AXES, axis_size=count)
         new: State = mapped(_inner(state), batch)
-        return new.replace(extra=new.extra | {STOPPED: state.extra[STOPPED]})
+        return new.replace(extra=new.extra | {DIVERGED: state.extra[DIVERGED]})
 
     def use(name: str) -> Callable[..., jax.Array] | None:
         """One of the algorithm's uses: keys are each member's own, all else is the same for all."""
@@ -172,19 +172,13 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
 
 def member(state: State, index: int) -> State:
     """The state of one member, as its own algorithm takes it."""
-    return _own(lambda x: x[index], _inner(state))
-
-
-def _own(function: Callable[..., Any], state: State, *others: State) -> State:
-    """`function` of the leaves of which each member has its own."""
-    rest = lambda state: state.replace(step=(), frozen={})
-    mapped: State = jax.tree.map(function, rest(state), *map(rest, others))
-    return mapped.replace(step=state.step, frozen=state.frozen)
+    own: State = jax.tree.map(lambda x: x[index], _inner(state).replace(step=(), frozen={}))
+    return own.replace(step=state.step, frozen=state.frozen)
 
 
 def _inner(state: State) -> State:
     """The state as the members' algorithm knows it."""
-    return state.replace(extra={name: value for name, value in state.extra.items() if name != STOPPED})
+    return state.replace(extra={name: value for name, value in state.extra.items() if name != DIVERGED})
 
 
 def _is_key(x: Any) -> bool:

@@ -122,7 +122,7 @@ def sweep_lines(sweep: dict[str, Any]) -> list[str]:
         for row in (sweep["members"][i] for i in setting["members"]):
             figures = "  ".join(f"{name} {float(value):.4f}" for name, value in row["test"].items())
             diversity = "" if row["diversity"] is None else f"  diversity {row['diversity']:.2f}"
-            why = row["collapsed"] + (f" at step {row['stopped']}" if row["stopped"] else "")
+            why = row["collapsed"] + (f" at step {row['diverged']}" if row["diverged"] else "")
             why = f"  collapsed: {why}" if why else ""
             lines.append(f"member {row['member']}: seed {row['seed']}  {options}  {figures}{diversity}{why}")
         figures = "  ".join(

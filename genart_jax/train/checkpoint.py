@@ -146,7 +146,8 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
     passed over, with a line in the log. Of a sweep, `member` says which; `load(f"{directory}/members/3")` does so too.
 
     Raises:
-      UserError: no run there, or no checkpoint that can be read; a sweep without `member`.
+      UserError: no run there, or no checkpoint that can be read; a sweep without `member`, or a member that
+        has diverged.
     """
     directory = member_directory(directory, member)
     saved = read_config(directory)
@@ -170,6 +171,8 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
     state = state.replace(frozen=jax.device_put(kept, sharding))
     if index is None:
         return Model(algorithm, state)
+    if lost := int(state.extra[sweep.DIVERGED][index]):
+        raise UserError(f"{directory} diverged in step {lost}; name an earlier checkpoint, or another member")
     return Model(build(sweep.runs(saved.run)[index]), sweep.member(state, index))
 
 

@@ -36,6 +36,7 @@ class Records:
         self.places = [directory]
         self.last: dict[str, Array] = {}
         self._note = note
+        self._lost: set[int] = set()  # members that diverged
         if self.runs:
             self.places = [checkpoint.member_directory(directory, i) for i in range(len(self.runs))]
         for i, (place, run) in enumerate(zip(self.places, self.runs, strict=False)):
@@ -50,16 +51,21 @@ class Records:
         row = {name: mean_of_finite(value) for name, value in values.items()}
         self._whole.write(step, row | dict(more or {}))
         for i, log in enumerate(self._each):
-            log.write(step, {name: float(value[i]) for name, value in values.items()})
+            own = {name: float(value[i]) for name, value in values.items()}
+            log.write(step, own)
+            if i not in self._lost and (bad := [name for name, value in own.items() if not np.isfinite(value)]):
+                self._lost.add(i)
+                self._note(f"member {i} has diverged, {bad[0]} is {own[bad[0]]} by step {step}; the others go on")
         self.last |= values
         return row
 
     def save_grids(self, step: int, images: Array, columns: int | None) -> Iterator[Path]:
         """Draws the pictures (members, num, ...) of each, and yields the files."""
-        for place, own in zip(self.places, images, strict=True):
+        for i, (place, own) in enumerate(zip(self.places, images, strict=True)):
             path = place / "samples" / f"{step:06d}.png"
             if not np.isfinite(own).all():
-                self._note(f"step {step}: the pictures are not finite; none are drawn")
+                if i not in self._lost:
+                    self._note(f"step {step}: the pictures are not finite; none are drawn")
                 continue
             try:
                 save_grid(path, own, columns, scale=max(1, 96 // own.shape[1]))

@@ -1,8 +1,8 @@
 """What became of a sweep: its members' last figures, their mean and spread, and the share that collapsed.
 
-A member has collapsed where it stands still because a metric was not finite, or where its samples hardly differ: their
-mean pairwise distance (root of the summed squared difference of pixels) is below `LEAST` of that of as many real
-pictures. It is a plain test of pictures that are all but one; a generator that knows a few pictures passes it.
+A member has collapsed where it diverged, that is where a metric was not finite, or where its samples hardly differ:
+their mean pairwise distance (root of the summed squared difference of pixels) is below `LEAST` of that of as many real
+pictures. It is a plain test for pictures that are all but one; a generator that knows a few pictures passes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEAST = 0.1
 
 
 def summarize(
-    run: Run, log: Records, step: int, stopped: Array, test: dict[str, Array], images: Array | None, source: Source
+    run: Run, log: Records, step: int, diverged: Array, test: dict[str, Array], images: Array | None, source: Source
 ) -> dict[str, Any]:
     """The entry `sweep` of summary.json; each member's part is also written to its own summary.json.
 
@@ -36,28 +36,28 @@ def summarize(
       run: the sweep's configuration.
       log: what was written of it.
       step: the last.
-      stopped: (members,), the step in which a member's metrics were not finite, or 0.
+      diverged: (members,), the step in which a member's metrics were not finite, or 0.
       test: figures on the test split, (members,) each.
       images: the members' samples (members, num, ...) in [-1, 1], or None for a model that draws none.
       source: the data, for real pictures to compare with.
 
     Returns:
-      "members", a list of each member's number, seed, swept options, `stopped` (None while it trained to the end),
+      "members", a list of each member's number, seed, swept options, `diverged` (the step, or None),
       `diversity` (relative to real pictures, None without pictures), `collapsed` (why, or ""), and last `metrics` and
       `test` figures; "settings", for each combination of swept options its `members`, the share of them that
       `collapsed`, and for each figure `mean`, `spread` (the standard deviation over members, None of one alone) and
-      `members`, how many these are over: those that did not stop; and `collapsed`, the share of all.
+      `members`, how many these are over: those that did not diverge; and `collapsed`, the share of all.
     """
     names, ratios = sweep.swept(run), diversities(images, source)
     metrics = {name: value for name, value in log.last.items() if not name.startswith("test/")}
     rows: list[dict[str, Any]] = []
     for i, one in enumerate(log.runs):
         ratio = None if ratios is None else ratios[i]
-        why = "not finite" if stopped[i] else "little diversity" if ratio is not None and ratio < LEAST else ""
+        why = "not finite" if diverged[i] else "little diversity" if ratio is not None and ratio < LEAST else ""
         rows.append(
             {"member": i, "seed": one.train.seed}
             | {name: getattr(one.optimizer, name) for name in names}
-            | {"stopped": int(stopped[i]) or None, "diversity": ratio, "collapsed": why}
+            | {"diverged": int(diverged[i]) or None, "diversity": ratio, "collapsed": why}
             | {"metrics": _of(metrics, i), "test": _of(test, i)}
         )
         if jax.process_index() == 0:
@@ -92,11 +92,13 @@ def _of(figures: dict[str, Array], index: int) -> dict[str, float | str]:
 
 def _setting(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     going = [
-        {**row["metrics"], **{f"test/{k}": v for k, v in row["test"].items()}} for row in rows if not row["stopped"]
+        {**row["metrics"], **{f"test/{k}": v for k, v in row["test"].items()}} for row in rows if not row["diverged"]
     ]
     figures = {}
     for name in going[0] if going else ():
-        values = np.array([float(row[name]) for row in going])
+        values = np.array([x for x in (float(row[name]) for row in going) if np.isfinite(x)])
+        if not values.size:
+            continue
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
         figures[name] = {"mean": float(np.mean(values)), "spread": spread, "members": len(values)}
     return {

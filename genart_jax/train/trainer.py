@@ -63,7 +63,7 @@ def fit(
     A run that is complete is left as it is. SIGINT and SIGTERM end it after the step in progress, with a checkpoint;
     its summary then says "interrupted". Where a loss, a gradient or a parameter is no longer finite, the run goes back
     to its last good checkpoint: with a smaller learning rate, `train.rollbacks` times; or, where the data of a step is
-    at fault, without that step. Of a sweep's members, such a one stands still while the others go on.
+    at fault, without that step. Of a sweep's members, such a one is lost, and the others go on.
 
     Args:
       run: the configuration; what it leaves None is filled from the data.
@@ -413,7 +413,8 @@ class Trainer:
         return {}
 
     def _save(self, step: int) -> None:
-        if bad := guard.not_finite(self.state.replace(frozen={})):
+        # A sweep's diverged members are no longer finite; that the last of them is lost, their metrics say.
+        if not self.algorithm.members and (bad := guard.not_finite(self.state.replace(frozen={}))):
             raise self._not_finite(step, f"{bad[0]} is not finite")
         figures = self._evaluate(step) if self.run.train.best and not self.stop else {}
         self.checkpoints.save(self.state, self.loader.get_state(), figures, checkpoint.content(self.saved))
@@ -439,8 +440,8 @@ class Trainer:
             if figures := self._evaluate(step):
                 summary["test"] = {name: mean_of_finite(value) for name, value in figures.items()}
                 if self.algorithm.members:
-                    stopped = jax.device_get(self.state.extra[sweep.STOPPED])
-                    summary["sweep"] = summarize(self.run, self.log, step, stopped, figures, images, self.source)
+                    diverged = jax.device_get(self.state.extra[sweep.DIVERGED])
+                    summary["sweep"] = summarize(self.run, self.log, step, diverged, figures, images, self.source)
         summary["interrupted"] = interrupted = "test" not in summary
         if jax.process_index() == 0:
             try:

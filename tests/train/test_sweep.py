@@ -119,25 +119,27 @@ def test_lazy_terms_stay_lazy_and_one_key_serves_all():
     assert due.count("genart_conv") > not_due.count("genart_conv")
 
 
-def test_a_member_that_diverges_stops_alone(tmp_path, small_data):
+def test_a_member_that_diverges_does_so_alone(tmp_path, small_data):
     told = []
     rates = {"learning_rate": (1e-3, 1e30)}
     fit("mlp_vae", tmp_path, lambda event, values: told.append((event, values)), sweep={"optimizer": rates},
         train={"samples": 9})  # fmt: skip
     alone = fit("mlp_vae", tmp_path / "alone", optimizer={"learning_rate": 1e-3})
-    good, bad = (ga.load(tmp_path, member=i).state for i in range(2))
-    assert_close(good.params, ga.load(alone).state.params, 1e-5)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(bad.params))
+    assert_close(ga.load(tmp_path, member=0).state.params, ga.load(alone).state.params, 1e-5)
+    with pytest.raises(ga.UserError, match="diverged in step"):
+        ga.load(tmp_path, member=1)
     whole = json.loads((tmp_path / "summary.json").read_text())["sweep"]
     first, second = whole["members"]
-    assert (first["stopped"], first["collapsed"], second["collapsed"]) == (None, "", "not finite")
+    assert (first["diverged"], first["collapsed"], second["collapsed"]) == (None, "", "not finite")
+    assert second["diverged"] in (1, 2, 3)
     rows = read_rows(tmp_path / "members/1/metrics.jsonl")
-    assert [row["loss"] == "nan" for row in rows[:5]] == [row["step"] >= second["stopped"] for row in rows[:5]]
+    assert [row["loss"] == "nan" for row in rows[:5]] == [row["step"] >= second["diverged"] for row in rows[:5]]
     assert whole["collapsed"] == 0.5
     assert [setting["collapsed"] for setting in whole["settings"]] == [0.0, 1.0]
     assert whole["settings"][1]["figures"] == {}
     assert whole["settings"][0]["figures"]["loss"] == {"mean": first["metrics"]["loss"], "spread": None, "members": 1}
-    assert "end" in [event for event, _ in told]
+    (note,) = [values["text"] for event, values in told if event == "note"]
+    assert note.startswith("member 1 has diverged")
 
 
 def test_a_sweep_in_which_all_diverge_fails(tmp_path):
