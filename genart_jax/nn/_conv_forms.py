@@ -39,6 +39,7 @@ class Geometry:
     groups: int = 1
     precision: lax.PrecisionLike = None
     forms: tuple[tuple[str, str], ...] = ()  # (operation, form) that overrule `conv.choose`
+    parts: int = 1  # devices that the batch is split over, one part after another
 
     @property
     def ndim(self) -> int:
@@ -309,27 +310,35 @@ POSITIONS = 1024
 """Output positions of one chunk; 512 to 4096 are about as fast."""
 
 
-def _chunk(batch: int, g: Geometry) -> int:
-    """The images in one chunk: a divisor of the batch. All of it where its size is not known (`jax.export`)."""
-    if not isinstance(batch, int):
-        return batch
-    most = max(2, POSITIONS // max(1, math.prod(g.out)))
-    return max(c for c in range(1, batch + 1) if batch % c == 0 and c <= most) if batch > most else batch
+def _chunks(x: jax.Array, g: Geometry) -> tuple[int, int] | None:
+    """How many parts of the batch x has, and the images that a chunk takes from each: a divisor of a part.
+
+    So each device has its share of every chunk. None where one chunk is enough, or the batch's size is not known
+    (`jax.export`).
+    """
+    if not isinstance(x.shape[0], int):
+        return None
+    parts = g.parts if x.shape[0] % g.parts == 0 else 1
+    part, most = x.shape[0] // parts, max(2, POSITIONS // max(1, math.prod(g.out)))
+    return None if part <= most else (parts, max(c for c in range(1, most + 1) if part % c == 0))
+
+
+def _cut(x: jax.Array, parts: int, size: int) -> jax.Array:
+    """(batch, ...) -> (chunks, parts * size, ...)."""
+    return jnp.moveaxis(x.reshape(parts, -1, size, *x.shape[1:]), 1, 0).reshape(-1, parts * size, *x.shape[1:])
 
 
 def transpose_chunks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
-    size = _chunk(y.shape[0], g)
-    if size is y.shape[0] or size == y.shape[0]:
+    if (cut := _chunks(y, g)) is None:
         return transpose_matmul(y, w, g)
-    x = lax.map(lambda part: transpose_matmul(part, w, g), y.reshape(-1, size, *y.shape[1:]))
-    return x.reshape(y.shape[0], *x.shape[2:])
+    x = lax.map(lambda part: transpose_matmul(part, w, g), _cut(y, *cut))
+    return jnp.moveaxis(x.reshape(-1, *cut, *x.shape[2:]), 0, 1).reshape(y.shape[0], *x.shape[2:])
 
 
 def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_lax) -> jax.Array:
-    size = _chunk(x.shape[0], g)
-    if size is x.shape[0] or size == x.shape[0]:
+    if (cut := _chunks(x, g)) is None:
         return each(x, y, g)
-    xs, ys = x.reshape(-1, size, *x.shape[1:]), y.reshape(-1, size, *y.shape[1:])
+    xs, ys = _cut(x, *cut), _cut(y, *cut)
 
     def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         return total + each(*part, g), None

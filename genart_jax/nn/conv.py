@@ -35,6 +35,7 @@ Ints = int | Sequence[int] | None
 Padding = str | int | Sequence[int | Pair]
 
 _overrides: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("forms", default=())
+_parts: contextvars.ContextVar[int] = contextvars.ContextVar("parts", default=1)
 
 
 @contextlib.contextmanager
@@ -53,6 +54,19 @@ def forms(**names: str) -> Iterator[None]:
         yield
     finally:
         _overrides.reset(token)
+
+
+@contextlib.contextmanager
+def divided(parts: int) -> Iterator[None]:
+    """The batches of what is traced inside lie in so many equal parts, one after another, on as many devices.
+
+    It changes no result. Without it, a form that takes a few images at a time takes them from one device.
+    """
+    token = _parts.set(parts)
+    try:
+        yield
+    finally:
+        _parts.reset(token)
 
 
 def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
@@ -275,7 +289,7 @@ def _fractional(
     axes = list(zip(x.shape[1:-1], expand, padding, reach, strict=True))
     size = tuple((m - 1) * e + 1 + lo + hi - r + 1 for m, e, (lo, hi), r in axes)
     crop = tuple((r - 1 - lo, r - 1 - hi) for _, _, (lo, hi), r in axes)
-    g = Geometry(size, w.shape[:-2], expand, crop, dilation, groups, precision, _overrides.get())
+    g = Geometry(size, w.shape[:-2], expand, crop, dilation, groups, precision, _overrides.get(), _parts.get())
     return _bind(_transpose, x, w, g)
 
 
@@ -314,7 +328,9 @@ def conv(
     if max(expand) > 1:
         y = _fractional(x, swap(w, groups), expand, pairs, dilation, groups, precision)
         return y[(slice(None), *(slice(None, None, s) for s in stride))] if max(stride) > 1 else y
-    g = Geometry(x.shape[1:-1], w.shape[:-2], stride, pairs, dilation, groups, precision, _overrides.get())
+    g = Geometry(
+        x.shape[1:-1], w.shape[:-2], stride, pairs, dilation, groups, precision, _overrides.get(), _parts.get()
+    )
     return _bind(_conv, x, w, g)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from genart_jax.config import Parallel, UserError
+from genart_jax.nn import conv
 from genart_jax.steps import common
 from genart_jax.types import State
 
@@ -123,7 +124,7 @@ def partitioned(
         return step
 
     def run(state: State) -> tuple[State, Any]:
-        with common.whole_by(lambda tree: _whole(tree, mesh)):
+        with common.whole_by(lambda tree: _whole(tree, mesh)), conv.divided(mesh.size):
             new, metrics = step(gathered(state, mesh).replace(ema=state.ema))
         bound = jax.lax.with_sharding_constraint(new.replace(frozen={}), layout.replace(frozen={}))
         return bound.replace(frozen=state.frozen), _whole(metrics, mesh)

@@ -96,10 +96,10 @@ def test_forms_equal_the_definition(operation, name, g):
     assert_close(got, by_hand(operation, a, b, g).astype("float32"))
 
 
-@pytest.mark.parametrize("batch", [6, 7])
-def test_chunks_add_up(monkeypatch, batch):
+@pytest.mark.parametrize(("batch", "parts"), [(6, 1), (7, 2), (12, 3)])
+def test_chunks_add_up(monkeypatch, batch, parts):
     monkeypatch.setattr(_conv_forms, "POSITIONS", 30)  # of 12 in an image: chunks of 2, or single images of 7
-    g = Geometry((7, 5), (3, 3), (2, 1), ((1, 1), (0, 1)), (1, 1))
+    g = Geometry((7, 5), (3, 3), (2, 1), ((1, 1), (0, 1)), (1, 1), parts=parts)
     x, y, w = normal(0, (batch, 7, 5, 3)), normal(1, (batch, *g.out, 3)), normal(2, (3, 3, 3, 3))
     for table, groups in [(FORMS, 1), (SHIFTS, 3)]:
         one, kernel = dataclasses.replace(g, groups=groups), w[:, :, : 3 // groups]

@@ -11,12 +11,13 @@ from genart_jax.config import Parallel, override
 from tests import zoo
 
 
-def collectives(name, data, model, **options):
+def collectives(name, data, model, batch=16, accelerator=True, **options):
     """(kind, payload, count) of the collectives of a tiny model's step on `data` x `model` devices."""
     if name == "dcgan":
         options["step"] = {"r1_gamma": 0.0}
     run = ga.configure(name, preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS, **options)
-    cost = hlo.read(partitioned.compiled(override(run, train={"batch": 16}, parallel=Parallel(data, model))))
+    run = override(run, train={"batch": batch}, parallel=Parallel(data, model))
+    cost = hlo.read(partitioned.compiled(run, accelerator=accelerator))
     assert {c.group for c in cost.collectives} == {8}
     return ga.build(run), [(c.kind, c.payload, n) for c, n in cost.collectives.items()]
 
@@ -34,6 +35,14 @@ def test_a_data_parallel_step_sends_its_gradients_once_and_no_pictures(name):
     assert total <= sum(payload * n for _, payload, n in sent) < total + 2048
     # Each network's gradients travel together.
     assert sum(n for _, payload, n in sent if payload > 1024) <= len(gradient_bytes(algorithm))
+
+
+def test_chunks_of_a_batch_stay_on_their_devices():
+    """Convolutions take a few images at a time on CPU: of each device, its own."""
+    algorithm, sent = collectives("dcgan", 8, 1, batch=512, accelerator=False, width=8)
+    total = sum(gradient_bytes(algorithm).values())
+    assert {kind for kind, _, _ in sent} == {"all-reduce"}
+    assert sum(payload * n for _, payload, n in sent) < 2 * total
 
 
 def test_more_parameters_take_no_more_collectives():
