@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 
 from benchmarks import machine
-from benchmarks.fault_cases import running, saving, surroundings
+from benchmarks.fault_cases import running, saving, several, surroundings
 from benchmarks.fault_cases.common import Count
 
 FAULTS: dict[str, tuple[str, Callable[[], Count]]] = {
@@ -28,13 +28,16 @@ FAULTS: dict[str, tuple[str, Callable[[], Count]]] = {
     "3": ("truncated file, missing file, missing sums, stray folder", saving.losses),
     "4": ("disk full (tmpfs)", saving.full_disk),
     "5": ("resume in the middle of an epoch, bit by bit", running.resumes),
+    "6": ("devices from 1 to 4 to 2 in mid-run", several.devices),
     "7": ("NaN in data, in gradients, in a parameter", running.not_finite),
     "8": ("SIGTERM, one process", running.terminations),
+    "8b": ("SIGTERM, two processes", several.terminations),
+    "9": ("one of two processes killed", several.losses),
     "10": ("damaged and hostile files", surroundings.files),
     "11": ("clock, locale, caches, paths, no home, no network", surroundings.surroundings),
     "12": ("24 h in miniature", running.long_run),
 }
-"""Number in the suite -> (what is done, the function that does it). 6, 8 with two processes (8b) and 9 join here."""
+"""Number in the suite -> (what is done, the function that does it)."""
 
 
 def main() -> None:
