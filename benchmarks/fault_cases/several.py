@@ -80,7 +80,8 @@ def _ended(processes: list[subprocess.Popen[str]]) -> tuple[float, list[str]]:
 
 def terminations() -> Count:
     """SIGTERM to both of two processes at random steps; each start goes on from where the last stopped."""
-    rng, survived, slowest, stops = random.Random(0), 0, 0.0, []
+    rng, survived, slowest = random.Random(0), 0, 0.0
+    stops: list[int] = []
     with folder() as root:
         for _ in range(_TRIES):
             before = int(ga.load(root / "run").state.step) if stops else 0
@@ -98,7 +99,8 @@ def terminations() -> Count:
 
 def losses() -> Count:
     """SIGKILL to one of two processes at random steps; the other ends by itself, and a start goes on."""
-    rng, survived, waits, steps = random.Random(1), 0, [], []
+    rng, survived, waits = random.Random(1), 0, []
+    steps: list[int] = []
     with folder() as root:
         for _ in range(_TRIES):
             before = steps[-1] if steps else 0
