@@ -1,9 +1,9 @@
 """The command line, as a user types it."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -50,24 +50,25 @@ def test_help_comes_from_the_dataclasses(capsys):
 
 
 def test_first_answers_are_quick():
-    """Relative to Python itself on this machine, as machines differ: a bare interpreter takes about 20 ms."""
+    """In processor time, as tests may share the machine; relative to Python itself, as machines differ."""
 
     def seconds(*command):
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            before = os.times()
             subprocess.run([sys.executable, *command], check=True, capture_output=True)
-            times.append(time.perf_counter() - start)
+            after = os.times()
+            times.append(after.children_user + after.children_system - before.children_user - before.children_system)
         return min(times)
 
-    bare = seconds("-c", "pass")
+    slow = max(1.0, seconds("-c", "pass") / 0.03)
     for args, limit in (
         (["list"], 1.0),
         (["--help"], 1.0),
         (["train", "--help"], 1.0),
-        (["train", "dcgan", "--help"], 2.0),
+        (["train", "dcgan", "--help"], 2.5),
     ):
-        assert seconds("-m", "genart_jax", *args) < limit * max(1.0, bare / 0.05), args
+        assert seconds("-m", "genart_jax", *args) < limit * slow, args
 
 
 def test_train_says_what_it_does(tmp_path, capsys):
