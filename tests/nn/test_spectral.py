@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
 from genart_jax.nn import conv, embed, spectral
 
@@ -86,7 +85,7 @@ def test_embedding_tables_are_divided_one_by_one():
     )
 
 
-def torch_layer(kind, params, u):
+def torch_layer(torch, kind, params, u):
     """PyTorch's layer with the same parameters and u, and the v that goes with it."""
     if kind == "conv":
         layer = torch.nn.Conv2d(5, 6, 3, padding=1)
@@ -109,6 +108,7 @@ def torch_layer(kind, params, u):
 @pytest.mark.parametrize("kind", ["conv", "dense"])
 def test_parity_with_pytorch(kind, advance):
     """Output, u, and gradients with respect to the kernel and the input, given equal u."""
+    torch = pytest.importorskip("torch")
     layer = spectral.Conv(6, (3, 3)) if kind == "conv" else spectral.Dense(6)
     params, _ = started(layer, IMAGES)
     params = jax.tree.map(lambda x: x + 0.1, params)
@@ -123,7 +123,7 @@ def test_parity_with_pytorch(kind, advance):
 
     (grads, x_grad), (output, u_after) = jax.grad(objective, argnums=(0, 1), has_aux=True)(params, IMAGES)
 
-    theirs, norm = torch_layer(kind, params, collection["kernel_u"])
+    theirs, norm = torch_layer(torch, kind, params, collection["kernel_u"])
     theirs.train(advance)
     nchw = (lambda a: np.moveaxis(a, -1, 1)) if kind == "conv" else (lambda a: a)
     nhwc = (lambda a: np.moveaxis(a, 1, -1)) if kind == "conv" else (lambda a: a)
