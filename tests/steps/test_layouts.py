@@ -110,7 +110,7 @@ def test_parameters_after_one_sgd_step_are_equal(family_model, layout):
     assert relative(moved, got_moved) < 1e-2
     if jax.tree.leaves(expected.mutable):
         # Means that are 0 but for rounding, after layers that sum to 0, are compared with a small number.
-        assert relative(expected.mutable, got.mutable, least=1e-4) < 1e-5
+        assert relative(expected.mutable, got.mutable, least=1e-3) < 1e-5
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
