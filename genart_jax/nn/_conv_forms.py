@@ -118,6 +118,7 @@ def _convolve(
 
 
 def conv_lax(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """x, w -> y as one convolution."""
     return _convolve(x, w, g, g.padding, g.strides, g.dilation, groups=g.groups)
 
 
@@ -130,12 +131,14 @@ def swap(w: jax.Array, groups: int) -> jax.Array:
 
 
 def transpose_lax(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """y, w -> x as a convolution of y, expanded with zeros between its pixels."""
     axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
     padding = [(r - 1 - lo, n - (o - 1) * s - 1 + lo) for n, o, r, s, (lo, _) in axes]
     return _convolve(y, swap(w, g.groups), g, padding, None, g.dilation, g.strides, groups=g.groups)
 
 
 def weight_lax(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    """x, y -> w as a convolution of x with y, which is as large as a kernel can be."""
     # The batch is what is summed over, so it takes the place of the input channels; y is the kernel.
     axes = zip(g.size, g.out, g.reach, g.strides, g.padding, strict=True)
     padding = [(lo, r - n - lo + (o - 1) * s) for n, o, r, s, (lo, _) in axes]
@@ -218,6 +221,7 @@ def _kernel_from_blocks(w: jax.Array, g: Geometry) -> jax.Array:
 
 
 def conv_blocks(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """x, w -> y: a convolution over blocks."""
     n, depth = g.ndim, math.prod(g.strides) * w.shape[-2]
     blocks = _to_blocks(x, g)
     kernel = _kernel_blocks(w, g).reshape(*g.blocks, depth, w.shape[-1])
@@ -226,6 +230,7 @@ def conv_blocks(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
 
 
 def transpose_blocks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """y, w -> x: the blocks of x as a convolution of y."""
     depth = math.prod(g.strides) * w.shape[-2]
     kernel = swap(_kernel_blocks(w, g).reshape(*g.blocks, depth, w.shape[-1]), 1)
     x = _convolve(y, kernel, g, [(q - 1, q - 1) for q in g.blocks])
@@ -250,11 +255,13 @@ def _patches(x: jax.Array, g: Geometry) -> jax.Array:
 
 
 def conv_matmul(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """x, w -> y: patches of x times the kernel."""
     kernel = _kernel_blocks(w, g).reshape(-1, w.shape[-1])
     return _dot(_patches(x, g), kernel, ((g.ndim + 1,), (0,)), g).astype(x.dtype)
 
 
 def transpose_matmul(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """y, w -> x: y times the kernel, and the products added where they overlap."""
     n = g.ndim
     kernel = _kernel_blocks(w, g).reshape(-1, w.shape[-1])
     columns = _dot(y, kernel, ((n + 1,), (1,)), g)
@@ -270,6 +277,7 @@ def transpose_matmul(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
 
 
 def weight_matmul(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    """x, y -> w: patches of x times y, over all positions of all images."""
     axes = tuple(range(g.ndim + 1))
     w = _dot(_patches(x, g), y, (axes, axes), g).astype(x.dtype)
     return _kernel_from_blocks(w.reshape(*g.blocks, *g.strides, -1, y.shape[-1]), g)
@@ -299,6 +307,7 @@ def _window(x: jax.Array, tap: tuple[int, ...], g: Geometry) -> jax.Array:
 
 
 def weight_taps(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    """x, y -> w: one matrix product for each tap of the kernel."""
     axes, x = tuple(range(g.ndim + 1)), _padded(x, g)
     w = jnp.stack([_dot(_window(x, tap, g), y, (axes, axes), g) for tap in g.taps()])
     return w.astype(x.dtype).reshape(*g.kernel, x.shape[-1], y.shape[-1])
@@ -329,6 +338,7 @@ def _cut(x: jax.Array, parts: int, size: int) -> jax.Array:
 
 
 def transpose_chunks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """y, w -> x by `transpose_matmul`, a few images at a time."""
     if (cut := _chunks(y, g)) is None:
         return transpose_matmul(y, w, g)
     x = lax.map(lambda part: transpose_matmul(part, w, g), _cut(y, *cut))
@@ -336,6 +346,7 @@ def transpose_chunks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
 
 
 def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_lax) -> jax.Array:
+    """x, y -> w: the sum of what the form `each` gives for a few images at a time."""
     if (cut := _chunks(x, g)) is None:
         return each(x, y, g)
     xs, ys = _cut(x, *cut), _cut(y, *cut)
@@ -351,6 +362,7 @@ def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_l
 
 
 def conv_four(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """x, w -> y with empty input channels up to a multiple of four."""
     more = (0, -x.shape[-1] % 4, 0)
     none = [(0, 0, 0)] * g.ndim
     return conv_lax(_pad(x, [(0, 0, 0), *none, more]), _pad(w, [*none, more, (0, 0, 0)]), g)
@@ -367,16 +379,20 @@ def split(form: Form, a: jax.Array, b: jax.Array, g: Geometry) -> jax.Array:
 
 
 def conv_shifts(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """x, w -> y: windows of x times the taps."""
     padded, kernel = _padded(x, g).astype(_accumulate(x.dtype)), w.astype(_accumulate(w.dtype))
     taps = [_window(padded, tap, g) * kernel[tap] for tap in g.taps()]
     return functools.reduce(jnp.add, taps).astype(x.dtype)
 
 
 def transpose_shifts(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """y, w -> x: `transpose_phases` over `conv_shifts`."""
     return transpose_phases(y, w, g, conv_shifts)
 
 
 def weight_shifts(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    """x, y -> w: windows of x times y, summed."""
+
     def each(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
         x = _padded(x, g)
         w = jnp.stack([(_window(x, tap, g) * y).sum(range(g.ndim + 1)) for tap in g.taps()])
