@@ -32,8 +32,10 @@ def bernoulli_nll(x: jax.Array, logits: jax.Array) -> jax.Array:
 
     Kingma & Welling 2013, eq. 11. For x strictly between 0 and 1 this is a cross entropy and no likelihood.
     """
-    nll = jax.nn.softplus(logits) - x * logits
-    return jnp.sum(nll, axis=tuple(range(1, x.ndim)))
+    nll = (jax.nn.softplus(logits) - x * logits).reshape(x.shape[0], math.prod(x.shape[1:]))
+    # The sum as a matrix product: XLA on CPU would compute everything that leads to a plain sum in one thread, a fifth
+    # of the time of mlp_vae's step.
+    return jnp.matmul(nll, jnp.ones(nll.shape[1], nll.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
 def bits_per_dimension(nats: jax.Array, dimensions: int) -> jax.Array:
