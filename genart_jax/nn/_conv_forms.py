@@ -351,11 +351,12 @@ def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_l
         return each(x, y, g)
     xs, ys = _cut(x, *cut), _cut(y, *cut)
 
-    def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        return total + each(*part, g), None
+    def add(i: jax.Array, total: jax.Array) -> jax.Array:
+        return total + each(*(lax.dynamic_index_in_dim(v, i, keepdims=False) for v in (xs, ys)), g)
 
-    # It starts from the first chunk and not from zeros, which would not vary over the axes of a `shard_map`.
-    return lax.scan(add, each(xs[0], ys[0], g), (xs[1:], ys[1:]))[0]
+    # It starts from the first chunk and not from zeros, which would not vary over the axes of a `shard_map`; and it
+    # takes the others by their number, as a `scan` over the rest would first copy that.
+    return lax.fori_loop(1, len(xs), add, each(xs[0], ys[0], g))
 
 
 # --- four: XLA's CPU convolution reads three channels one by one and four at once
