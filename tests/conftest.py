@@ -35,6 +35,12 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
+def full(request):
+    """Whether every model goes through everything."""
+    return request.config.getoption("--full")
+
+
+@pytest.fixture
 def tiny(model):
     """(algorithm, batch of 8) of each model's `tiny` preset."""
     return zoo.tiny(model), zoo.batch(zoo.tiny(model).batch_spec, 8)

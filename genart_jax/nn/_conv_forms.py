@@ -352,7 +352,8 @@ def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_l
     xs, ys = _cut(x, *cut), _cut(y, *cut)
 
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
-        return total + each(*(lax.dynamic_index_in_dim(v, i, keepdims=False) for v in (xs, ys)), g)
+        x, y = (lax.dynamic_index_in_dim(v, i, keepdims=False) for v in (xs, ys))
+        return total + each(x, y, g)
 
     # It starts from the first chunk and not from zeros, which would not vary over the axes of a `shard_map`; and it
     # takes the others by their number, as a `scan` over the rest would first copy that.

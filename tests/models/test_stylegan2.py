@@ -62,20 +62,19 @@ def test_single_layers_have_the_published_counts():
 
 @pytest.fixture(scope="module")
 def trained():
-    algorithm = zoo.tiny("stylegan2")
+    """The algorithm, a batch, and the states before and after one step."""
+    algorithm = zoo.tiny("stylegan2", step={"style_mixing": 0.0, "path_weight": 0.0})
     batch = zoo.full_batch(algorithm, 8)
     state = zoo.start(algorithm, KEY, batch)
-    step = jax.jit(algorithm.step, static_argnames="due")
-    for _ in range(3):
-        state, _ = step(state, batch, KEY, due=())
-    # As if it had been trained for long: styles that matter, and a mean of them.
-    mean = jax.random.normal(KEY, (8,))
-    average = state.ema["generator"] | {"moving": {"styles": {"style_mean": mean}}}
-    return algorithm, state.replace(ema={"generator": average}), mean
+    return algorithm, batch, state, jax.jit(algorithm.step, static_argnames="due")(state, batch, KEY, due=())[0]
 
 
 def test_truncation_0_gives_the_mean_picture(trained):
-    algorithm, state, mean = trained
+    algorithm, _, _, state = trained
+    # As if it had been trained for long: styles that matter, and a mean of them.
+    mean = jax.random.normal(KEY, (8,))
+    average = state.ema["generator"] | {"moving": {"styles": {"style_mean": mean}}}
+    state = state.replace(ema={"generator": average})
     z = jax.random.normal(KEY, (4, 8))
     pictures = algorithm.decode(state, z, {"style": 1}, truncation=0.0)
     generator = stylegan2.networks(stylegan2.Config(zoo.SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
@@ -91,11 +90,8 @@ def test_truncation_0_gives_the_mean_picture(trained):
     np.testing.assert_allclose(drawn[0], drawn[1], atol=0.2)
 
 
-def test_the_mean_style_is_the_running_mean_of_w():
-    algorithm = zoo.tiny("stylegan2", optimizer=zoo.SGD, step={"style_mixing": 0.0, "path_weight": 0.0})
-    batch = zoo.full_batch(algorithm, 8)
-    state = zoo.start(algorithm, KEY, batch)
-    new, _ = jax.jit(algorithm.step, static_argnames="due")(state, batch, KEY, due=())
+def test_the_mean_style_is_the_running_mean_of_w(trained):
+    _, batch, state, new = trained
     key = random.stream(random.stream(KEY, "step", 0), "round", 0)
     z = random.normal(random.example_keys(random.stream(key, "latent"), 8), (8,))
     generator = stylegan2.networks(stylegan2.Config(zoo.SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator

@@ -163,20 +163,20 @@ def test_mixing_and_path_length_need_a_mapping():
         with pytest.raises(ga.UserError, match="no mapping network"):
             zoo.tiny("dcgan", step=step)
     algorithm = zoo.tiny("dcgan")
-    state = zoo.start(algorithm, KEY, zoo.batch(algorithm.batch_spec, 2))
+    state = jax.eval_shape(algorithm.init, KEY, zoo.batch(algorithm.batch_spec, 2))
     with pytest.raises(ga.UserError, match="no mapping network"):
         algorithm.sample(state, KEY, 2, truncation=0.5)
     algorithm = zoo.tiny("stylegan2", step={"critic_batch": "joint", "path_weight": 0.0})
     batch = zoo.batch(algorithm.batch_spec, 3)
     with pytest.raises(ga.UserError, match="no groups of 2"):
-        algorithm.step(zoo.start(algorithm, KEY, batch), batch, KEY)
+        jax.eval_shape(algorithm.step, jax.eval_shape(algorithm.init, KEY, batch), batch, KEY)
 
 
 def test_joint_and_separate_batches_have_the_same_groups():
     """Real and generated pictures never meet in a group, so both ways give the same scores."""
     steps = []
     for how in ("joint", "separate"):
-        algorithm = zoo.tiny("stylegan2", optimizer=zoo.SGD, step={"critic_batch": how})
+        algorithm = gan.build(Networks(Styled(), Paired()), configuration(zoo.SGD, critic_batch=how))
         batch = zoo.batch(algorithm.batch_spec, 8)
         state = zoo.start(algorithm, KEY, batch)
         steps.append(jax.jit(algorithm.step, static_argnames="due")(state, batch, KEY, due=())[1])
@@ -190,14 +190,14 @@ def test_half_life_of_the_moving_average():
     np.testing.assert_allclose(at(0, ramp=0.0) ** (1000 / 32), 0.5, rtol=1e-4)
     np.testing.assert_allclose(at(100), 0.5 ** (32 / (0.05 * 3200)), rtol=1e-4)
     assert at(0) == 0.0
-    algorithm = ga.build(configuration(ema_images=64.0, ema_ramp=0.0, path_weight=0.0))
+    algorithm = zoo.tiny("dcgan", step={"ema_images": 64.0, "ema_ramp": 0.0})
     batch = zoo.batch(algorithm.batch_spec, 8)
     state = zoo.start(algorithm, KEY, batch)
     new, _ = jax.jit(algorithm.step, static_argnames="due")(state, batch, KEY, due=())
     decay = 0.5 ** (8 / 64)
-    for name in ("params", "moving"):
+    for name in ("params", "batch_stats"):
         old = state.ema["generator"][name]
-        live = new.params["generator"] if name == "params" else new.mutable["generator"]["moving"]
+        live = new.params["generator"] if name == "params" else new.mutable["generator"]["batch_stats"]
         expected = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, old, live)
         for a, b in zip(*map(jax.tree.leaves, (new.ema["generator"][name], expected)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)

@@ -113,7 +113,7 @@ def test_parameters_after_one_sgd_step_are_equal(family_model, layout):
         assert relative(expected.mutable, got.mutable, least=1e-3) < 1e-5
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "pmap"])  # a shard_map since jax 0.10
 def test_losses_and_gradient_norms_over_ten_steps_are_equal(family_model, layout):
     algorithm, state, rows = ten_steps(family_model)
     step = LAYOUTS[layout](family_model)

@@ -74,11 +74,11 @@ def test_optimal_scale_is_the_root_mean_squared_error():
 
 
 def test_beta_and_free_bits():
-    batch = zoo.batch(build().batch_spec, 16)
-    plain = build()
-    state = zoo.start(plain, KEY, batch)
-    metrics = {name: build(**options).step(state, batch, KEY)[1] for name, options in
-               {"plain": {}, "beta": {"beta": 3.0}, "free": {"free_bits": 100.0}}.items()}  # fmt: skip
+    options = {"plain": {}, "beta": {"beta": 3.0}, "free": {"free_bits": 100.0}}
+    made = {name: zoo.tiny("mlp_vae", step={"likelihood": "gaussian"} | step) for name, step in options.items()}
+    batch = zoo.batch(made["plain"].batch_spec, 16)
+    state = zoo.start(made["plain"], KEY, batch)
+    metrics = {name: jax.jit(algorithm.step)(state, batch, KEY)[1] for name, algorithm in made.items()}
     kl = float(metrics["plain"]["kl"])
     np.testing.assert_allclose(metrics["beta"]["loss"] - metrics["plain"]["loss"], 2 * kl, rtol=2e-2)
     np.testing.assert_allclose(metrics["free"]["loss"] - metrics["plain"]["loss"], 4 * 100 - kl, rtol=1e-2)

@@ -47,8 +47,10 @@ def assert_same(a, b):
 
 
 @pytest.mark.parametrize("per_dispatch", [1, 3])
-def test_resume_equals_an_uninterrupted_run(family_model, tmp_path, per_dispatch):
+def test_resume_equals_an_uninterrupted_run(family_model, tmp_path, per_dispatch, full):
     """Ctrl-C in the middle of an epoch leaves a checkpoint, and the same command goes on, to the same bits."""
+    if per_dispatch > 1 and family_model not in ("dcgan", "code_prior") and not full:
+        pytest.skip("groups of steps: with lazy terms and with two stages, and for every model with --full")
 
     def interrupt(event, values):
         if event == "progress" and values["step"] >= 3:

@@ -1,0 +1,193 @@
+"""What was tried to make the slowest training steps faster on CPU, each against the step as it is.
+
+    python -m benchmarks.tried [--rounds N] [--out benchmarks/results/tried.md]
+
+A variant is the same step with one thing replaced; all variants of a case take turns in one process. Where PyTorch is
+faster (results/throughput.md), this is what did not close the gap, and what it would be worth to leave work out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import functools
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks.machine import processor
+from genart_jax import bench
+from genart_jax.losses import elbo
+from genart_jax.models import simple_cnn
+from genart_jax.nn import pool
+from genart_jax.steps import classifier, common, gan, vae
+
+Patch = contextlib.AbstractContextManager[Any]
+
+
+def plain_sum(x: jax.Array, logits: jax.Array) -> jax.Array:
+    """`elbo.bernoulli_nll` as a reduction, into which XLA fuses all that leads to it."""
+    return jnp.sum(jax.nn.softplus(logits) - x * logits, axis=tuple(range(1, x.ndim)))
+
+
+def barrier_sum(x: jax.Array, logits: jax.Array) -> jax.Array:
+    """The same, kept apart from what leads to it."""
+    return jnp.sum(jax.lax.optimization_barrier(jax.nn.softplus(logits) - x * logits), axis=tuple(range(1, x.ndim)))
+
+
+def no_norms(*_: Any) -> dict[str, jax.Array]:
+    """In place of `common.norms`: nothing for the log."""
+    return {}
+
+
+def optimizer_by(change: Callable[[Any], Any]) -> Patch:
+    """Every step's optimizer, changed."""
+    stack = contextlib.ExitStack()
+    for module in (vae, gan, classifier):
+        made = module.make_optimizer
+        changed = lambda *args, made=made, **kwargs: change(made(*args, **kwargs))
+        stack.enter_context(mock.patch.object(module, "make_optimizer", changed))
+    return stack
+
+
+def after_all_gradients(optimizer: Any) -> Any:
+    """An optimizer that begins when all gradients are there, so that XLA need not copy parameters before."""
+
+    def update(grads: Any, state: Any, params: Any = None, **kwargs: Any) -> Any:
+        return optimizer.update(jax.lax.optimization_barrier(grads), state, params, **kwargs)
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+
+
+def option(**compiler_options: Any) -> Patch:
+    """Programs compiled with options of XLA's."""
+    compile_ = jax.stages.Lowered.compile
+    changed = functools.partialmethod(compile_, compiler_options=compiler_options)
+    return mock.patch.object(jax.stages.Lowered, "compile", changed)
+
+
+def selecting_pool(x: jax.Array, window: Sequence[int], strides: Sequence[int]) -> jax.Array:
+    """2x2 max-pooling whose gradient is one selection by the number of the largest in its window."""
+    return _selected(x)
+
+
+@jax.custom_jvp
+def _selected(x: jax.Array) -> jax.Array:
+    return pool.max_pool(x, (2, 2), (2, 2))
+
+
+@_selected.defjvp
+def _selected_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    n, h, w, c = primals[0].shape
+    tiles, tangent = (v.reshape(n, h // 2, 2, w // 2, 2, c) for v in (primals[0], tangents[0]))
+    value, first = tiles[:, :, 0, :, 0], jnp.zeros((n, h // 2, w // 2, c), jnp.int8)
+    for i in (1, 2, 3):
+        other = tiles[:, :, i // 2, :, i % 2]
+        first, value = jnp.where(value < other, jnp.int8(i), first), jnp.maximum(value, other)
+    chosen = first[:, :, None, :, None] == np.arange(4, dtype=np.int8).reshape(2, 1, 2, 1)
+    return value, jnp.where(chosen, tangent, 0.0).sum((2, 4))
+
+
+def stacking_pool(x: jax.Array, window: Sequence[int], strides: Sequence[int]) -> jax.Array:
+    """2x2 max-pooling whose gradient stacks the parts for even and odd positions, one axis after the other."""
+    return _stacked(x)
+
+
+@jax.custom_vjp
+def _stacked(x: jax.Array) -> jax.Array:
+    return pool.max_pool(x, (2, 2), (2, 2))
+
+
+def _stacked_forward(x: jax.Array) -> tuple[jax.Array, Any]:
+    a, b = x[:, :, 0::2], x[:, :, 1::2]
+    rows = jnp.maximum(a, b)
+    c, d = rows[:, 0::2], rows[:, 1::2]
+    return jnp.maximum(c, d), (a < b, c < d)
+
+
+def _stacked_backward(later: Any, g: jax.Array) -> tuple[jax.Array]:
+    n, h, w, c = g.shape
+    part = lambda chosen, g, axis: jnp.stack([jnp.where(chosen, 0.0, g), jnp.where(chosen, g, 0.0)], axis)
+    rows = part(later[1], g, 2).reshape(n, 2 * h, w, c)
+    return (part(later[0], rows, 3).reshape(n, 2 * h, 2 * w, c),)
+
+
+_stacked.defvjp(_stacked_forward, _stacked_backward)
+
+# Each of a case's variants: what is told of it, and a patch or options of the configuration.
+EVERYWHERE: dict[str, Callable[[], Patch]] = {
+    "without norms of gradients, updates and parameters": lambda: mock.patch.object(common, "norms", no_norms),
+    "the optimizer waits for all gradients": lambda: optimizer_by(after_all_gradients),
+    "the optimizer on one flat vector": lambda: optimizer_by(optax.flatten),
+    "XLA: vectors of 512 bits": lambda: option(xla_cpu_prefer_vector_width=512),
+    "XLA: copies by regions": lambda: option(xla_cpu_copy_insertion_use_region_analysis=True),
+    "XLA: preset for a fast run time": lambda: option(xla_cpu_opt_preset="CPU_OPT_PRESET_FAST_RUNTIME"),
+}
+LIKELIHOOD: dict[str, Callable[[], Patch]] = {
+    "likelihood by a plain sum": lambda: mock.patch.object(elbo, "bernoulli_nll", plain_sum),
+    "likelihood by a plain sum behind a barrier": lambda: mock.patch.object(elbo, "bernoulli_nll", barrier_sum),
+}
+POOL: dict[str, Callable[[], Patch]] = {
+    "pool: one selection": lambda: mock.patch.object(simple_cnn, "max_pool", selecting_pool),
+    "pool: stacked": lambda: mock.patch.object(simple_cnn, "max_pool", stacking_pool),
+}
+CASES: tuple[tuple[str, dict[str, Any], dict[str, Callable[[], Patch]]], ...] = (
+    ("mlp_vae", {"name": "mlp_vae"}, LIKELIHOOD | EVERYWHERE),
+    ("simple_cnn, batch 128", {"name": "simple_cnn", "batch": 128}, POOL | EVERYWHERE),
+    ("dcgan", {"name": "dcgan"}, EVERYWHERE),
+    ("conv_vae", {"name": "conv_vae"}, EVERYWHERE),
+)
+
+
+def measure(case: dict[str, Any], variants: dict[str, Callable[[], Patch]], rounds: int) -> Iterator[str]:
+    """A row for each variant: median and least time of a step, and the median of its ratio to the step as it is."""
+    subjects = {}
+    for name, patch in {"as it is": contextlib.nullcontext, **variants}.items():
+        with patch():
+            subjects[name] = bench.Subject(bench.resolved(**case))
+    times: dict[str, list[float]] = {name: [] for name in subjects}
+    for _ in range(rounds):
+        for name, subject in subjects.items():
+            times[name].append(1e3 * subject.round())
+    for name, own in times.items():
+        ratio = statistics.median(a / b for a, b in zip(own, times["as it is"], strict=True))
+        yield f"| {name} | {statistics.median(own):.3g} | {min(own):.3g} | {ratio:.2f} |"
+
+
+def main() -> None:
+    """Measures, and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/tried.md"))
+    args = parser.parse_args()
+    lines = [
+        "# What was tried to make steps faster",
+        "",
+        f"`python -m benchmarks.tried --rounds {args.rounds}`; {processor()}, 2 cores, jax {jax.__version__}, float32, "
+        f"{datetime.datetime.now(datetime.UTC).date()}. Milliseconds of a step, and the median over rounds of its ratio"
+        " to the step as it is in the same round: below 1 is faster.",
+    ]
+    for label, case, variants in CASES:
+        lines += [
+            "",
+            f"## {label}",
+            "",
+            "| variant | median ms | least ms | of the step as it is |",
+            "|---|---:|---:|---:|",
+        ]
+        lines += list(measure(case, variants, args.rounds))
+        args.out.write_text("\n".join(lines) + "\n")
+        jax.clear_caches()
+    print(args.out.read_text())
+
+
+if __name__ == "__main__":
+    main()
