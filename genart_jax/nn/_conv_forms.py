@@ -346,8 +346,11 @@ def transpose_chunks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
 
 
 def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_lax) -> jax.Array:
-    """x, y -> w: the sum of what the form `each` gives for a few images at a time."""
-    if (cut := _chunks(x, g)) is None:
+    """x, y -> w: the sum of what the form `each` gives for a few images at a time.
+
+    On several devices at once: theirs would be added up after every chunk, which takes longer than chunks save.
+    """
+    if (cut := _chunks(x, g)) is None or g.parts > 1:
         return each(x, y, g)
     xs, ys = _cut(x, *cut), _cut(y, *cut)
 

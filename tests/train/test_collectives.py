@@ -42,7 +42,7 @@ def test_chunks_of_a_batch_stay_on_their_devices():
     algorithm, sent = collectives("dcgan", 8, 1, batch=512, accelerator=False, width=8)
     total = sum(gradient_bytes(algorithm).values())
     assert {kind for kind, _, _ in sent} == {"all-reduce"}
-    assert sum(payload * n for _, payload, n in sent) < 2 * total
+    assert total <= sum(payload * n for _, payload, n in sent) < total + 8192  # once, and not with every chunk
 
 
 def test_more_parameters_take_no_more_collectives():
