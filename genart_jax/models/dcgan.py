@@ -176,10 +176,10 @@ _ADAM = Optimizer(learning_rate=2e-4, b1=0.5)
 PRESETS = {
     "default": Run(
         Config(width=32),
-        Gan(critic_learning_rate=4e-4, r1_gamma=0.5, r1_every=8, ema_decay=0.998),
-        _ADAM,
+        Gan(loss="relativistic", r1_gamma=0.5, r1_every=8, ema_decay=0.998),
+        Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9, schedule="linear"),
         Data(),
-        Train(steps=4000, batch=64, sample_every=500, save_every=500),
+        Train(steps=4000, batch=64, sample_every=500, save_every=500, steps_per_dispatch=10),
     ),
     "paper": Run(
         Config(width=64, critic_norm=True),
