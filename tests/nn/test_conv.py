@@ -105,7 +105,8 @@ def test_chunks_add_up(monkeypatch, batch, parts):
         one, kernel = dataclasses.replace(g, groups=groups), w[:, :, : 3 // groups]
         weight, transpose = (table[op]["chunks"] if groups == 1 else table[op] for op in ("weight", "transpose"))
         got = jit(lambda x, y, w, f=weight, h=transpose, g=one: (f(x, y, g), h(y, w, g)))
-        assert "while" in got.lower(x, y, kernel).as_text()
+        # Of several devices, weight gradients are added up once, so that only the transpose has a loop.
+        assert ("while" in got.lower(x, y, kernel).as_text()) == (parts == 1 or groups == 1)
         want = FORMS["weight"]["lax"](x, y, one), FORMS["transpose"]["lax"](y, kernel, one)
         assert_close(got(x, y, kernel), want)
 
