@@ -84,8 +84,11 @@ class Step:
 
     def __init__(self, context: Context) -> None:
         gan = context.run.step
-        if gan.loss != "non_saturating" or gan.d_steps != 1 or gan.g_steps != 1 or gan.condition_dropout:
-            raise UserError("--against torch: only the non-saturating loss, one update each, all conditions shown")
+        known = gan.loss in ("non_saturating", "relativistic")
+        if not known or gan.d_steps != 1 or gan.g_steps != 1 or gan.condition_dropout:
+            raise UserError(
+                "--against torch: only non-saturating and relativistic losses, one update each, all conditions shown"
+            )
         self.context, self.gan, self.count = context, gan, 0
         self.period = gan.r1_every if gan.r1_gamma else 1
         self.generator = context.place(Generator(context.run.model, context))
@@ -118,11 +121,20 @@ class Step:
             else:
                 both = {name: torch.cat([value, value]) for name, value in condition.items()}
                 on_real, on_fake = self.critic(torch.cat([real, fake]), both).chunk(2)
-        loss = functional.softplus(-on_real).mean() + functional.softplus(on_fake).mean()
+        if self.gan.loss == "relativistic":
+            loss = functional.softplus(on_fake - on_real).mean()
+        else:
+            loss = functional.softplus(-on_real).mean() + functional.softplus(on_fake).mean()
         return loss, on_real.detach().mean(), on_fake.detach().mean()
 
-    def _generator_loss(self, fake: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _generator_loss(
+        self, real: torch.Tensor, fake: torch.Tensor, condition: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         with self.context.autocast():
+            if self.gan.loss == "relativistic":
+                with torch.no_grad():
+                    on_real = self.critic(real, condition)
+                return functional.softplus(on_real - self.critic(fake, condition)).mean()
             return functional.softplus(-self.critic(fake, condition)).mean()
 
     def _penalty(self, real: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -147,7 +159,7 @@ class Step:
             (0.5 * gan.r1_gamma * gan.r1_every * self._penalty(real, condition)).backward()
         self.optimizers[1].step()
         self.critic.requires_grad_(False)
-        self.generator_loss(fake, condition).backward()
+        self.generator_loss(real, fake, condition).backward()
         self.critic.requires_grad_(True)
         self.optimizers[0].step()
         self.ema.update(self.count)
