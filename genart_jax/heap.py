@@ -2,7 +2,7 @@
 
 XLA on CPU asks for all temporary memory of a step in one block and frees it after the step. glibc gives a block above
 32 MiB back to the system, and the system hands out zeroed pages, one fault each, at every step: a fifth of the time of
-a convolutional step (benchmarks/results/profile.md).
+a convolutional step.
 """
 
 from __future__ import annotations
