@@ -80,7 +80,8 @@ def train(method: str, limit: int, seed: int, args: argparse.Namespace) -> Path:
     """Trains one run, or goes on with it."""
     directory: Path = args.runs / f"{method}_{limit}_{seed}"
     run = ga.configure(
-        "dcgan", width=args.width, data={"limit": limit}, step={"augment": method, "augment_images": args.ramp},
+        "dcgan", preset="non_saturating", width=args.width, data={"limit": limit},
+        step={"augment": method, "augment_images": args.ramp},
         train={"steps": args.steps, "seed": seed, "sample_every": 0, "save_every": 0, "samples": 24},
     )  # fmt: skip
     return ga.fit(run, directory)
@@ -92,7 +93,7 @@ def table(args: argparse.Namespace) -> str:
         "# Augmentation of the critic's pictures on few icons",
         "",
         f"`python -m benchmarks.augment --steps {args.steps} --width {args.width} --ramp {args.ramp}"
-        f" --seeds {args.seeds}`: `dcgan`'s default preset at width {args.width}, {args.steps} steps of 64 icons."
+        f" --seeds {args.seeds}`: preset `non_saturating` at width {args.width}, {args.steps} steps of 64 icons."
         f" DiffAugment has p = 1; ADA's p can go from 0 to 1 in {args.ramp:,} icons (the paper's 500,000 would end"
         f" at {args.steps * 64 / 500_000:.2f} here).",
         f"{processor()}, {cores()} core(s), jax {jax.__version__}, commit {commit() or 'unknown'},"

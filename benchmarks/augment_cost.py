@@ -39,7 +39,13 @@ class Form:
     def __init__(self, options: dict[str, Any], batch: int) -> None:
         source = open_source(Data())
         step = {"augment_schedule": "constant", "augment_p": 0.6, **options}
-        self.algorithm = ga.build("dcgan", image_shape=source.image_shape, conditions=source.spec.conditions, step=step)
+        self.algorithm = ga.build(
+            "dcgan",
+            preset="non_saturating",
+            image_shape=source.image_shape,
+            conditions=source.spec.conditions,
+            step=step,
+        )
         images = source.train.images
         assert images is not None
         self.batch = {
@@ -76,7 +82,7 @@ def main() -> None:
     lines = [
         "# What augmentation of the critic's pictures adds to a step",
         "",
-        f"`python -m benchmarks.augment_cost --rounds {args.rounds} --batch {args.batch}`: `dcgan`'s default preset,"
+        f"`python -m benchmarks.augment_cost --rounds {args.rounds} --batch {args.batch}`: preset `non_saturating`,"
         f" 32x32, {args.batch} real and {args.batch} generated pictures a step, p = 0.6 (the cost does not depend on"
         " p). Medians; quartiles of the ratio, round by round.",
         f"{processor()}, {cores()} core(s), jax {jax.__version__}, commit {commit() or 'unknown'},"
