@@ -1,8 +1,7 @@
 """What a CPU program does with memory that it has freed.
 
 XLA on CPU asks for all temporary memory of a step in one block and frees it after the step. glibc gives a block above
-32 MiB back to the system, and the system hands out zeroed pages, one fault each, at every step: a fifth of the time of
-a convolutional step.
+32 MiB back to the system, and the system hands out zeroed pages, one fault each, at every step.
 """
 
 from __future__ import annotations
