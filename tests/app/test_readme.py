@@ -1,0 +1,35 @@
+"""The README's commands are taken, and what they train can be built."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import genart_jax as ga
+from genart_jax import bench
+from genart_jax.app import cli
+from genart_jax.config import BatchSpec, override, resolve
+from genart_jax.train import trainer
+
+README = Path(__file__).parents[2] / "README.md"
+LINES = re.findall(r"^    (genart .*)$", README.read_text(), re.MULTILINE) if README.exists() else []
+COMMANDS = [part.strip() for line in LINES for part in line.partition("#")[0].split("&&")]
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) > 20
+    assert {command.split()[1] for command in COMMANDS} <= set(cli._COMMANDS)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("genart train ")])
+def test_what_is_trained_can_be_built(command, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENART_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(trainer, "fit", lambda run, *rest: asked.append(run))
+    assert cli.main(shlex.split(command)[1:]) == 0
+    (run,) = asked
+    if hasattr(run.model, "tokenizer"):  # a run that is not there
+        run = override(run, model={"tokenizer": bench.TOKENIZER})
+    ga.build(resolve(run, BatchSpec((32, 32, 3), bench.CONDITIONS)))
