@@ -265,12 +265,12 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         params, mutable = common.varying(state.params["critic"], axis_name), state.mutable["critic"]
 
         def objective(fake: jax.Array) -> jax.Array:
-            if loss.paired:
-                seen = augment(real, view, "real")
+            seen = augment(real, view, "real") if loss.paired else fake
+            if loss.paired and "batch_stats" in mutable:  # scores that depend on the pictures beside them
                 real_scores, fake_scores, _ = score_both(params, mutable, seen, fake, condition)
-            else:
+            else:  # apart: no gradient goes back through the real pictures
                 fake_scores, _ = score(params, mutable, fake, condition)
-                real_scores = fake_scores
+                real_scores = score(params, mutable, seen, condition)[0] if loss.paired else fake_scores
             return jnp.mean(loss.generator(real_scores, fake_scores))
 
         value, cotangent = jax.value_and_grad(objective)(fake)

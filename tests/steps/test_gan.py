@@ -131,16 +131,17 @@ def test_every_loss_trains_both_players(loss):
         assert optax.global_norm(jax.tree.map(jnp.subtract, new.params[role], state.params[role])) > 1e-6
 
 
-def test_separate_batches_are_for_batch_norm():
+@pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
+def test_separate_batches_are_for_batch_norm(loss):
     """Without BatchNorm, one joint batch and two separate ones are the same; with it, they are not."""
     for norm, same in ((False, True), (True, False)):
         states = []
         for how in ("joint", "separate"):
             algorithm = zoo.tiny(
-                "dcgan", optimizer=zoo.SGD, critic_norm=norm, step={"critic_batch": how, "r1_gamma": 0.0}
+                "dcgan", optimizer=zoo.SGD, critic_norm=norm, step={"critic_batch": how, "r1_gamma": 0.0, "loss": loss}
             )
             batch = zoo.batch(algorithm.batch_spec, 8)
-            states.append(jax.jit(algorithm.step)(zoo.start(algorithm, KEY, batch), batch, KEY)[0].params["critic"])
+            states.append(jax.jit(algorithm.step)(zoo.start(algorithm, KEY, batch), batch, KEY)[0].params)
         difference = optax.global_norm(jax.tree.map(jnp.subtract, *states))
         assert (difference < 1e-5) == same
 
