@@ -3,15 +3,18 @@
     python -m benchmarks.augment_cost [--rounds N] [--batch N] [--cache DIR] [--out FILE.md]
 
 Forms take turns (A B C D A B ...), each for eight steps, of which one has the R1 penalty, and ratios are taken round by
-round, so that a busy machine slows all alike. With `--cache`, a second start need not compile.
+round, so that a busy machine slows all alike. A second table has each group of operations alone, there and back.
+With `--cache`, a second start need not compile.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,9 @@ import jax
 import genart_jax as ga
 from benchmarks.machine import commit, cores, processor
 from genart_jax.config import Data
-from genart_jax.data.augment.ada import OPS
+from genart_jax.data import augment
+from genart_jax.data.augment.ada import OPS as ADA
+from genart_jax.data.augment.diffaugment import OPS as DIFFAUGMENT
 from genart_jax.data.source import open_source
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -28,7 +33,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "DiffAugment": {"augment": "diffaugment"},
     "ADA: blit": {"augment": "ada", "augment_ops": ("blit",)},
     "ADA: blit, geometric, color": {"augment": "ada"},
-    "ADA: all six groups": {"augment": "ada", "augment_ops": OPS},
+    "ADA: all six groups": {"augment": "ada", "augment_ops": ADA},
 }
 STEPS = 8
 
@@ -65,6 +70,29 @@ class Form:
         return (time.perf_counter() - start) / STEPS
 
 
+def alone(batch: int, rounds: int) -> list[str]:
+    """Rows of milliseconds that each group of operations takes for a batch, and those that its gradient takes."""
+    images = jax.random.normal(jax.random.key(0), (batch, 32, 32, 3))
+    keys = jax.random.split(jax.random.key(1), batch)
+    pipelines = {"DiffAugment": (augment.diffaugment, DIFFAUGMENT), "ADA": (augment.ada, ADA)}
+    programs: dict[str, Callable[[], Any]] = {}
+    for pipeline, (function, ops) in pipelines.items():
+        for op in ops:
+            see = functools.partial(function, keys=keys, p=0.6, ops=(op,))
+            forward, back = jax.jit(see), jax.jit(lambda g, see=see: jax.vjp(see, images)[1](g))
+            programs[f"{pipeline}: {op}"] = functools.partial(forward, images)
+            programs[f"{pipeline}: {op}, back"] = functools.partial(back, images)
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for i in range(rounds + 1):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            jax.block_until_ready([program() for _ in range(STEPS)])
+            if i:  # the first one compiles
+                times[name].append((time.perf_counter() - start) / STEPS)
+    cell = lambda name: f"{1e3 * statistics.median(times[name]):.2f}"
+    return [f"| {name} | {cell(name)} | {cell(name + ', back')} |" for name in programs if "back" not in name]
+
+
 def main() -> None:
     """Prints and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,6 +125,14 @@ def main() -> None:
         added = statistics.median(r[name] - r["none"] for r in rounds) / (2 * args.batch)
         more = f"{middle:.1%} ({low:.1%} to {high:.1%})" if name != "none" else ""
         lines.append(f"| {name} | {1e3 * step:.1f} | {more} | {1e6 * added:.0f} |")
+    lines += [
+        "",
+        f"Groups of operations alone, milliseconds for {args.batch} pictures, medians of {args.rounds} rounds:",
+        "",
+        "| group | there | gradient back |",
+        "|---|---:|---:|",
+        *alone(args.batch, args.rounds),
+    ]
     text = "\n".join(lines) + "\n"
     print(text)
     if args.out:
