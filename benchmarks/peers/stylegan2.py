@@ -246,7 +246,7 @@ class Step:
     def __init__(self, context: Context) -> None:
         run = context.run
         gan = run.step
-        usual = gan.loss == "non_saturating" and gan.critic_batch == gan.lazy_updates == "separate"
+        usual = gan.loss == "non_saturating" and gan.lazy_updates == "separate"
         if not usual or gan.d_steps != 1 or gan.g_steps != 1 or gan.condition_dropout or not gan.ema_images:
             raise UserError("--against torch: only the non-saturating loss, one update each, lazy updates of their own")
         self.context, self.gan, self.count = context, gan, 0

@@ -253,8 +253,7 @@ def _optimizer(learning_rate: float) -> Optimizer:
 
 
 def _gan(**options: Any) -> Gan:
-    # Scores depend on neighbours, so each player's pictures are scored in a batch of their own, as published.
-    fixed = {"critic_batch": "separate", "lazy_updates": "separate", "r1_every": 16, "path_every": 4}
+    fixed = {"lazy_updates": "separate", "r1_every": 16, "path_every": 4}
     return Gan(**{**fixed, "path_weight": 2.0, "style_mixing": 0.9, **options})
 
 
