@@ -8,14 +8,14 @@ and Adam(2e-4, b1 = 0.5). Kernels are 4x4, as in the authors' and most later cod
 Conditions enter the generator beside z (Mirza & Osindero 2014, eq. 2) and the critic by projection, score = psi(phi(x))
 + sum_c v_c . phi(x) (Miyato & Koyama 2018, eq. 8). Each of them can be hidden.
 
-Presets, with what benchmarks/results/applied.md measured (seed 0, 2 CPU cores):
+Presets, with what benchmarks/results/applied.md measured (2 CPU cores):
 
 - `default`: `genart train dcgan`. The relativistic loss and a lazy R1 penalty (Huang et al. 2024, "The GAN is dead;
   long live the GAN!", arXiv:2501.05441; Mescheder et al. 2018, eq. 9), for which the critic has no BatchNorm and He's
-  initialisation. 6 to 8 minutes; on the art set a Frechet distance over lite0 of 137, where its floor is 13, and the
-  style that was asked for in 79 % of 2,000 samples.
-- `non_saturating`: `genart train dcgan --preset non_saturating`. The default until 2026-11-21, at a distance of 180;
-  for ADA, which reads the sign of the critic's scores, and under the relativistic loss that says nothing.
+  initialisation. 6 to 8 minutes; on the art set a Frechet distance over lite0 of 143 (three seeds, 137 to 153), where
+  its floor is 13, and the style that was asked for in 79 % of 2,000 samples.
+- `non_saturating`: `genart train dcgan --preset non_saturating`. The default until 2026-11-21, at a distance of 180
+  with seed 0; for ADA, which reads the sign of the critic's scores, and under the relativistic loss that says nothing.
 - `paper`: `genart train dcgan --preset paper`. The published recipe. Not measured here.
 - `tiny`: for tests.
 """
