@@ -181,12 +181,13 @@ def _script(program: Program, saved: Saved) -> str:
         height, width, channels = saved.run.model.image_shape
         mode = "L" if channels == 1 else "RGB"
         return f"""import sys
+from pathlib import Path
 
 import jax.export
 import numpy as np
 from PIL import Image
 
-model = jax.export.deserialize(bytearray(open("model.jaxexport", "rb").read()))
+model = jax.export.deserialize(bytearray(Path(__file__).with_name("model.jaxexport").read_bytes()))
 image = Image.open(sys.argv[1]).convert("{mode}").resize(({width}, {height}))
 images = np.asarray(image, np.float32).reshape(1, {height}, {width}, {channels}) / 127.5 - 1
 scores = np.exp(model.call(images=images))[0]
@@ -200,11 +201,12 @@ for index in np.argsort(-scores)[:5]:
     )
     latent = program.inputs.get("latents")
     first = f"latents=rng.standard_normal((16, {latent[0][1]}), np.float32)" if latent else "seed=np.uint32(0)"
-    return f"""import jax.export
+    return f"""from pathlib import Path
+import jax.export
 import numpy as np
 from PIL import Image
 
-model = jax.export.deserialize(bytearray(open("model.jaxexport", "rb").read()))
+model = jax.export.deserialize(bytearray(Path(__file__).with_name("model.jaxexport").read_bytes()))
 rng = np.random.default_rng(0)
 images = np.asarray(model.call({first}{classes}))
 rows = np.concatenate([np.concatenate(images[i : i + 4], 1) for i in range(0, 16, 4)], 0)

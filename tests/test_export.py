@@ -109,9 +109,11 @@ def test_the_folder_works_without_the_package(runs, tmp_path):
     text = (out / "README.md").read_text()
     assert "Apache-2.0" in text
     assert "latents" in text
-    script = "import runpy, sys; runpy.run_path('make_picture.py'); assert 'genart_jax' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], cwd=out, check=True, timeout=120)
-    assert (out / "picture.png").stat().st_size > 0
+    script = (
+        f"import runpy, sys; runpy.run_path({str(out / 'make_picture.py')!r}); assert 'genart_jax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=120)
+    assert (tmp_path / "picture.png").stat().st_size > 0
     assert len((out / "make_picture.py").read_text().splitlines()) <= 10
 
 
@@ -121,9 +123,9 @@ def test_a_classifier_names_what_it_sees(runs, tmp_path):
     out = tmp_path / "out"
     assert main(["export", str(runs("simple_cnn")), str(out)]) == 0
     Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
-    command = [sys.executable, "make_picture.py", str(tmp_path / "red.png")]
-    lines = subprocess.run(command, cwd=out, check=True, capture_output=True, text=True, timeout=120).stdout.split("\n")
-    assert len(lines[:-1]) == 5
+    command = [sys.executable, str(out / "make_picture.py"), "red.png"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
+    assert len(done.stdout.splitlines()) == 5
 
 
 def test_mistakes(runs, tmp_path, capsys):
