@@ -63,8 +63,8 @@ def _color(image: jax.Array, key: jax.Array, on: jax.Array) -> jax.Array:
     """Brightness + U(-0.5, 0.5), then saturation times U(0, 2), then contrast times U(0.5, 1.5)."""
     amounts = jax.random.uniform(key, (3,)) * jnp.array([1.0, 2.0, 1.0]) + jnp.array([-0.5, 0.0, 0.5])
     brightness, saturation, contrast = jnp.where(on, amounts, jnp.array([0.0, 1.0, 1.0]))
-    # Saturation keeps the mean, so that all three are one affine map. Channel by channel: on CPU four times as fast
-    # there and back as with sums over an axis of three.
+    # Saturation keeps the mean, so that all three are one affine map. Channel by channel: sums over
+    # an axis of three are slow on CPU, there and back.
     channels = [image[..., c] for c in range(3)]
     grey = sum(channels) / 3
     rest = contrast * (1.0 - saturation) * grey + (1.0 - contrast) * jnp.mean(grey) + brightness
