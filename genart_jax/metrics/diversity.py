@@ -35,24 +35,20 @@ def sliced_wasserstein(
       replicates: of the bootstrap.
     """
     check_features(real=real, fake=fake)
-    along = jnp.asarray(directions(np.shape(real)[1], projections, seed))
-    a, b = (jnp.asarray(np.asarray(x, np.float64)) @ along for x in (real, fake))
+    along = directions(np.shape(real)[1], projections, seed)
+    a, b = (np.asarray(jnp.asarray(np.asarray(x, np.float64)) @ along) for x in (real, fake))
+    joined = np.concatenate([a, b])
+    order = np.argsort(joined, axis=0)
+    steps = np.diff(np.take_along_axis(joined, order, axis=0), axis=0)
+
+    def distance(counts: np.ndarray[Any, Any]) -> float:
+        """The area between the distribution functions, with each generated picture counted so many times."""
+        weight = np.concatenate([np.full(len(a), 1 / len(a)), -counts / len(b)])
+        return float(np.mean(np.sum(np.abs(np.cumsum(weight[order], axis=0)[:-1]) * steps, axis=0)))
+
     rng = np.random.default_rng(seed)
-    again = [np.mean(_wasserstein(a, b[rng.integers(0, len(b), len(b))])) for _ in range(replicates)]
-    return float(np.mean(_wasserstein(a, b))), float(np.std(again, ddof=1))
-
-
-@jax.jit
-def _wasserstein(a: jax.Array, b: jax.Array) -> jax.Array:
-    """The area between the distribution functions of columns of (m, p) and (n, p): (p,)."""
-
-    def one(a: jax.Array, b: jax.Array) -> jax.Array:
-        a, b = jnp.sort(a), jnp.sort(b)
-        every = jnp.sort(jnp.concatenate([a, b]))
-        below = lambda x: jnp.searchsorted(x, every[:-1], side="right") / len(x)
-        return jnp.sum(jnp.abs(below(a) - below(b)) * jnp.diff(every))
-
-    return jax.vmap(one, in_axes=1)(a, b)
+    again = [distance(np.bincount(rng.integers(0, len(b), len(b)), minlength=len(b))) for _ in range(replicates)]
+    return distance(np.ones(len(b))), float(np.std(again, ddof=1))
 
 
 @exact

@@ -5,6 +5,7 @@ It is called FID only over the features of one certain Inception network.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -87,18 +88,47 @@ def root(covariance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return out
 
 
-def distance(real: Moments, fake: Moments, real_root: np.ndarray[Any, Any] | None = None) -> float:
-    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), whose last root is of a symmetric matrix.
-
-    `real_root` is the root of the real covariance, where it is known already.
-    """
+def distance(real: Moments, fake: Moments) -> float:
+    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), whose last root is of a symmetric matrix."""
     (mean, covariance), (fake_mean, fake_covariance) = compute(real), compute(fake)
-    half = root(covariance) if real_root is None else real_root
-    inner = half @ fake_covariance @ half
-    values = np.linalg.eigvalsh(0.5 * (inner + inner.T))
-    cross = np.sum(np.sqrt(np.maximum(values, 0)))
+    half = root(covariance)
+    cross = _trace_of_root(half @ fake_covariance @ half)
     shift = fake_mean - mean
     return float(shift @ shift + np.trace(covariance) + np.trace(fake_covariance) - 2 * cross)
+
+
+def _trace_of_root(matrix: np.ndarray[Any, Any]) -> float:
+    values = np.linalg.eigvalsh(0.5 * (matrix + matrix.T))
+    return float(np.sum(np.sqrt(np.maximum(values, 0))))
+
+
+def weighted_distances(real: Moments, features: Array, weights: Iterable[np.ndarray[Any, Any]]) -> Iterator[float]:
+    """`distance` to generated features (n, d), each counted weight (n,) times, for each of many weights.
+
+    The features are multiplied by the real covariance's root once for all, so that each distance takes one product of
+    matrices where fitting them anew takes three.
+    """
+    mean, covariance = compute(real)
+    half = root(covariance)
+    x = np.asarray(features, np.float64) - mean  # the distance does not change, and nothing large cancels
+    rooted = x @ half
+    on_host = jax.default_backend() == "cpu"
+    for weight in weights:
+        # NumPy multiplies a matrix with its own transpose in half the operations and leaves out what does not count;
+        # a compiled product wants one shape.
+        there = np.flatnonzero(weight) if on_host else np.arange(len(x))
+        w, count = weight[there].astype(np.float64), float(np.sum(weight))
+        shift = w @ x[there] / count
+        spread = np.sqrt(w / (count - 1))[:, None]
+        trace = np.sum((spread * (x[there] - shift)) ** 2)
+        y = spread * (rooted[there] - shift @ half)
+        inner = y.T @ y if on_host else np.asarray(_product(y))
+        yield float(shift @ shift + np.trace(covariance) + trace - 2 * _trace_of_root(inner))
+
+
+@exact
+def _product(y: np.ndarray[Any, Any]) -> jax.Array:
+    return jnp.asarray(y).T @ y
 
 
 def bootstrap_error(real: Moments, features: Array, replicates: int = 20, seed: int = 0) -> float:
@@ -106,13 +136,9 @@ def bootstrap_error(real: Moments, features: Array, replicates: int = 20, seed: 
 
     The real features stay as they are: every model is held against the same ones.
     """
-    rng, half = np.random.default_rng(seed), root(compute(real)[1])
-    n, dimensions = np.shape(features)
-    values = []
-    for _ in range(replicates):
-        weight = np.bincount(rng.integers(0, n, n), minlength=n)
-        values.append(distance(real, update(empty(dimensions), features, weight), half))
-    return float(np.std(values, ddof=1))
+    rng, n = np.random.default_rng(seed), len(features)
+    weights = (np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(replicates))
+    return float(np.std(list(weighted_distances(real, features, weights)), ddof=1))
 
 
 class Extrapolated(NamedTuple):
@@ -142,12 +168,9 @@ def extrapolate(real: Moments, features: Array, points: int = 15, smallest: int 
     sizes = np.unique(np.linspace(smallest, n, points).astype(int))
     if len(sizes) < 3 or smallest < 2:
         raise UserError(f"{n} generated pictures are too few to extrapolate from")
-    rng, half = np.random.default_rng(seed), root(compute(real)[1])
-    values = []
-    for size in sizes:
-        weight = np.zeros(n)
-        weight[rng.permutation(n)[:size]] = 1
-        values.append(distance(real, update(empty(dimensions), features, weight), half))
+    rng = np.random.default_rng(seed)
+    subsets = (np.isin(np.arange(n), rng.permutation(n)[:size]) for size in sizes)
+    values = list(weighted_distances(real, features, subsets))
     design = np.stack([np.ones(len(sizes)), 1 / sizes], axis=1)
     coefficients, *_ = np.linalg.lstsq(design, np.array(values), rcond=None)
     residual = np.array(values) - design @ coefficients

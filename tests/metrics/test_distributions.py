@@ -64,6 +64,15 @@ def test_moments_merge_and_skip_padding():
         frechet.compute(frechet.empty(3))
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_weighted_distances_are_those_to_repeated_pictures(monkeypatch, backend):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    real, x = frechet.fit(seeded.features(0, 90, 6, 100.0, 1.0)), seeded.features(1, 50, 6, 100.5, 1.2)
+    weights = [np.arange(50) % 4, np.arange(50) < 20]
+    wanted = [frechet.distance(real, frechet.fit(np.repeat(x, w, axis=0))) for w in weights]
+    np.testing.assert_allclose(list(frechet.weighted_distances(real, x, weights)), wanted, rtol=1e-9)
+
+
 def test_bootstrap_error_is_the_spread_over_new_samples():
     draw = lambda seed: np.random.default_rng(seed).standard_normal((300, 4)) * [1, 1.5, 1, 0.5] + [0.5, 0, 0, 0]
     real = frechet.fit(np.random.default_rng(1000).standard_normal((400, 4)))
