@@ -262,7 +262,7 @@ _SMALL = Run(
     _gan(r1_gamma=0.1, ema_images=10_000, style_mixing=0.5),
     _optimizer(2.5e-3),
     Data(),
-    Train(steps=6000, batch=32, sample_every=500, save_every=500),
+    Train(steps=4000, batch=32, sample_every=500, save_every=500),
 )
 
 PRESETS = {
