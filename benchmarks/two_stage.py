@@ -1,9 +1,10 @@
 """Trains a VQ-VAE and the prior over its codes on the embedded art set, and writes what they reach.
 
-    python -m benchmarks.two_stage [--out FILE.md] [--runs DIR] [--seed N]
+    python -m benchmarks.two_stage [--out FILE.md] [--runs DIR] [--seeds N]
 
-Beside FILE.md goes FILE.png: test pictures with their reconstructions, and samples. The classifiers that judge were
-trained on real pictures alone. Runs that are there already are not trained again. Takes about 25 minutes on 2 cores.
+Beside FILE.md goes FILE.png: test pictures with their reconstructions, and samples, of seed 0. The classifiers that
+judge were trained on real pictures alone. Runs that are there already are not trained again. Takes about 25 minutes a
+seed on 2 cores.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
-import os
 import platform
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ import numpy as np
 from PIL import Image
 
 import genart_jax as ga
-from benchmarks.quality import images_per_second, machine, train
+from benchmarks.quality import images_per_second, machine, minutes, train
+from genart_jax.config import UserError
 from genart_jax.data.source import example, open_source
 from genart_jax.evaluate import conditional_accuracy, evaluate_run
 from genart_jax.sample import draw_samples
 from genart_jax.train.checkpoint import read_config
-from genart_jax.train.log import read_rows
 
 _COLUMNS, _SCALE = 16, 2
 
@@ -52,8 +53,7 @@ def figures(runs: Path, seed: int) -> tuple[dict[str, dict[str, Any]], Path, Pat
         rows["code_prior"][f"{label} accuracy on the real test split"] = evaluate_run(judge)["accuracy"]
     for name, directory in (("vqvae", first), ("code_prior", second)):
         rows[name]["images/s"] = images_per_second(directory)
-        seconds = [row["seconds"] for row in read_rows(directory / "metrics.jsonl") if "seconds" in row]
-        rows[name]["minutes of training steps"] = seconds[-1] / 60
+        rows[name]["minutes of training"] = minutes(directory)
     return rows, first, second
 
 
@@ -78,20 +78,25 @@ def picture(first: Path, second: Path, seed: int) -> Image.Image:
     return whole
 
 
-def table(rows: dict[str, dict[str, Any]], seed: int) -> str:
-    """The figures as Markdown."""
+def table(results: list[dict[str, dict[str, Any]]]) -> str:
+    """The figures of all seeds as Markdown: mean and standard deviation."""
+    seeds = len(results)
     lines = [
         "# A VQ-VAE and a prior over its codes on the embedded art set",
         "",
-        f"`python -m benchmarks.two_stage --seed {seed}`: default presets, one seed, float32, 754 test icons.",
-        f"Machine: {machine()}, {len(os.sched_getaffinity(0))} of them used. jax {jax.__version__}, "
-        f"Python {platform.python_version()}. Date: {datetime.datetime.now(datetime.UTC).date()}.",
+        f"`python -m benchmarks.two_stage --seeds {seeds}`: default presets, seeds 0 to {seeds - 1}, float32, 754 test"
+        " icons.",
+        f"Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}. "
+        f"Date: {datetime.datetime.now(datetime.UTC).date()}.",
         "",
-        "| model | figure | value |",
-        "|---|---|---|",
+        f"| model | figure | mean of {seeds} | standard deviation |",
+        "|---|---|---|---|",
     ]
-    for name, values in rows.items():
-        lines += [f"| {name} | {what} | {value:.4g} |" for what, value in values.items()]
+    for name, figures in results[0].items():
+        for what in figures:
+            values = [result[name][what] for result in results]
+            spread = f"{statistics.stdev(values):.2g}" if seeds > 1 else "one seed"
+            lines.append(f"| {name} | {what} | {statistics.mean(values):.4g} | {spread} |")
     return "\n".join(lines) + "\n"
 
 
@@ -100,12 +105,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/vqvae.md"))
     parser.add_argument("--runs", type=Path, default=Path("runs/two_stage"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
-    rows, first, second = figures(args.runs, args.seed)
+    if args.seeds < 1:
+        raise UserError("--seeds must be at least 1")
+    results = [figures(args.runs, seed) for seed in range(args.seeds)]
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(text := table(rows, args.seed))
-    picture(first, second, args.seed).save(args.out.with_suffix(".png"), optimize=True)
+    args.out.write_text(text := table([rows for rows, _, _ in results]))
+    _, first, second = results[0]
+    picture(first, second, 0).save(args.out.with_suffix(".png"), optimize=True)
     print(text)
 
 
