@@ -87,7 +87,7 @@ def cell(values: Sequence[Any]) -> str:
         return "; ".join(dict.fromkeys(values))
     if len(values) > 1:
         each = [value for value, _ in values]
-        return f"{statistics.mean(each):.3g}, sd {statistics.stdev(each):.2g}"
+        return f"{statistics.mean(each):.3g}, sd {round(statistics.stdev(each), 9):.2g}"
     value, error = values[0]
     return f"{value:.3g}" if error is None else f"{value:.3g} +- {error:.2g}"
 
