@@ -269,8 +269,8 @@ class Train:
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Precision of products and activations; parameters, losses and optimizers stay float32. tf32: NVIDIA GPUs only."""
     remat: bool = False
-    """Keep only the activations between stages for the backward pass, and compute the others again: less memory on accelerators, none
-    on CPU."""
+    """Keep only the activations between stages for the backward pass, and compute the others again, to save memory of
+    accelerators; on CPU it saves none."""
     microbatch: int = 0
     """Examples computed at a time, over all devices; gradients add up to those of the whole batch (0: all at once)."""
     steps_per_dispatch: int = 1

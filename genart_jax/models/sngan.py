@@ -19,7 +19,7 @@ and took 1.6 to 2.7 times less time on a CPU. Biases in front of a BatchNorm, wh
 Presets:
 
 - `default`: `genart train sngan`. 15 minutes on 2 busy CPU cores (seed 0); on the art set a Frechet distance over lite0
-  of 106, where its floor is 13, and the style that was asked for in 60 % of 2,000 samples
+  of 106 (two seeds), where its floor is 13, and the style that was asked for in 63 % of 2,000 samples
   (benchmarks/results/applied.md).
 - `paper`: `genart train sngan --preset paper`. Table 3 of the paper for 32x32: 4,274,435 parameters without conditions,
   which is the published layout's 4,276,739 less 2,304 such biases, and a critic of 1,053,825. Not measured here.
