@@ -38,15 +38,20 @@ def measure(case: dict[str, Any]) -> tuple[float, list[tuple[str, float, float]]
 
 def summarize(events: Sequence[dict[str, Any]], hlo: str, steps: int) -> list[tuple[str, float, float]]:
     """Operations of a trace, dearest first, joined by the layer they come from."""
-    layers = dict(re.findall(r'^\s*(?:ROOT )?%?([\w.-]+) = .*op_name="([^"]*)"', hlo, re.M))
-    loops = set(re.findall(r"^\s*(?:ROOT )?%?([\w.-]+) = .* while\(", hlo, re.M))
+    layers, loops = dict[tuple[str, str], str](), set[tuple[str, str]]()
+    for program in re.split(r"^HloModule ", hlo, flags=re.M)[1:]:  # each numbers its operations anew
+        module = re.split(r"[^\w.-]", program, maxsplit=1)[0]
+        found = re.findall(r'^\s*(?:ROOT )?%?([\w.-]+) = .*op_name="([^"]*)"', program, re.M)
+        layers |= {(module, name): layer for name, layer in found}
+        loops |= {(module, name) for name in re.findall(r"^\s*(?:ROOT )?%?([\w.-]+) = .* while\(", program, re.M)}
     spent, count = collections.Counter[str](), collections.Counter[str]()
     for event in events:
-        name = event.get("args", {}).get("hlo_op") if event.get("ph") == "X" else None
-        if name is None or name in loops:
+        args = event.get("args", {}) if event.get("ph") == "X" else {}
+        name, key = args.get("hlo_op"), (args.get("hlo_module", ""), args.get("hlo_op", ""))
+        if name is None or key in loops:
             continue
         kind = re.sub(r"[._]?\d+$", "", name)
-        layer = re.sub(r"jit\([^)]*\)/|vmap\(\)/", "", layers.get(name, ""))
+        layer = re.sub(r"jit\([^)]*\)/|vmap\(\)/", "", layers.get(key, ""))
         spent[f"{kind} | {layer}"] += event["dur"]
         count[f"{kind} | {layer}"] += 1
     return [(name, time / 1e3 / steps, count[name] / steps) for name, time in spent.most_common()]

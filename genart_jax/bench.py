@@ -15,6 +15,7 @@ convolutions in chunks come out too low. "Bytes accessed" is from there too, wit
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import statistics
 import time
@@ -111,11 +112,15 @@ class Subject:
 
     def _compile(self, whole: Any) -> dict[str, Any]:
         """Compiles the program of each set of due terms: sums of their times, means over a period of their costs."""
-        step = jax.jit(self.algorithm.step, donate_argnums=0, static_argnames="due", out_shardings=(whole, whole))
         times, costs, memory = np.zeros(2), np.zeros(3), [0] * 4
         for due in sorted(set(self._period), key=len):
+            step = functools.partial(self.algorithm.step, due=due)
+            # Each program has a name of its own, or a trace could not tell their operations apart.
+            named: Any = functools.wraps(self.algorithm.step)(lambda *args, step=step: step(*args))
+            named.__name__ = "_".join(("step", *due))
             start = time.perf_counter()
-            traced = step.trace(self._state, self._batch, self._key, due=due)
+            jitted = jax.jit(named, donate_argnums=0, out_shardings=(whole, whole))
+            traced = jitted.trace(self._state, self._batch, self._key)
             lowered = traced.lower()
             middle = time.perf_counter()
             program = lowered.compile()
