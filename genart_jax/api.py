@@ -48,6 +48,7 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
       UserError: no such model, preset or option, or a shape that the model cannot make.
     """
     heap.keep()
+    heap.collect_less()
     run = configure(model, preset=preset, **options)
     if hasattr(run.model, "conditions"):
         run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))

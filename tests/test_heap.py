@@ -1,5 +1,6 @@
-"""The C library keeps a step's memory."""
+"""The C library keeps a step's memory, and Python seldom looks for garbage."""
 
+import gc
 import os
 import platform
 import subprocess
@@ -41,3 +42,14 @@ def test_a_step_finds_its_memory_again() -> None:
 def test_whoever_has_chosen_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
     assert not heap.keep()
+
+
+@pytest.mark.parametrize(("before", "after"), [(700, 100_000), (200_000, 200_000), (0, 0)])
+def test_garbage_is_looked_for_less_often(before, after):
+    thresholds = gc.get_threshold()
+    try:
+        gc.set_threshold(before, 7, 8)
+        heap.collect_less()
+        assert gc.get_threshold() == (after, 7, 8)
+    finally:
+        gc.set_threshold(*thresholds)
