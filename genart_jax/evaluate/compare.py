@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from genart_jax.config import UserError
+from genart_jax.config import Run, UserError
 from genart_jax.evaluate.scores import Score, read_scores
 from genart_jax.train.checkpoint import read_config
 
@@ -107,13 +108,21 @@ def _alike(
 
 
 def seed_groups(runs: Sequence[RunPath]) -> list[list[RunPath]]:
-    """The runs in groups that differ by their seed alone, in order."""
+    """The runs in groups that differ by their seed alone, in order; also by that of the run they take codes from."""
     found: dict[str, list[RunPath]] = {}
     for run in runs:
-        config = read_config(run).run
-        same = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=0, keep=0, samples=0))
-        found.setdefault(json.dumps(dataclasses.asdict(same), sort_keys=True), []).append(run)
+        found.setdefault(json.dumps(_without_seed(read_config(run).run), sort_keys=True), []).append(run)
     return list(found.values())
+
+
+def _without_seed(run: Run) -> dict[str, Any]:
+    values = dataclasses.asdict(run)
+    values["train"] |= {"seed": 0, "keep": 0, "samples": 0}
+    if first_stage := values["model"].get("tokenizer"):
+        # Where that run is gone, its place must do.
+        with contextlib.suppress(UserError):
+            values["model"]["tokenizer"] = _without_seed(read_config(first_stage).run)
+    return values
 
 
 def _entry(label: str, scores: Sequence[Score]) -> Entry:

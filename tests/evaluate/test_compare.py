@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 import genart_jax as ga
-from genart_jax.evaluate.compare import compare_runs, table
+from genart_jax.evaluate.compare import compare_runs, seed_groups, table
 from genart_jax.evaluate.scores import Score, write_scores
+from genart_jax.train.checkpoint import Saved, write_config
 
 CONTRACT = {"extractor": "x", "split": "train", "num_fake": 100, "ema": True}
 BASE = Score("fd_x", 10.0, 1.0, "bootstrap", CONTRACT, {"samples": 0, "training": 0}, {"name": "m", "step": 5})
@@ -86,3 +87,20 @@ def test_mistakes(make, tmp_path):
         compare_runs([a, tmp_path])
     with pytest.raises(ga.UserError, match="a contract has"):
         compare_runs([a, a], allow=["weather"])
+
+
+def test_the_seed_of_the_run_that_codes_are_taken_from(tmp_path):
+    def begin(place, name, **options):
+        run = ga.configure(name, preset="tiny", image_shape=(32, 32, 3), **options)
+        facts = dict.fromkeys(("fingerprint", "class_names", "condition_table", "source"))
+        write_config(tmp_path / place, Saved(run, facts))
+        return tmp_path / place
+
+    first = [begin(f"vq_{i}", "vqvae", train={"seed": i}) for i in range(2)]
+    longer = begin("vq_longer", "vqvae", train={"seed": 2, "steps": 9})
+    second = [
+        begin(f"prior_{i}", "code_prior", tokenizer=str(t), train={"seed": i}) for i, t in enumerate([*first, longer])
+    ]
+    assert seed_groups([*second, *first]) == [second[:2], second[2:], first]
+    (first[1] / "config.json").unlink()
+    assert seed_groups(second) == [[run] for run in second]
