@@ -46,9 +46,9 @@ def barrier_sum(x: jax.Array, logits: jax.Array) -> jax.Array:
     return jnp.sum(jax.lax.optimization_barrier(jax.nn.softplus(logits) - x * logits), axis=tuple(range(1, x.ndim)))
 
 
-def no_norms(*_: Any) -> dict[str, jax.Array]:
-    """In place of `common.norms`: nothing for the log."""
-    return {}
+def no_norm(tree: Any) -> jax.Array:
+    """In place of `common.global_norm`: nothing is computed for the log."""
+    return jnp.zeros(())
 
 
 def optimizer_by(change: Callable[[Any], Any]) -> Patch:
@@ -157,7 +157,7 @@ LIBRARY = ",".join(
 
 # Each of a case's variants: what is told of it, and a patch or options of the configuration.
 EVERYWHERE: dict[str, Callable[[], Patch]] = {
-    "without norms of gradients, updates and parameters": lambda: mock.patch.object(common, "norms", no_norms),
+    "without norms of gradients, updates and parameters": lambda: mock.patch.object(common, "global_norm", no_norm),
     "the optimizer waits for all gradients": lambda: optimizer_by(after_all_gradients),
     "the optimizer on one flat vector": lambda: optimizer_by(optax.flatten),
     "XLA: vectors of 512 bits": lambda: option(xla_cpu_prefer_vector_width=512),
@@ -182,6 +182,8 @@ FORMS: dict[str, Callable[[], Patch]] = {
     "transposes by blocks": lambda: form(transpose="blocks"),
     "weight gradients by lax": lambda: form(weight="lax"),
     "weight gradients by matrix products": lambda: form(weight="matmul"),
+    "half as many images in a chunk": lambda: mock.patch.object(_conv_forms, "POSITIONS", 512),
+    "twice as many images in a chunk": lambda: mock.patch.object(_conv_forms, "POSITIONS", 2048),
 }
 CASES: tuple[tuple[str, dict[str, Any], dict[str, Callable[[], Patch]]], ...] = (
     ("mlp_vae", {"name": "mlp_vae"}, LIKELIHOOD | EVERYWHERE),
@@ -193,6 +195,11 @@ CASES: tuple[tuple[str, dict[str, Any], dict[str, Callable[[], Patch]]], ...] = 
     ),
     ("dcgan", {"name": "dcgan"}, FORMS | EVERYWHERE),
     ("conv_vae", {"name": "conv_vae"}, FORMS | EVERYWHERE),
+    (  # a round of each takes half a minute
+        "dcgan 64x64, width 64",
+        {"name": "dcgan", "image_shape": (64, 64, 3), "batch": 64, "options": {"width": 64}},
+        FORMS,
+    ),
 )
 
 

@@ -82,11 +82,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         grads, metrics = common.accumulate(gradient, chunks, images, condition, keys)
         grads, metrics = common.pmean((grads, metrics), axis_name)
-        updates, opt = optimizer.update(grads, state.opt["prior"], state.params["prior"])
-        metrics |= common.norms("prior", grads, updates, state.params["prior"])
-        params = {"prior": optax.apply_updates(state.params["prior"], updates)}
+        new, opt, norms = common.update("prior", optimizer, grads, state.opt["prior"], state.params["prior"])
+        params = {"prior": new}
         ema = common.ema_update(state.ema, params, state.mutable, common.ema_decay(options.ema_decay, state.step))
-        return state.replace(step=state.step + 1, params=params, opt={"prior": opt}, ema=ema), metrics
+        return state.replace(step=state.step + 1, params=params, opt={"prior": opt}, ema=ema), metrics | norms
 
     def variables_of(state: State) -> dict[str, Any]:
         params, mutable = common.sampling_variables(state, "prior")

@@ -77,16 +77,11 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         grads, (metrics, mutable) = common.accumulate(gradient, chunks, images, targets, keys)
         grads, metrics = common.pmean((grads, metrics), axis_name)
-        params = state.params["classifier"]
-        updates, opt = optimizer.update(grads, state.opt["classifier"], params)
-        metrics |= common.norms("classifier", grads, updates, params)
-        state = state.replace(
-            params={"classifier": optax.apply_updates(params, updates)},
-            mutable={"classifier": mutable},
-            opt={"classifier": opt},
-        )
+        player = "classifier"
+        params, opt, norms = common.update(player, optimizer, grads, state.opt[player], state.params[player])
+        state = state.replace(params={player: params}, mutable={player: mutable}, opt={player: opt})
         ema = common.ema_update(state.ema, state.params, state.mutable, common.ema_decay(options.ema_decay, state.step))
-        return state.replace(step=state.step + 1, ema=ema), metrics
+        return state.replace(step=state.step + 1, ema=ema), metrics | norms
 
     def logits_of(state: State, images: jax.Array) -> jax.Array:
         variables = common.sampling_variables(state, "classifier")

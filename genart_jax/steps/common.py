@@ -14,7 +14,7 @@ import optax
 
 from genart_jax.config import BatchSpec, Run, UserError
 from genart_jax.nn import random, spectral
-from genart_jax.types import Batch, State, check_condition, check_images
+from genart_jax.types import Batch, Metrics, State, check_condition, check_images
 
 _whole: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("whole", default=lambda tree: tree)
 
@@ -135,10 +135,23 @@ def borrow(lent: Mapping[str, Any]) -> State:
     )
 
 
-def norms(player: str, grads: Any, updates: Any, params: Any) -> dict[str, jax.Array]:
-    """Global norms of a player's gradients, updates and parameters, for the log."""
+def update(
+    player: str, optimizer: optax.GradientTransformationExtraArgs, grads: Any, opt: Any, params: Any, **extra: Any
+) -> tuple[Any, Any, Metrics]:
+    """A player's parameters and optimizer state after an update, and the global norms that go into the log.
+
+    `extra` is what the optimizer wants besides, such as a line search's value.
+    """
+    # The barrier keeps the squares of gradients, which norms and moments have in common, from being written out.
+    updates, opt = optimizer.update(jax.lax.optimization_barrier(grads), opt, params, **extra)
     trees = {"grad": grads, "update": updates, "param": params}
-    return {f"{player}_{name}_norm": jnp.sqrt(sum(map(_square, jax.tree.leaves(tree)))) for name, tree in trees.items()}
+    norms = {f"{player}_{name}_norm": global_norm(tree) for name, tree in trees.items()}
+    return optax.apply_updates(params, updates), opt, norms
+
+
+def global_norm(tree: Any) -> jax.Array:
+    """The root of the sum of the squares of all leaves, float32."""
+    return jnp.sqrt(jnp.float32(sum(map(_square, jax.tree.leaves(tree)))))
 
 
 def _square(x: jax.Array) -> jax.Array:

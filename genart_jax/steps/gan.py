@@ -57,7 +57,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     lazy = tuple(every.items())
     carried = (*every, "path_mean") if "path" in every else tuple(every)  # the penalties' last values
 
-    def optimizer(updates: int, term: str, learning_rate: float | None = None) -> optax.GradientTransformation:
+    def optimizer(updates: int, term: str, learning_rate: float | None = None) -> optax.GradientTransformationExtraArgs:
         """One player's: its penalty's own updates come on top, with the correction for them."""
         options, steps = config.optimizer, config.train.steps * updates
         if gan.lazy_updates == "separate" and term in every:
@@ -278,11 +278,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def update(state: State, player: str, grads: Any) -> tuple[State, Metrics]:
         """An optimizer's update by a gradient that is the same on all devices."""
-        params = state.params[player]
-        updates, opt = optimizers[player].update(grads, state.opt[player], params)
-        norms = common.norms(player, grads, updates, params)
-        params = {**state.params, player: optax.apply_updates(params, updates)}
-        return state.replace(params=params, opt={**state.opt, player: opt}), norms
+        params, opt, norms = common.update(player, optimizers[player], grads, state.opt[player], state.params[player])
+        return state.replace(params={**state.params, player: params}, opt={**state.opt, player: opt}), norms
 
     def player_update(
         state: State, player: str, computed: tuple[Any, Metrics, Any], due: bool | jax.Array, penalty: Any

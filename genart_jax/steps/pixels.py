@@ -130,13 +130,13 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         params, opt = state.params["pixels"], jax.lax.optimization_barrier(state.opt["pixels"])
         if searching:  # the line search ended where this step begins, with the value and the gradient there
             value, grads = optax.value_and_grad_from_state(objective)(params, state=opt)
-            updates, opt = optimizer.update(grads, opt, params, value=value, grad=grads, value_fn=objective)
+            search = {"value": value, "grad": grads, "value_fn": objective}
         else:
             value, grads = jax.value_and_grad(objective)(params)
-            updates, opt = optimizer.update(grads, opt, params)
-        metrics = {"loss": value} | common.norms("pixels", grads, updates, params)
-        params = {"pixels": optax.apply_updates(params, updates)}
-        return state.replace(step=state.step + 1, params=params, opt={"pixels": _typed(opt)}), metrics
+            search = {}
+        params, opt, norms = common.update("pixels", optimizer, grads, opt, params, **search)
+        state = state.replace(step=state.step + 1, params={"pixels": params}, opt={"pixels": _typed(opt)})
+        return state, {"loss": value} | norms
 
     def transform(state: State, images: jax.Array, key: jax.Array) -> jax.Array:
         check_images(images, spec.image_shape)

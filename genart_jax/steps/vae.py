@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from genart_jax.config import Run, UserError, Vae, spec_of
 from genart_jax.losses import elbo
@@ -141,18 +140,16 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         grads, (metrics, error, mutable) = common.accumulate(gradient, chunks, *trees)
         grads, metrics = common.pmean((grads, metrics), axis_name)
-        updates, opt = optimizer.update(grads, state.opt["vae"], state.params)
-        metrics |= common.norms("vae", grads, updates, state.params)
+        params, opt, norms = common.update("vae", optimizer, grads, state.opt["vae"], state.params)
         extra = state.extra
         if optimal:
             decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
             extra = {"squared_error": decay * extra["squared_error"] + (1 - decay) * error}
-        params = optax.apply_updates(state.params, updates)
         ema = common.ema_update(state.ema, params, mutable, common.ema_decay(options.ema_decay, state.step))
         state = state.replace(
             step=state.step + 1, params=params, mutable=mutable, opt={"vae": opt}, ema=ema, extra=extra
         )
-        return state, metrics
+        return state, metrics | norms
 
     def averaged(state: State) -> tuple[Any, Any]:
         pairs = {role: common.sampling_variables(state, role) for role in roles}

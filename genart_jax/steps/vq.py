@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from genart_jax.config import Run, UserError, VectorQuantized, spec_of
 from genart_jax.losses import quantize
@@ -85,11 +84,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         trees = batch["image"], common.conditions_of(batch, spec)
         grads, (metrics, share, mutable) = common.accumulate(gradient, chunks, *trees)
         grads, metrics, share = common.pmean((grads, metrics, share), axis_name)
-        updates, opt = optimizer.update(grads, state.opt["autoencoder"], state.params)
-        metrics |= {"perplexity": quantize.perplexity(share)} | common.norms(
-            "autoencoder", grads, updates, state.params
-        )
-        params = optax.apply_updates(state.params, updates)
+        params, opt, norms = common.update("autoencoder", optimizer, grads, state.opt["autoencoder"], state.params)
+        metrics |= {"perplexity": quantize.perplexity(share)} | norms
         return state.replace(step=state.step + 1, params=params, mutable=mutable, opt={"autoencoder": opt}), metrics
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
