@@ -9,9 +9,9 @@ images and its ramp, and the settings of the presets for 32 and 256 pixels (figu
 
 Presets:
 
-- `default`, also called `stylegan2-32`: `genart train stylegan2`. Sized for the art set on 2 CPU cores. 21 minutes
-  beside other programs (seed 0); a Frechet distance over lite0 of 122, where its floor is 13, and the style that was
-  asked for in 46 % of 2,000 samples (benchmarks/results/applied.md). One style has lost its variety by then
+- `default`, also called `stylegan2-32`: `genart train stylegan2`. Sized for the art set on 2 CPU cores. 16 to 18
+  minutes on one of them (seeds 0 and 1); a Frechet distance over lite0 of 129, where its floor is 13, and the style
+  that was asked for in 55 % of 2,000 samples (benchmarks/results/applied.md). It has lost variety by then
   (benchmarks/results/stylegan2.md).
 - `stylegan2-64`: the rules by which Karras et al. 2020b choose settings for any resolution. For a GPU; not run here.
 - `stylegan2-256`: their 256x256 configuration, with 24,767,458 and 24,001,089 parameters. For a GPU; not run here.
