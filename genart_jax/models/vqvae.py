@@ -10,8 +10,8 @@ run.
 
 Presets:
 
-- `default`: `genart train vqvae`. 12 minutes on 2 CPU cores (seed 0); 19.5 dB on the art set's test split, codes of
-  perplexity 177 (benchmarks/results/vqvae.md).
+- `default`: `genart train vqvae`. 10 minutes on one CPU core (seed 0); 19.6 dB on the art set's test split, codes of
+  perplexity 180 (seeds 0 and 1; benchmarks/results/vqvae.md).
 - `fsq`: `genart train vqvae --preset fsq`. 240 combinations of fixed levels. Not measured.
 - `paper`: `genart train vqvae --preset paper`. Sizes and optimizer of the paper's section 4. Not measured.
 - `tiny`: for tests.
