@@ -151,13 +151,8 @@ def update(
 
 def global_norm(tree: Any) -> jax.Array:
     """The root of the sum of the squares of all leaves, float32."""
-    return jnp.sqrt(jnp.float32(sum(map(_square, jax.tree.leaves(tree)))))
-
-
-def _square(x: jax.Array) -> jax.Array:
-    """The sum of squares, as a product of the array with itself, which uses more of a CPU than a sum does."""
-    axes = tuple(range(x.ndim))
-    return jax.lax.dot_general(x, x, ((axes, axes), ((), ())), precision="highest", preferred_element_type=jnp.float32)
+    squares = (jnp.sum(jax.lax.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree))
+    return jnp.sqrt(jnp.float32(sum(squares)))
 
 
 def check_batch(batch: Batch, spec: BatchSpec) -> None:
