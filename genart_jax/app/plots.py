@@ -18,7 +18,8 @@ from genart_jax.evaluate.scores import FILE, Score, read_scores
 from genart_jax.train.checkpoint import Saved, read_config
 from genart_jax.train.log import read_rows
 
-_GRIDS = 5
+_WIDTH, _COLUMNS, _GRIDS = 15.0, 3, 5  # inches; panels and sample grids side by side
+_DASHES = ("-", "--", ":", "-.")
 _HIDDEN = ("step", "seconds")
 
 
@@ -96,54 +97,81 @@ def draw(histories: Sequence[History]) -> bytes:
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    groups = panels(histories)
-    scored = comparable(histories)
+    groups, scored = panels(histories), comparable(histories)
     over_steps = [name for name, runs in scored.items() if max(map(len, runs)) > 1]
-    columns = 3
-    curves = [*groups.items(), *([("scores", list(scored))] if scored else []), *((n, [n]) for n in over_steps)]
-    lines = -(-len(curves) // columns)
     shown = [h for h in histories if h.grids]
-    figure = plt.figure(figsize=(5 * columns, 3.4 * lines + 3.2 * len(shown)), layout="constrained")
-    grid = figure.add_gridspec(lines + len(shown), columns * _GRIDS)
-    dashes = ("-", "--", ":", "-.")
-    for i, (title, names) in enumerate(curves):
-        row, column = divmod(i, columns)
-        axes = figure.add_subplot(grid[row, column * _GRIDS : (column + 1) * _GRIDS])
-        axes.set_title(title)
-        if title == "scores":
-            _draw_scores(axes, scored)
-            continue
-        if title in over_steps:
-            for history, scores in zip(histories, scored[title], strict=True):
-                errors = [1.96 * (s.standard_error or 0.0) for s in scores]
-                steps, values = [s.model["step"] for s in scores], [s.value for s in scores]
-                axes.errorbar(steps, values, errors, label=history.label, marker="o", ms=3, capsize=2, linewidth=1)
-            axes.set_xlabel("step; bars: 95 %")
-            axes.legend(fontsize=6)
-            continue
-        for j, history in enumerate(histories):
-            for k, name in enumerate(names):
-                steps, values = history.curve(name)
-                many = f"{history.label}: " if len(histories) > 1 else ""
-                marker = "." if len(steps) < 20 else ""
-                style: dict[str, Any] = {"color": f"C{k % 10}", "linestyle": dashes[j % 4], "marker": marker}
-                axes.plot(steps, values, label=many + name.removeprefix("test/"), linewidth=1, **style)
-        axes.set_xlabel("step")
-        axes.legend(fontsize=6)
-        if title == "norms":
-            axes.set_yscale("log")
-    for line, history in enumerate(shown):
-        picked = np.unique(np.linspace(0, len(history.grids) - 1, _GRIDS).astype(int))
-        for column, index in enumerate(picked):
-            step, path = history.grids[index]
-            axes = figure.add_subplot(grid[lines + line, column * columns : (column + 1) * columns])
-            axes.imshow(np.asarray(Image.open(path).convert("RGB")))
-            axes.set_title(f"{history.label}, step {step}", fontsize=8)
-            axes.set_axis_off()
+    titles = [*groups, *over_steps]
+    heights = {"curves": 4.0 * -(-len(titles) // _COLUMNS)}
+    if scored:
+        heights["scores"] = 1.0 + 0.15 * len(scored) * (len(histories) + 1)
+    if shown:
+        heights["grids"] = (0.3 + _WIDTH / _GRIDS) * len(shown)
+    # A figure for each kind of panel, as the layout of all in one grid leaves no room for their labels.
+    figure = plt.figure(figsize=(_WIDTH, sum(heights.values())), layout="constrained")
+    parts = figure.subfigures(len(heights), 1, height_ratios=list(heights.values()), squeeze=False)[:, 0]
+    for kind, part in zip(heights, parts, strict=True):
+        if kind == "scores":
+            _draw_scores(part.subplots(), scored, [h.label for h in histories])
+        elif kind == "grids":
+            _draw_grids(part.subplots(len(shown), _GRIDS, squeeze=False), shown)
+        else:
+            for axes, title in zip(_panels(part, len(titles)), titles, strict=True):
+                axes.set_title(title)
+                if title in groups:
+                    _draw_curves(axes, histories, groups[title], title == "norms")
+                else:
+                    _draw_over_steps(axes, histories, scored[title])
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     return buffer.getvalue()
+
+
+def _panels(part: Any, count: int) -> list[Any]:
+    """So many axes, in lines of `_COLUMNS`."""
+    axes = list(part.subplots(-(-count // _COLUMNS), _COLUMNS, squeeze=False).flat)
+    for empty in axes[count:]:
+        empty.set_axis_off()
+    return axes[:count]
+
+
+def _draw_curves(axes: Any, histories: Sequence[History], names: Sequence[str], logarithmic: bool) -> None:
+    """A colour for each figure and a dash for each run."""
+    for j, history in enumerate(histories):
+        for k, name in enumerate(names):
+            steps, values = history.curve(name)
+            marker = "." if len(steps) < 20 else ""
+            axes.plot(steps, values, color=f"C{k % 10}", linestyle=_DASHES[j % 4], marker=marker, linewidth=1)
+    for k, name in enumerate(names):
+        axes.plot([], [], color=f"C{k % 10}", label=name.removeprefix("test/"))
+    for j, history in enumerate(histories if len(histories) > 1 else ()):
+        axes.plot([], [], color="black", linestyle=_DASHES[j % 4], label=history.label)
+    if logarithmic:
+        axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.legend(fontsize=6, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+
+
+def _draw_over_steps(axes: Any, histories: Sequence[History], scored: Sequence[Sequence[Score]]) -> None:
+    """A score that was taken more than once."""
+    for history, scores in zip(histories, scored, strict=True):
+        errors = [1.96 * (s.standard_error or 0.0) for s in scores]
+        steps, values = [s.model["step"] for s in scores], [s.value for s in scores]
+        axes.errorbar(steps, values, errors, label=history.label, marker="o", ms=3, capsize=2, linewidth=1)
+    axes.set_xlabel("step; bars: 95 %")
+    axes.legend(fontsize=6)
+
+
+def _draw_grids(grid: Any, histories: Sequence[History]) -> None:
+    """A row of samples for each run, evenly over its training."""
+    for line, history in zip(grid, histories, strict=True):
+        picked = np.unique(np.linspace(0, len(history.grids) - 1, _GRIDS).astype(int))
+        for axes in line:
+            axes.set_axis_off()
+        for axes, index in zip(line, picked, strict=False):
+            step, path = history.grids[index]
+            axes.imshow(np.asarray(Image.open(path).convert("RGB")))
+            axes.set_title(f"{history.label}, step {step}", fontsize=8)
 
 
 def comparable(histories: Sequence[History]) -> dict[str, list[list[Score]]]:
@@ -162,7 +190,7 @@ def comparable(histories: Sequence[History]) -> dict[str, list[list[Score]]]:
     return out
 
 
-def _draw_scores(axes: Any, scored: dict[str, list[list[Score]]]) -> None:
+def _draw_scores(axes: Any, scored: dict[str, list[list[Score]]], labels: Sequence[str]) -> None:
     """Each newest score relative to its mean over the runs, with 95 % intervals, and its value beside it."""
     for i, runs in enumerate(scored.values()):
         newest = [scores[-1] if scores else None for scores in runs]
@@ -170,11 +198,16 @@ def _draw_scores(axes: Any, scored: dict[str, list[list[Score]]]) -> None:
         for j, score in enumerate(newest):
             if score is None:
                 continue
-            place, error = i + 0.8 * (j + 0.5) / len(newest), 1.96 * (score.standard_error or 0.0) / scale
+            place, error = i + (j + 0.5) / (len(newest) + 1), 1.96 * (score.standard_error or 0.0) / scale
             axes.errorbar(score.value / scale, place, xerr=error, color=f"C{j % 10}", marker="o", ms=3, capsize=2)
             axes.annotate(f" {score.value:.4g}", (score.value / scale, place), fontsize=6, va="bottom")
-    axes.set_yticks([i + 0.4 for i in range(len(scored))], list(scored), fontsize=6)
+    for j, label in enumerate(labels):
+        axes.plot([], [], color=f"C{j % 10}", marker="o", ms=3, label=label)
+    axes.set_title("scores")
+    axes.set_yticks([i + 0.5 * len(labels) / (len(labels) + 1) for i in range(len(scored))], list(scored), fontsize=7)
+    axes.set_ylim(len(scored), -0.2)
     axes.set_xlabel("relative to the mean over the runs; bars: 95 %", fontsize=7)
+    axes.legend(fontsize=6)
 
 
 def report(histories: Sequence[History], picture: bytes) -> str:

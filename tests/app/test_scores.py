@@ -1,5 +1,6 @@
 """The commands that measure trained models, as a user types them."""
 
+import dataclasses
 import io
 import json
 import re
@@ -113,6 +114,8 @@ def test_scores_over_steps_and_other_contracts(runs):
     found = plots.comparable([one, two])["fd_x"]
     assert [[s.value for s in run] for run in found] == [[3.5, 2.0], [1.0]]
     assert Image.open(io.BytesIO(plots.draw([one, two]))).size[1] > 800
+    many = [dataclasses.replace(score(20, 2.0), name=f"a_score_with_a_long_name_{i}") for i in range(15)]
+    plots.draw([one._replace(scores=many)])  # what does not fit is a warning, and so an error here
 
 
 @pytest.mark.parametrize(
