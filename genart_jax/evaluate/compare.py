@@ -8,10 +8,10 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from scipy import stats
 
 from genart_jax.config import Run, UserError
 from genart_jax.evaluate.scores import Score, read_scores
@@ -20,16 +20,19 @@ from genart_jax.train.checkpoint import read_config
 RunPath = TypeVar("RunPath", str, Path, str | Path)
 
 LEVEL = 0.05
-"""Probability that any of the differences that are called real is chance, if the errors are normal."""
+"""Probability that any of the differences that are called real is chance, if scores are normal."""
 
 
 class Entry(NamedTuple):
-    """A score of one run, or of several that differ by their seed alone: mean, standard error, how many."""
+    """A score of one run, or of several that differ by their seed alone: mean, standard error, how many, and the
+    error's degrees of freedom, one less than the seeds; None for an error over pictures, which are many.
+    """
 
     label: str
     value: float
     standard_error: float | None
     runs: int
+    freedom: int | None = None
 
 
 class Row(NamedTuple):
@@ -69,8 +72,8 @@ def compare_runs(runs: Sequence[str | Path], group: bool = False, allow: Sequenc
         rows.append((name, entries, differing))
     pairs = sum(len(entries) - 1 for _, entries, _ in rows)
     # Bonferroni's correction: the more comparisons, the farther out chance reaches.
-    limit = NormalDist().inv_cdf(1 - LEVEL / (2 * max(1, pairs)))
-    return [Row(name, entries, _beyond(entries, limit), differing) for name, entries, differing in rows]
+    level = LEVEL / max(1, pairs)
+    return [Row(name, entries, _beyond(entries, level), differing) for name, entries, differing in rows]
 
 
 def _newest(scores: Sequence[Score]) -> dict[str, list[Score]]:
@@ -128,11 +131,14 @@ def _without_seed(run: Run) -> dict[str, Any]:
 def _entry(label: str, scores: Sequence[Score]) -> Entry:
     if len(scores) == 1:
         return Entry(label, scores[0].value, scores[0].standard_error, 1)
-    values = np.array([s.value for s in scores])
-    return Entry(label, float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))), len(values))
+    values, errors = np.array([s.value for s in scores]), [s.standard_error or 0.0 for s in scores]
+    # Few seeds may lie closer together by chance than the pictures they were scored by allow.
+    error = max(float(values.std(ddof=1)) / math.sqrt(len(values)), math.hypot(*errors) / len(values))
+    return Entry(label, float(values.mean()), error, len(values), len(values) - 1)
 
 
-def _beyond(entries: Sequence[Entry], limit: float) -> tuple[bool | None, ...]:
+def _beyond(entries: Sequence[Entry], level: float) -> tuple[bool | None, ...]:
+    """By Welch's test: Student's t, with degrees of freedom between those of the two errors."""
     first = entries[0]
     out: list[bool | None] = []
     for entry in entries[1:]:
@@ -140,8 +146,14 @@ def _beyond(entries: Sequence[Entry], limit: float) -> tuple[bool | None, ...]:
             out.append(None)
             continue
         error = math.hypot(first.standard_error, entry.standard_error)
-        out.append(abs(entry.value - first.value) > limit * error)
+        shares = sum(e.standard_error**4 / e.freedom for e in (first, entry) if e.standard_error and e.freedom)
+        out.append(abs(entry.value - first.value) > _quantile(level, error**4 / shares if shares else None) * error)
     return tuple(out)
+
+
+def _quantile(level: float, freedom: float | None) -> float:
+    """How many standard errors chance goes beyond, in either direction, with probability `level`."""
+    return float(stats.t.ppf(1 - level / 2, math.inf if freedom is None else freedom))
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -152,8 +164,8 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         cells = [row.name]
         for entry, beyond in zip(row.entries, (False, *row.beyond), strict=True):
-            error = entry.standard_error
-            interval = "" if error is None else f" [{entry.value - 1.96 * error:.4g}, {entry.value + 1.96 * error:.4g}]"
+            reach = None if entry.standard_error is None else _quantile(0.05, entry.freedom) * entry.standard_error
+            interval = "" if reach is None else f" [{entry.value - reach:.4g}, {entry.value + reach:.4g}]"
             cells.append(f"{entry.value:.4g}{interval}{' *' if beyond else ' ?' if beyond is None else ''}")
         grid.append(cells)
     widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]

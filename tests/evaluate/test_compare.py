@@ -2,9 +2,12 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from scipy import stats
 
 import genart_jax as ga
+from genart_jax.evaluate import compare
 from genart_jax.evaluate.compare import compare_runs, seed_groups, table
 from genart_jax.evaluate.scores import Score, write_scores
 from genart_jax.train.checkpoint import Saved, write_config
@@ -70,7 +73,11 @@ def test_runs_that_differ_by_their_seed(runs):
     assert (first.value, first.runs) == (12.0, 2)
     assert first.standard_error == pytest.approx(2.0)  # 2.83 between seeds, over the root of 2
     assert second.runs == 1
-    assert "mean of 2 seeds" in table([row])
+    assert first.freedom == 1
+    text = table([row])
+    assert "mean of 2 seeds" in text
+    assert "12 [-13.41, 37.41]" in text  # 12.706 standard errors: two seeds tell little
+    assert row.beyond == (False,)  # 8 apart: 3.6 standard errors of the difference, of 1.6 degrees of freedom
     assert len(compare_runs([runs / "gan", runs / "gan_1"])[0].entries) == 2
     for name in ("gan", "gan_1", "vae"):
         (runs / name / "scores.json").unlink()
@@ -87,6 +94,20 @@ def test_mistakes(make, tmp_path):
         compare_runs([a, tmp_path])
     with pytest.raises(ga.UserError, match="a contract has"):
         compare_runs([a, a], allow=["weather"])
+
+
+def test_seeds_that_agree_by_chance_are_not_certain():
+    entry = compare._entry("a", [BASE, BASE])
+    assert entry.standard_error == pytest.approx(0.5**0.5)  # of the mean of two runs, each with an error of 1
+
+
+def test_welch_equals_scipy():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, 5), rng.normal(2, 3, 4)
+    entries = [compare._entry("", [dataclasses.replace(BASE, value=v, standard_error=0.0) for v in x]) for x in (a, b)]
+    p = stats.ttest_ind(a, b, equal_var=False).pvalue
+    assert compare._beyond(entries, p * 1.001) == (True,)
+    assert compare._beyond(entries, p * 0.999) == (False,)
 
 
 def test_the_seed_of_the_run_that_codes_are_taken_from(tmp_path):
