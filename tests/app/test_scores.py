@@ -103,7 +103,7 @@ def test_the_picture_and_the_page(runs, tmp_path):
     assert "test/critic_loss" in groups["test split"]
 
 
-def test_scores_over_steps_and_other_contracts(runs):
+def test_scores_over_steps_and_other_contracts(runs, tmp_path):
     """Curves are made of scores with one contract alone."""
     contract = {"extractor": "x", "num_fake": 5}
     score = lambda step, value, **changes: Score(
@@ -115,7 +115,10 @@ def test_scores_over_steps_and_other_contracts(runs):
     assert [[s.value for s in run] for run in found] == [[3.5, 2.0], [1.0]]
     assert Image.open(io.BytesIO(plots.draw([one, two]))).size[1] > 800
     many = [dataclasses.replace(score(20, 2.0), name=f"a_score_with_a_long_name_{i}") for i in range(15)]
-    plots.draw([one._replace(scores=many)])  # what does not fit is a warning, and so an error here
+    Image.new("RGB", (524, 524)).save(tmp_path / "grid.png")
+    grids = [(i, tmp_path / "grid.png") for i in range(5)]
+    # What does not fit is a warning, and so an error here.
+    plots.draw([run._replace(scores=many, grids=grids) for run in (one, two)])
 
 
 @pytest.mark.parametrize(
