@@ -152,7 +152,8 @@ def test_other_sizes_come_from_the_cache(art, monkeypatch, tmp_path):
 
 
 def test_the_cache_is_in_the_home_folder_by_default(monkeypatch):
-    monkeypatch.delenv("GENART_CACHE", raising=False)
+    for name in ("GENART_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
     assert emoji.file_of(128) == Path.home() / ".cache/genart_jax/emoji_128.npz"
 
 

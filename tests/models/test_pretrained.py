@@ -45,7 +45,9 @@ def weights_of(name, module, shape):
         return assets.load(name)
     variables = jax.jit(functools.partial(module.init, jax.random.key(0)))(jnp.zeros(shape))
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda x: x if x.ndim > 1 else np.float32(rng.uniform(0.5, 1.5, x.shape)), variables)
+    return jax.tree.map(
+        lambda x: np.asarray(x if x.ndim > 1 else rng.uniform(0.5, 1.5, x.shape), np.float32), variables
+    )
 
 
 def assert_close(got, wanted, name):
