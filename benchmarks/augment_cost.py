@@ -22,6 +22,7 @@ import jax
 
 import genart_jax as ga
 from benchmarks.machine import commit, cores, processor
+from genart_jax import compiler
 from genart_jax.config import Data
 from genart_jax.data import augment
 from genart_jax.data.augment.ada import OPS as ADA
@@ -59,7 +60,7 @@ class Form:
         }
         self.key = jax.random.key(0)
         self.state = jax.jit(self.algorithm.init)(self.key, self.batch)
-        self.step = jax.jit(self.algorithm.step, donate_argnums=0, static_argnames="due")
+        self.step = compiler.jit(self.algorithm.step, donate_argnums=0, static_argnames="due")
 
     def seconds(self) -> float:
         """Seconds a step."""

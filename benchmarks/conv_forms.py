@@ -25,7 +25,7 @@ import jax
 from flax import linen as nn
 from jax import lax
 
-from genart_jax import heap
+from genart_jax import compiler, heap
 from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, split
 from genart_jax.nn.conv import choose
 from genart_jax.nn.pool import avg_pool, max_pool
@@ -140,8 +140,8 @@ def scan_ratio(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Ge
         out = form(carry, b, g)
         return carry + 1e-9 * out.ravel()[0], out.ravel()[0]
 
-    inside = jax.jit(lambda a: lax.scan(body, a, None, length=4))
-    outside = jax.jit(lambda a: body(a, None))
+    inside = compiler.jit(lambda a: lax.scan(body, a, None, length=4))
+    outside = compiler.jit(lambda a: body(a, None))
     both = seconds({"inside": lambda: inside(a), "outside": lambda: outside(a)}, rounds)
     return both["inside"] / (4 * both["outside"])
 
@@ -150,9 +150,10 @@ def measure(case: tuple[Any, ...], operation: str, rounds: int, scan: bool) -> R
     """Times every form of one operation at one shape."""
     model, batch, size, kernel, stride, pad, inputs, outputs, *groups = case
     g = Geometry((size,) * 2, (kernel,) * 2, (stride,) * 2, ((pad, pad),) * 2, (1, 1), *groups)
+    g = dataclasses.replace(g, eigen=bool(compiler.options()))
     a, b = operands(operation, batch, g, inputs, outputs)
     table = forms_of(operation, g, inputs, outputs)
-    jitted = {name: jax.jit(lambda a, b, form=form: form(a, b, g)) for name, form in table.items()}
+    jitted = {name: compiler.jit(lambda a, b, form=form: form(a, b, g)) for name, form in table.items()}
     times = seconds({name: lambda f=f: f(a, b) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
     work = 2e-9 * batch * g.out[0] ** 2 * kernel**2 * inputs * outputs / g.groups
     chosen, rates = choose(operation, g, inputs, outputs), {k: work / t for k, t in times.items()}
@@ -176,7 +177,7 @@ def measure_pool(case: tuple[Any, ...], rounds: int) -> dict[str, Any]:
     pools = {"max flax": nn.max_pool, "max": max_pool, "avg flax": nn.avg_pool, "avg": avg_pool}
     times = {}
     for order, function in {"gradient": first, "second": second}.items():
-        jitted = {name: jax.jit(functools.partial(function, pool=pool)) for name, pool in pools.items()}
+        jitted = {name: compiler.jit(functools.partial(function, pool=pool)) for name, pool in pools.items()}
         timed = seconds({name: lambda f=f: f(x) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
         times[order] = {name: 1e3 * t for name, t in timed.items()}
     return {"model": model, "shape": shape, "window": window, "stride": stride, "ms": times}

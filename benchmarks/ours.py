@@ -28,11 +28,12 @@ def first_step(**case: Any) -> None:
     """From nothing to a finished first step, as a script of one's own would: import, build, initialise, step."""
     import jax
 
+    from genart_jax import compiler
     from genart_jax.api import build
 
     run = bench.resolved(**case)
     algorithm, key = build(run), jax.random.key(0)
     batch = bench.random_batch(algorithm.batch_spec, run.train.batch * algorithm.batches_per_step)
     state = jax.jit(algorithm.init)(key, batch)
-    step = jax.jit(algorithm.step, donate_argnums=0, static_argnames="due")
+    step = compiler.jit(algorithm.step, donate_argnums=0, static_argnames="due")
     jax.block_until_ready(step(state, batch, key, due=algorithm.due(0)))

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 from benchmarks import throughput
 from benchmarks.machine import commit, cores, processor
-from genart_jax import bench, heap, registry
+from genart_jax import bench, compiler, registry
 from genart_jax.api import build
 from genart_jax.config import UserError
 from genart_jax.losses.penalties import squared_gradient
@@ -47,8 +47,8 @@ def programs(case: dict[str, Any]) -> tuple[dict[str, Any], int]:
         (scores, _), _ = common.apply(critic, params, state.mutable["critic"], images, condition, train=True)
         return scores
 
-    plain = jax.jit(jax.grad(lambda p, x: jnp.mean(score(p, x))))
-    penalty = jax.jit(jax.grad(lambda p, x: jnp.mean(squared_gradient(lambda y: score(p, y), x))))
+    plain = compiler.jit(jax.grad(lambda p, x: jnp.mean(score(p, x))))
+    penalty = compiler.jit(jax.grad(lambda p, x: jnp.mean(squared_gradient(lambda y: score(p, y), x))))
     params, images = state.params["critic"], batch["image"]
     made = {"plain": plain, "penalty": penalty}
     return {name: lambda f=f: f(params, images) for name, f in made.items()}, run.train.batch
@@ -111,5 +111,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    heap.keep()  # as in training
     sys.exit(main())

@@ -26,7 +26,7 @@ import numpy as np
 import optax
 
 from benchmarks.machine import processor
-from genart_jax import bench
+from genart_jax import bench, compiler
 from genart_jax.losses import elbo
 from genart_jax.models import simple_cnn
 from genart_jax.nn import _conv_forms, conv, pool
@@ -151,15 +151,23 @@ def form(function: Any = None, **names: str) -> Patch:
     return stack
 
 
-LIBRARY = ",".join(
-    f"LIBRARY_FUSION_TYPE_{kind}" for kind in ("DOT", "INDIVIDUAL_DOT", "INDIVIDUAL_CONVOLUTION", "ELTWISE", "REDUCE")
-)
+def positions(factor: float) -> Patch:
+    """More images, or fewer, in each chunk of a form that has chunks."""
+    stack = contextlib.ExitStack()
+    for name in ("POSITIONS", "SHARED_POSITIONS"):
+        changed = int(factor * getattr(_conv_forms, name))
+        stack.enter_context(mock.patch.object(_conv_forms, name, changed))
+    return stack
+
+
+LIBRARY = ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in ("DOT", "INDIVIDUAL_DOT", "ELTWISE", "REDUCE"))
 
 # Each of a case's variants: what is told of it, and a patch or options of the configuration.
 EVERYWHERE: dict[str, Callable[[], Patch]] = {
     "without norms of gradients, updates and parameters": lambda: mock.patch.object(common, "global_norm", no_norm),
     "the optimizer waits for all gradients": lambda: optimizer_by(after_all_gradients),
     "the optimizer on one flat vector": lambda: optimizer_by(optax.flatten),
+    "jax.jit: convolutions on one thread": lambda: mock.patch.object(compiler, "options", dict),
     "XLA: vectors of 512 bits": lambda: option(xla_cpu_prefer_vector_width=512),
     "XLA: copies by regions": lambda: option(xla_cpu_copy_insertion_use_region_analysis=True),
     "XLA: elementwise operations in its library too": lambda: option(xla_cpu_experimental_ynn_fusion_type=LIBRARY),
@@ -182,8 +190,8 @@ FORMS: dict[str, Callable[[], Patch]] = {
     "transposes by blocks": lambda: form(transpose="blocks"),
     "weight gradients by lax": lambda: form(weight="lax"),
     "weight gradients by matrix products": lambda: form(weight="matmul"),
-    "half as many images in a chunk": lambda: mock.patch.object(_conv_forms, "POSITIONS", 512),
-    "twice as many images in a chunk": lambda: mock.patch.object(_conv_forms, "POSITIONS", 2048),
+    "half as many images in a chunk": lambda: positions(0.5),
+    "twice as many images in a chunk": lambda: positions(2),
 }
 CASES: tuple[tuple[str, dict[str, Any], dict[str, Callable[[], Patch]]], ...] = (
     ("mlp_vae", {"name": "mlp_vae"}, LIKELIHOOD | EVERYWHERE),

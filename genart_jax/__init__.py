@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genart_jax.api import build, configure
+    from genart_jax.compiler import jit
     from genart_jax.config import BatchSpec, Run, UserError
     from genart_jax.grid import make_grid, save_grid
     from genart_jax.registry import get_config, list_models, register
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "genart_jax.api": ("build", "configure"),
+    "genart_jax.compiler": ("jit",),
     "genart_jax.config": ("BatchSpec", "Run", "UserError"),
     "genart_jax.grid": ("make_grid", "save_grid"),
     "genart_jax.registry": ("get_config", "list_models", "register"),
@@ -32,7 +34,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Algorithm", "Batch", "BatchSpec", "Metrics", "Model", "Run", "State", "UserError", "build", "configure", "fit",
-    "get_config", "list_models", "load", "load_frozen", "make_grid", "register", "save_grid", "to_float", "to_uint8",
+    "get_config", "jit", "list_models", "load", "load_frozen", "make_grid", "register", "save_grid", "to_float",
+    "to_uint8",
 ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genart_jax import compiler
 from genart_jax.api import build, configure
 from genart_jax.config import BatchSpec, Parallel, Run, UserError, override, resolve
 from genart_jax.train import parallel
@@ -119,7 +120,7 @@ class Subject:
             named: Any = functools.wraps(self.algorithm.step)(lambda *args, step=step: step(*args))
             named.__name__ = "_".join(("step", *due))
             start = time.perf_counter()
-            jitted = jax.jit(named, donate_argnums=0, out_shardings=(whole, whole))
+            jitted = compiler.jit(named, donate_argnums=0, out_shardings=(whole, whole))
             traced = jitted.trace(self._state, self._batch, self._key)
             lowered = traced.lower()
             middle = time.perf_counter()

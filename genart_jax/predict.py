@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from genart_jax import assets
+from genart_jax import assets, compiler
 from genart_jax.api import build
 from genart_jax.config import UserError
 from genart_jax.data import picture
@@ -58,7 +57,7 @@ def classify(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) 
     algorithm, state = classifier.model
     height, width, channels = algorithm.batch_spec.image_shape
     assert algorithm.predict is not None
-    predict, out = jax.jit(algorithm.predict), []
+    predict, out = compiler.jit(algorithm.predict), []
     for path in paths:
         pixels = picture.read_file(path, (height, width), channels)
         probability = np.exp(np.asarray(predict(state, to_float(pixels[None])))[0])

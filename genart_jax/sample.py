@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from genart_jax import compiler
 from genart_jax.config import UserError
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.grid import save_grid
@@ -51,7 +52,7 @@ def draw_samples(
         options["truncation"] = truncation
     whole = -(-num // _BATCH) * _BATCH
     condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
-    sample = jax.jit(functools.partial(algorithm.sample, **options), static_argnums=2)
+    sample = compiler.jit(functools.partial(algorithm.sample, **options), static_argnums=2)
     key = jax.random.key(seed)
     parts = []
     for index in range(whole // _BATCH):

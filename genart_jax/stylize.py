@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from PIL import Image, ImageOps
 
-from genart_jax import assets
+from genart_jax import assets, compiler
 from genart_jax.api import configure
 from genart_jax.config import Run, UserError
 from genart_jax.data import picture
@@ -112,7 +112,7 @@ def finished(place: Path) -> np.ndarray[Any, Any]:
     height, width, _ = algorithm.batch_spec.image_shape
     pixels = picture.read_file(content, (height, width), data.channels)
     assert algorithm.transform is not None
-    return to_uint8(jax.jit(algorithm.transform)(state, to_float(pixels[None]), jax.random.key(0)))[0]
+    return to_uint8(compiler.jit(algorithm.transform)(state, to_float(pixels[None]), jax.random.key(0)))[0]
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -19,6 +19,7 @@ FLOOR = (
     "sweep",
     "assets",
     "heap",
+    "compiler",
     "tensorfiles",
     "weights",
     "optim",

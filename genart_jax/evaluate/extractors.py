@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax import assets, registry
+from genart_jax import assets, compiler, registry
 from genart_jax.config import UserError, override
 from genart_jax.metrics.exact import Array
 from genart_jax.nn import inception
@@ -65,7 +65,7 @@ class Extractor:
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Any, Any], Outputs]:
-        return jax.jit(lambda variables, images: self.apply(variables, self._prepare(images)))
+        return compiler.jit(lambda variables, images: self.apply(variables, self._prepare(images)))
 
     def _prepare(self, images: Any) -> jax.Array:
         x = to_float(images)

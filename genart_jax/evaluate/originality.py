@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw
 
+from genart_jax import compiler
 from genart_jax.config import UserError
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
@@ -176,7 +177,7 @@ def example_scores(
         return {name: total / weight for name, (total, weight) in algorithm.evaluate(state, picture, key).items()}
 
     each = jax.vmap(jax.vmap(one, (None, None, None, 0)), (None, 0, 0, 0))
-    compiled = jax.jit(lambda *args: jax.tree.map(lambda x: jnp.mean(x, axis=1), each(*args)))
+    compiled = compiler.jit(lambda *args: jax.tree.map(lambda x: jnp.mean(x, axis=1), each(*args)))
     parts: list[dict[str, Any]] = []
     for start in range(0, len(samples.images), batch):
         rows = np.minimum(np.arange(start, start + batch), len(samples.images) - 1)

@@ -40,6 +40,7 @@ class Geometry:
     precision: lax.PrecisionLike = None
     forms: tuple[tuple[str, str], ...] = ()  # (operation, form) that overrule `conv.choose`
     parts: int = 1  # devices that the batch is split over, one part after another
+    eigen: bool = False  # XLA computes convolutions on CPU by Eigen on all threads, not by YNNPACK on one
 
     @property
     def ndim(self) -> int:
@@ -317,9 +318,11 @@ def weight_taps(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
 
 POSITIONS = 1024
 """Output positions of one chunk; 512 to 4096 are about as fast."""
+SHARED_POSITIONS = 8192
+"""The same for kernel gradients by Eigen, which needs enough for all threads; four times it with few input channels."""
 
 
-def _chunks(x: jax.Array, g: Geometry) -> tuple[int, int] | None:
+def _chunks(x: jax.Array, g: Geometry, positions: int) -> tuple[int, int] | None:
     """How many parts of the batch x has, and the images that a chunk takes from each: a divisor of a part.
 
     So each device has its share of every chunk. None where one chunk is enough, or the batch's size is not known
@@ -328,7 +331,7 @@ def _chunks(x: jax.Array, g: Geometry) -> tuple[int, int] | None:
     if not isinstance(x.shape[0], int):
         return None
     parts = g.parts if x.shape[0] % g.parts == 0 else 1
-    part, most = x.shape[0] // parts, max(2, POSITIONS // max(1, math.prod(g.out)))
+    part, most = x.shape[0] // parts, max(2, positions // max(1, math.prod(g.out)))
     return None if part <= most else (parts, max(c for c in range(1, most + 1) if part % c == 0))
 
 
@@ -339,7 +342,7 @@ def _cut(x: jax.Array, parts: int, size: int) -> jax.Array:
 
 def transpose_chunks(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     """y, w -> x by `transpose_matmul`, a few images at a time."""
-    if (cut := _chunks(y, g)) is None:
+    if (cut := _chunks(y, g, POSITIONS)) is None:
         return transpose_matmul(y, w, g)
     x = lax.map(lambda part: transpose_matmul(part, w, g), _cut(y, *cut))
     return jnp.moveaxis(x.reshape(-1, *cut, *x.shape[2:]), 0, 1).reshape(y.shape[0], *x.shape[2:])
@@ -350,7 +353,9 @@ def weight_chunks(x: jax.Array, y: jax.Array, g: Geometry, each: Form = weight_l
 
     On several devices at once: theirs would be added up after every chunk, which takes longer than chunks save.
     """
-    if (cut := _chunks(x, g)) is None or g.parts > 1:
+    shared = g.eigen and each is weight_lax
+    positions = POSITIONS if not shared else SHARED_POSITIONS if x.shape[-1] >= 8 else 4 * SHARED_POSITIONS
+    if (cut := _chunks(x, g, positions)) is None or g.parts > 1:
         return each(x, y, g)
     xs, ys = _cut(x, *cut), _cut(y, *cut)
 

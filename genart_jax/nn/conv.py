@@ -36,6 +36,7 @@ Padding = str | int | Sequence[int | Pair]
 
 _overrides: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("forms", default=())
 _parts: contextvars.ContextVar[int] = contextvars.ContextVar("parts", default=1)
+_eigen: contextvars.ContextVar[bool] = contextvars.ContextVar("eigen", default=False)
 
 
 @contextlib.contextmanager
@@ -69,6 +70,19 @@ def divided(parts: int) -> Iterator[None]:
         _parts.reset(token)
 
 
+@contextlib.contextmanager
+def eigen() -> Iterator[None]:
+    """What is traced inside is compiled so that XLA on CPU computes convolutions by Eigen; see `compiler`.
+
+    It changes no result, but which forms are fastest.
+    """
+    token = _eigen.set(True)
+    try:
+        yield
+    finally:
+        _eigen.reset(token)
+
+
 def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
     """The name of the fastest form on CPU, from benchmarks/results/conv_forms.md.
 
@@ -82,7 +96,11 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
     if outputs >= 8 and stride == 1 and (taps == 1 or positions == 1):
         return "matmul"
     if operation == "conv":
+        if g.eigen and inputs == 1:
+            return "matmul"
         return "four" if inputs in (3, 5, 7) and outputs <= 32 else "lax"
+    if operation == "weight" and g.eigen:
+        return "taps" if taps == 1 else "matmul" if taps * inputs < 16 else "chunks"
     if operation == "weight":
         if 8 <= inputs <= 16 and outputs <= 32 and taps > 1:
             return "lax"  # with so few channels, the images of a chunk are too few to sum over: 16 GF/s against 51
@@ -91,7 +109,10 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
         return "matmul"
     if stride == 1 or taps == 1 or outputs < 8:
         return "lax"
-    return "chunks" if all(r % s == 0 for r, s in zip(g.reach, g.strides, strict=True)) else "phases"
+    whole = all(r % s == 0 for r, s in zip(g.reach, g.strides, strict=True))
+    if g.eigen:
+        return ("phases" if positions >= 64 else "chunks") if whole else "lax" if outputs >= 64 else "phases"
+    return "chunks" if whole else "phases"
 
 
 def _compute(operation: str, platform: str, a: jax.Array, b: jax.Array, g: Geometry) -> jax.Array:
@@ -289,8 +310,22 @@ def _fractional(
     axes = list(zip(x.shape[1:-1], expand, padding, reach, strict=True))
     size = tuple((m - 1) * e + 1 + lo + hi - r + 1 for m, e, (lo, hi), r in axes)
     crop = tuple((r - 1 - lo, r - 1 - hi) for _, _, (lo, hi), r in axes)
-    g = Geometry(size, w.shape[:-2], expand, crop, dilation, groups, precision, _overrides.get(), _parts.get())
+    g = _geometry(size, w, expand, crop, dilation, groups, precision)
     return _bind(_transpose, x, w, g)
+
+
+def _geometry(
+    size: tuple[int, ...],
+    w: jax.Array,
+    strides: tuple[int, ...],
+    padding: tuple[Pair, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    precision: lax.PrecisionLike,
+) -> Geometry:
+    """With what `forms`, `divided` and `eigen` say here."""
+    traced = _overrides.get(), _parts.get(), _eigen.get()
+    return Geometry(size, w.shape[:-2], strides, padding, dilation, groups, precision, *traced)
 
 
 def _reach(w: jax.Array, dilation: tuple[int, ...]) -> tuple[int, ...]:
@@ -328,10 +363,7 @@ def conv(
     if max(expand) > 1:
         y = _fractional(x, swap(w, groups), expand, pairs, dilation, groups, precision)
         return y[(slice(None), *(slice(None, None, s) for s in stride))] if max(stride) > 1 else y
-    g = Geometry(
-        x.shape[1:-1], w.shape[:-2], stride, pairs, dilation, groups, precision, _overrides.get(), _parts.get()
-    )
-    return _bind(_conv, x, w, g)
+    return _bind(_conv, x, w, _geometry(x.shape[1:-1], w, stride, pairs, dilation, groups, precision))
 
 
 def conv_transpose(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from genart_jax import compiler
 from genart_jax.config import Run
 from genart_jax.data.pipeline import Loader, prepare
 from genart_jax.nn import random
@@ -57,8 +58,8 @@ def make_dispatch(
         # A loop of a length that only the device knows: the last, shorter group runs the same program.
         return jax.lax.fori_loop(0, count, body, (state, metrics))
 
-    single = jax.jit(one, donate_argnums=0, static_argnames="due")
-    looped = jax.jit(several, donate_argnums=0)
+    single = compiler.jit(one, donate_argnums=0, static_argnames="due")
+    looped = compiler.jit(several, donate_argnums=0)
 
     def dispatch(trainer: Any, step: int, count: int) -> tuple[State, Metrics]:
         if group == 1:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from genart_jax import compiler
 from genart_jax.config import Data
 from genart_jax.data.pipeline import evaluation_batches, prepare
 from genart_jax.data.source import Split
@@ -44,7 +45,7 @@ def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[St
     def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
         return algorithm.evaluate(parallel.gathered(state, mesh), prepare(raw, None, data), key)
 
-    compiled = jax.jit(evaluate, out_shardings=parallel.replicated(mesh))
+    compiled = compiler.jit(evaluate, out_shardings=parallel.replicated(mesh))
     names = [name for name, _ in algorithm.batch_spec.conditions]
     devices, members = mesh.size, algorithm.members
 

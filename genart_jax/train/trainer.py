@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax import stages, sweep
+from genart_jax import compiler, stages, sweep
 from genart_jax.api import build
 from genart_jax.config import NotFiniteError, NotSavedError, Run, UserError, resolve
 from genart_jax.data.augment import check_jitter
@@ -393,7 +393,7 @@ class Trainer:
     def _on_mesh(self, use: Callable[..., jax.Array], **options: Any) -> Callable[..., jax.Array]:
         """A use of the state, (state, ...) -> images, compiled; every device has the result."""
         whole = lambda state, *args: use(parallel.gathered(state, self.mesh), *args)
-        return jax.jit(whole, out_shardings=self.replicated, **options)
+        return compiler.jit(whole, out_shardings=self.replicated, **options)
 
     @functools.cached_property
     def _evaluator(self) -> Callable[..., dict[str, Any]]:

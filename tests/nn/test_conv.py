@@ -96,10 +96,12 @@ def test_forms_equal_the_definition(operation, name, g):
     assert_close(got, by_hand(operation, a, b, g).astype("float32"))
 
 
+@pytest.mark.parametrize("eigen", [False, True])
 @pytest.mark.parametrize(("batch", "parts"), [(6, 1), (7, 2), (12, 3)])
-def test_chunks_add_up(monkeypatch, batch, parts):
+def test_chunks_add_up(monkeypatch, batch, parts, eigen):
     monkeypatch.setattr(_conv_forms, "POSITIONS", 30)  # of 12 in an image: chunks of 2, or single images of 7
-    g = Geometry((7, 5), (3, 3), (2, 1), ((1, 1), (0, 1)), (1, 1), parts=parts)
+    monkeypatch.setattr(_conv_forms, "SHARED_POSITIONS", 8)
+    g = Geometry((7, 5), (3, 3), (2, 1), ((1, 1), (0, 1)), (1, 1), parts=parts, eigen=eigen)
     x, y, w = normal(0, (batch, 7, 5, 3)), normal(1, (batch, *g.out, 3)), normal(2, (3, 3, 3, 3))
     for table, groups in [(FORMS, 1), (SHIFTS, 3)]:
         one, kernel = dataclasses.replace(g, groups=groups), w[:, :, : 3 // groups]
@@ -112,9 +114,9 @@ def test_chunks_add_up(monkeypatch, batch, parts):
 
 
 @few
-@given(geometries(dims=(2,)), st.sampled_from([64, 3, 1]), st.sampled_from([1, 2, 64, 128]))
-def test_choose_names_a_form(g, inputs, groups):
-    g = dataclasses.replace(g, groups=groups)
+@given(geometries(dims=(2,)), st.sampled_from([64, 3, 1]), st.sampled_from([1, 2, 64, 128]), st.booleans())
+def test_choose_names_a_form(g, inputs, groups, eigen):
+    g = dataclasses.replace(g, groups=groups, eigen=eigen)
     for operation, table in FORMS.items():
         assert choose(operation, g, inputs, 2 * inputs) in {*table, "split"}
         if groups > 1:
