@@ -1,6 +1,6 @@
 """What was tried to make the slowest training steps faster on CPU, each against the step as it is.
 
-    python -m benchmarks.tried [--case LABEL] [--rounds N] [--out benchmarks/results/tried.md]
+    python -m benchmarks.tried [--case LABEL] [--variant NAME] [--rounds N] [--out benchmarks/results/tried.md]
 
 A variant is the same step with one thing replaced; all variants of a case take turns in one process. Where PyTorch is
 faster (results/throughput.md), this is what did not close the gap, and what it would be worth to leave work out.
@@ -167,7 +167,6 @@ EVERYWHERE: dict[str, Callable[[], Patch]] = {
     "without norms of gradients, updates and parameters": lambda: mock.patch.object(common, "global_norm", no_norm),
     "the optimizer waits for all gradients": lambda: optimizer_by(after_all_gradients),
     "the optimizer on one flat vector": lambda: optimizer_by(optax.flatten),
-    "jax.jit: convolutions on one thread": lambda: mock.patch.object(compiler, "options", dict),
     "XLA: vectors of 512 bits": lambda: option(xla_cpu_prefer_vector_width=512),
     "XLA: copies by regions": lambda: option(xla_cpu_copy_insertion_use_region_analysis=True),
     "XLA: elementwise operations in its library too": lambda: option(xla_cpu_experimental_ynn_fusion_type=LIBRARY),
@@ -180,6 +179,9 @@ LIKELIHOOD: dict[str, Callable[[], Patch]] = {
 POOL: dict[str, Callable[[], Patch]] = {
     "pool: one selection": lambda: mock.patch.object(simple_cnn, "max_pool", selecting_pool),
     "pool: stacked": lambda: mock.patch.object(simple_cnn, "max_pool", stacking_pool),
+}
+THREADS: dict[str, Callable[[], Patch]] = {
+    "jax.jit: convolutions by another library": lambda: mock.patch.object(compiler, "options", dict),
 }
 FIRST: dict[str, Callable[[], Patch]] = {
     "first convolution: two positions at once": lambda: form(pairs),
@@ -195,18 +197,20 @@ FORMS: dict[str, Callable[[], Patch]] = {
 }
 CASES: tuple[tuple[str, dict[str, Any], dict[str, Callable[[], Patch]]], ...] = (
     ("mlp_vae", {"name": "mlp_vae"}, LIKELIHOOD | EVERYWHERE),
-    ("simple_cnn, batch 128", {"name": "simple_cnn", "batch": 128}, POOL | FORMS | EVERYWHERE),
+    ("simple_cnn, batch 128", {"name": "simple_cnn", "batch": 128}, THREADS | POOL | FORMS | EVERYWHERE),
     (
         "simple_cnn 64x64, batch 128",
         {"name": "simple_cnn", "image_shape": (64, 64, 3), "batch": 128},
-        POOL | FIRST | FORMS | EVERYWHERE,
+        THREADS | POOL | FIRST | FORMS | EVERYWHERE,
     ),
-    ("dcgan", {"name": "dcgan"}, FORMS | EVERYWHERE),
-    ("conv_vae", {"name": "conv_vae"}, FORMS | EVERYWHERE),
+    ("dcgan", {"name": "dcgan"}, THREADS | FORMS | EVERYWHERE),
+    ("conv_vae", {"name": "conv_vae"}, THREADS | FORMS | EVERYWHERE),
+    ("vqvae", {"name": "vqvae"}, THREADS | FORMS | EVERYWHERE),
+    ("sngan", {"name": "sngan"}, THREADS | FORMS),
     (  # a round of each takes half a minute
         "dcgan 64x64, width 64",
         {"name": "dcgan", "image_shape": (64, 64, 3), "batch": 64, "options": {"width": 64}},
-        FORMS,
+        THREADS | FORMS,
     ),
 )
 
@@ -230,6 +234,8 @@ def main() -> None:
     """Measures, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", choices=[label for label, _, _ in CASES], help="one alone")
+    names = sorted({name for _, _, variants in CASES for name in variants})
+    parser.add_argument("--variant", choices=names, metavar="NAME", help="one alone, in the cases that have it")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/tried.md"))
     args = parser.parse_args()
@@ -242,7 +248,8 @@ def main() -> None:
         " them: below 1 is faster.",
     ]
     for label, case, variants in CASES:
-        if args.case not in (None, label):
+        variants = {name: patch for name, patch in variants.items() if args.variant in (None, name)}
+        if args.case not in (None, label) or not variants:
             continue
         lines += [
             "",
