@@ -258,7 +258,7 @@ def measure(run: Run, rounds: int = 5) -> dict[str, Any]:
     """
     if rounds < 1:
         raise UserError(f"rounds must be at least 1, not {rounds}")
-    matmul, subject = Matmul(run.train.precision), Subject(run)
+    subject, matmul = Subject(run), Matmul(run.train.precision)  # `build` comes before any work: see `heap.keep`
     pairs = [(subject.round(), matmul.rate()) for _ in range(rounds)]
     return summary(subject.facts, *map(list, zip(*pairs, strict=True)))
 

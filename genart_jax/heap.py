@@ -1,7 +1,8 @@
 """What a program does with memory that it has freed.
 
 XLA on CPU asks for all temporary memory of a step in one block and frees it after the step. glibc gives a block above
-32 MiB back to the system, and the system hands out zeroed pages, one fault each, at every step.
+32 MiB back to the system, and the system hands out zeroed pages, one fault each, at every step. It keeps large blocks
+for the main thread alone: so that is where programs have to run.
 
 Tracing a step makes objects by the million, which live until it is lowered. Python looks through them for garbage
 after every few hundred, for a quarter of the time and in vain.
@@ -14,6 +15,8 @@ import gc
 import os
 import platform
 
+import jax
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -21,12 +24,16 @@ def keep() -> bool:
     """Lets the C library keep up to 2 GiB of freed memory for the next step; True where it does.
 
     It acts for the whole process, on Linux with glibc. Who sets `MALLOC_...` variables or `GLIBC_TUNABLES` has chosen,
-    and is left alone.
+    and is left alone. XLA on CPU then runs programs on the thread that calls them, so that a call returns when they
+    have ended; if JAX has used the CPU before, it goes on as it was.
     """
     if platform.libc_ver()[0] != "glibc" or any(k == "GLIBC_TUNABLES" or k.startswith("MALLOC_") for k in os.environ):
         return False
     libc, most = ctypes.CDLL(None), 2**31 - 1
-    return bool(libc.mallopt(_M_MMAP_THRESHOLD, most)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, most))
+    if not (libc.mallopt(_M_MMAP_THRESHOLD, most) and libc.mallopt(_M_TRIM_THRESHOLD, most)):
+        return False
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # the default has a thread of XLA's own run them
+    return True
 
 
 def collect_less() -> None:

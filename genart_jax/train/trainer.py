@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax import compiler, stages, sweep
+from genart_jax import compiler, heap, stages, sweep
 from genart_jax.api import build
 from genart_jax.config import NotFiniteError, NotSavedError, Run, UserError, resolve
 from genart_jax.data.augment import check_jitter
@@ -79,6 +79,7 @@ def fit(
       PeerLostError: another process of the run has ended.
     """
     run = dataclasses.replace(run, parallel=cluster.join(run.parallel))
+    heap.keep()  # while JAX has not used the CPU
     silent: Callback = lambda event, values: None
     tell = silent if callback is None or jax.process_index() else callback
     trainer = Trainer(run, Path(directory), tell, init_from)
