@@ -93,11 +93,14 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
             return "shifts"
         return "split" if g.groups <= 64 else "lax"
     taps, positions, stride = math.prod(g.kernel), math.prod(g.out), max(g.strides)
+    whole = all(r % s == 0 for r, s in zip(g.reach, g.strides, strict=True))
     if outputs >= 8 and stride == 1 and (taps == 1 or positions == 1):
         return "matmul"
     if operation == "conv":
         if g.eigen and inputs == 1:
             return "matmul"
+        if g.eigen and inputs <= 4 and stride > 1 and whole:
+            return "blocks"
         return "four" if inputs in (3, 5, 7) and outputs <= 32 else "lax"
     if operation == "weight" and g.eigen:
         return "taps" if taps == 1 else "matmul" if taps * inputs < 16 else "chunks"
@@ -109,7 +112,6 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
         return "matmul"
     if stride == 1 or taps == 1 or outputs < 8:
         return "lax"
-    whole = all(r % s == 0 for r, s in zip(g.reach, g.strides, strict=True))
     if g.eigen:
         return ("phases" if positions >= 64 else "chunks") if whole else "lax" if outputs >= 64 else "phases"
     return "chunks" if whole else "phases"
