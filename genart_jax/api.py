@@ -35,7 +35,8 @@ def configure(model: str | Run, *, preset: str = "default", **options: Any) -> R
 def build(model: str | Run, *, preset: str = "default", axis_name: str | None = None, **options: Any) -> Algorithm:
     """The algorithm of a model: pure functions to initialise, train, evaluate and use it.
 
-    With a section `sweep`, it is that of all its members: see `sweep.members`.
+    With a section `sweep`, it is that of all its members: see `sweep.members`. How the process uses memory on CPU is
+    settled here (see `heap`), best before JAX makes its first array.
 
     Args:
       model: a name in the registry, `my_module:Config`, or a whole configuration.
