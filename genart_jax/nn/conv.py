@@ -83,10 +83,11 @@ def eigen() -> Iterator[None]:
         _eigen.reset(token)
 
 
-def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
+def choose(operation: str, g: Geometry, inputs: int, outputs: int, images: int | None = None) -> str:
     """The name of the fastest form on CPU, from benchmarks/results/conv_forms.md.
 
-    ``inputs`` and ``outputs`` are the channels of the convolution's x and y, whichever operation it is.
+    ``inputs`` and ``outputs`` are the channels of the convolution's x and y, whichever operation it is, ``images`` its
+    batch, where that is known.
     """
     if g.groups > 1:
         if g.groups == inputs == outputs and math.prod(g.kernel) <= 64:  # depthwise; each tap is compiled
@@ -96,6 +97,8 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
     whole = all(r % s == 0 for r, s in zip(g.reach, g.strides, strict=True))
     if outputs >= 8 and stride == 1 and (taps == 1 or positions == 1):
         return "matmul"
+    if images is not None and images * positions >= 1024 and _many_channels(operation, g, inputs, outputs):
+        return "winograd"
     if operation == "conv":
         if g.eigen and inputs == 1:
             return "matmul"
@@ -117,11 +120,26 @@ def choose(operation: str, g: Geometry, inputs: int, outputs: int) -> str:
     return "chunks" if whole else "phases"
 
 
+def _many_channels(operation: str, g: Geometry, inputs: int, outputs: int) -> bool:
+    """Whether `winograd` has fewer products, and channels enough for its sums to cost less than it saves."""
+    least, most = sorted((inputs, outputs))
+    if g.ndim != 2 or max(g.dilation) > 1 or least < 32 or most < 128:
+        return False
+    if g.strides == (1, 1):
+        return g.kernel == (3, 3)
+    if any(k != 2 * s for k, s in zip(g.kernel, g.strides, strict=True)):
+        return False
+    return least >= 128 or (least >= 64 and operation != "conv" and math.prod(g.out) >= 64)
+
+
 def _compute(operation: str, platform: str, a: jax.Array, b: jax.Array, g: Geometry) -> jax.Array:
     """Runs the form that `forms` or else `choose` names."""
     inputs = b.shape[-2] * g.groups if operation == "transpose" else a.shape[-1]
     outputs = a.shape[-1] if operation == "transpose" else b.shape[-1]
-    name = dict(g.forms).get(operation) or (choose(operation, g, inputs, outputs) if platform == "cpu" else "lax")
+    # Not known: `jax.export` may leave it open, and in half precision `winograd` would round sums before products.
+    images = a.shape[0] if isinstance(a.shape[0], int) and a.dtype.itemsize >= 4 else None
+    chosen = choose(operation, g, inputs, outputs, images) if platform == "cpu" else "lax"
+    name = dict(g.forms).get(operation) or chosen
     if name == "shifts":
         return SHIFTS[operation](a, b, g)
     if g.groups == 1 or name == "lax":

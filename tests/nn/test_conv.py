@@ -13,7 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+from genart_jax.bench import count_flops
 from genart_jax.nn import _conv_forms
+from genart_jax.nn import conv as conv_module
 from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, canonical
 from genart_jax.nn.conv import Conv, ConvTranspose, choose, conv, conv_transpose, forms
 
@@ -111,6 +113,32 @@ def test_chunks_add_up(monkeypatch, batch, parts, eigen):
         assert ("while" in got.lower(x, y, kernel).as_text()) == (parts == 1 or groups == 1)
         want = FORMS["weight"]["lax"](x, y, one), FORMS["transpose"]["lax"](y, kernel, one)
         assert_close(got(x, y, kernel), want)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "products"), [(4, 2, 9 / 16), (3, 1, 16 / 36), (6, 2, 16 / 36)])
+def test_winograd_has_fewer_products_and_is_as_exact(monkeypatch, kernel, stride, products):
+    monkeypatch.setattr(_conv_forms, "WINOGRAD_POSITIONS", 40)  # of 16: chunks of two images
+    g = Geometry((4 * stride,) * 2, (kernel,) * 2, (stride,) * 2, ((1, kernel - stride - 1),) * 2, (1, 1))
+    shapes = {"x": (4, *g.size, 128), "w": (*g.kernel, 128, 64), "y": (4, *g.out, 64)}
+    for operation, table in FORMS.items():
+        pair = {"conv": "xw", "transpose": "yw", "weight": "xy"}[operation]
+        args = [normal(seed, shapes[name]) for seed, name in enumerate(pair)]
+        compute = lambda form, table=table: functools.partial(table[form], g=g)
+        direct = jax.make_jaxpr(functools.partial(getattr(conv_module, f"_{operation}").bind, geometry=g))(*args)
+        assert count_flops(jax.make_jaxpr(compute("winograd"))(*args).jaxpr) == products * count_flops(direct.jaxpr)
+        with jax.enable_x64(True):
+            want = np.asarray(jit(compute("lax"))(*(a.astype("float64") for a in args)))
+        error = {form: abs(np.asarray(jit(compute(form))(*args)) - want).max() for form in ("lax", "winograd")}
+        assert error["winograd"] < 8 * error["lax"] < 1e-4 * np.abs(want).max()
+
+
+def test_winograd_is_for_many_channels_and_images():
+    name = lambda kernel, stride, inputs, outputs, images: choose(
+        "transpose", Geometry((16, 16), (kernel,) * 2, (stride,) * 2, ((1, 1),) * 2, (1, 1)), inputs, outputs, images
+    )
+    assert name(3, 1, 128, 128, 64) == name(4, 2, 64, 128, 64) == "winograd"
+    assert "winograd" not in (name(3, 1, 64, 64, 64), name(3, 1, 128, 128, 2), name(3, 1, 128, 128, None))
+    assert "winograd" not in (name(4, 2, 32, 128, 64), name(3, 2, 128, 128, 64), name(5, 1, 128, 128, 64))
 
 
 @few
