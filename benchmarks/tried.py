@@ -168,7 +168,7 @@ EVERYWHERE: dict[str, Callable[[], Patch]] = {
     "the optimizer waits for all gradients": lambda: optimizer_by(after_all_gradients),
     "the optimizer on one flat vector": lambda: optimizer_by(optax.flatten),
     "XLA: vectors of 512 bits": lambda: option(xla_cpu_prefer_vector_width=512),
-    "XLA: copies by regions": lambda: option(xla_cpu_copy_insertion_use_region_analysis=True),
+    "XLA: copies without a look at regions": lambda: option(xla_cpu_copy_insertion_use_region_analysis=False),
     "XLA: elementwise operations in its library too": lambda: option(xla_cpu_experimental_ynn_fusion_type=LIBRARY),
     "XLA: preset for a fast run time": lambda: option(xla_cpu_opt_preset="CPU_OPT_PRESET_FAST_RUNTIME"),
 }
@@ -187,6 +187,7 @@ FIRST: dict[str, Callable[[], Patch]] = {
     "first convolution: two positions at once": lambda: form(pairs),
 }
 FORMS: dict[str, Callable[[], Patch]] = {
+    "without winograd": lambda: mock.patch.object(conv, "_many_channels", lambda *_: False),
     "convolutions by lax alone": lambda: form(conv="lax", transpose="lax", weight="lax"),
     "transposes by phases": lambda: form(transpose="phases"),
     "transposes by blocks": lambda: form(transpose="blocks"),

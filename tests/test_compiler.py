@@ -67,7 +67,7 @@ def test_nothing_is_left_behind():
 @cpu
 def test_an_xla_without_the_option_is_left_alone(monkeypatch):
     compiler.options.cache_clear()
-    monkeypatch.setattr(compiler, "_LIBRARY", {"xla_cpu_no_such_option": "1"})
+    monkeypatch.setattr(compiler, "_OPTIONS", {"xla_cpu_no_such_option": "1"})
     try:
         assert compiler.options() == {}
         assert ga.jit(lambda x: x + 1)(1) == 2
