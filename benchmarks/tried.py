@@ -187,7 +187,7 @@ FIRST: dict[str, Callable[[], Patch]] = {
     "first convolution: two positions at once": lambda: form(pairs),
 }
 FORMS: dict[str, Callable[[], Patch]] = {
-    "without winograd": lambda: mock.patch.object(conv, "_many_channels", lambda *_: False),
+    "without winograd": lambda: mock.patch.object(conv, "_many_channels", return_value=False),
     "convolutions by lax alone": lambda: form(conv="lax", transpose="lax", weight="lax"),
     "transposes by phases": lambda: form(transpose="phases"),
     "transposes by blocks": lambda: form(transpose="blocks"),
