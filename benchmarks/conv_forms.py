@@ -51,6 +51,11 @@ CASES = [
     ("cnn64", 64, 64, 3, 1, 1, 3, 32),
     ("cnn64", 64, 32, 3, 1, 1, 32, 64),
     ("cnn64", 64, 16, 3, 1, 1, 64, 128),
+    ("wide", 64, 16, 3, 1, 1, 64, 64),
+    ("wide", 64, 16, 3, 1, 1, 64, 128),
+    ("wide", 64, 16, 3, 1, 1, 128, 128),
+    ("wide", 64, 8, 3, 1, 1, 256, 256),
+    ("wide", 16, 8, 3, 1, 1, 128, 128),
     ("resnet", 64, 16, 1, 1, 0, 128, 128),
     ("resnet", 64, 16, 1, 2, 0, 128, 256),
     ("resnet", 64, 32, 3, 2, 1, 64, 128),
@@ -81,6 +86,7 @@ class Row:
 
     model: str
     operation: str
+    batch: int
     size: int
     kernel: int
     stride: int
@@ -122,14 +128,14 @@ def operands(operation: str, batch: int, g: Geometry, inputs: int, outputs: int)
     return jax.random.normal(keys[0], shapes[first]), jax.random.normal(keys[1], shapes[second])
 
 
-def forms_of(operation: str, g: Geometry, inputs: int, outputs: int) -> dict[str, Callable[..., jax.Array]]:
+def forms_of(operation: str, batch: int, g: Geometry, inputs: int, outputs: int) -> dict[str, Callable[..., jax.Array]]:
     """The forms that can compute one case."""
     table: dict[str, Callable[..., jax.Array]] = dict(FORMS[operation])
     if g.groups == 1:
         return table
     if g.groups == inputs == outputs:  # so many parts that compiling `split` takes minutes
         return {"lax": table["lax"], "shifts": SHIFTS[operation]}
-    one = choose(operation, dataclasses.replace(g, groups=1), inputs // g.groups, outputs // g.groups)
+    one = choose(operation, dataclasses.replace(g, groups=1), inputs // g.groups, outputs // g.groups, batch)
     return {"lax": table["lax"], "split": functools.partial(split, table[one])}
 
 
@@ -152,12 +158,12 @@ def measure(case: tuple[Any, ...], operation: str, rounds: int, scan: bool) -> R
     g = Geometry((size,) * 2, (kernel,) * 2, (stride,) * 2, ((pad, pad),) * 2, (1, 1), *groups)
     g = dataclasses.replace(g, eigen=bool(compiler.options()))
     a, b = operands(operation, batch, g, inputs, outputs)
-    table = forms_of(operation, g, inputs, outputs)
+    table = forms_of(operation, batch, g, inputs, outputs)
     jitted = {name: compiler.jit(lambda a, b, form=form: form(a, b, g)) for name, form in table.items()}
     times = seconds({name: lambda f=f: f(a, b) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
     work = 2e-9 * batch * g.out[0] ** 2 * kernel**2 * inputs * outputs / g.groups
-    chosen, rates = choose(operation, g, inputs, outputs), {k: work / t for k, t in times.items()}
-    row = Row(model, operation, size, kernel, stride, inputs, outputs, chosen, rates, groups=g.groups)
+    chosen, rates = choose(operation, g, inputs, outputs, batch), {k: work / t for k, t in times.items()}
+    row = Row(model, operation, batch, size, kernel, stride, inputs, outputs, chosen, rates, groups=g.groups)
     if scan:
         row.scan = scan_ratio(table[chosen], a, b, g, rounds)
     return row
@@ -200,7 +206,7 @@ def markdown(rows: list[Row], pools: list[dict[str, Any]]) -> str:
             cells = [f"**{rates[n]}**" if n == row.chosen else rates[n] for n in names]
             scan = "" if row.scan is None else f"{row.scan:.2f}"
             channels = f"{row.inputs}, {row.outputs}" + (f" in {row.groups}" if grouped else "")
-            head = f"{row.model} | {row.size}² | {row.kernel}x{row.kernel} s{row.stride} | {channels}"
+            head = f"{row.model} | {row.batch} x {row.size}² | {row.kernel}x{row.kernel} s{row.stride} | {channels}"
             lines.append(f"| {head} | {' | '.join(cells)} | {scan} |")
         lines.append("")
     if pools:
@@ -254,7 +260,7 @@ def main() -> None:
     print(machine(), table, sep="\n\n")
     if args.markdown:
         command = "`python -m benchmarks.conv_forms " + " ".join(sys.argv[1:]) + "`"
-        about = "GF/s of each form at batch 64, float32, more is better; bold: the form that `choose` takes."
+        about = "GF/s of each form, float32, more is better; bold: the form that `choose` takes."
         args.markdown.write_text(f"# Forms of convolution\n\n{command}\n\n{machine()}. {about}\n\n{table}")
     if args.json:
         args.json.write_text(

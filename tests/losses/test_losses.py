@@ -120,6 +120,18 @@ def test_bernoulli_nll_against_scipy():
     )
 
 
+def test_bernoulli_nll_of_extreme_logits():
+    logits = np.array([[-200, -30, -12, -1e-3, 0, 2, 17, 90]], np.float32)
+    for x in (0.0, 1.0):
+        value, slope = jax.vmap(
+            jax.value_and_grad(lambda v, x=x: elbo.bernoulli_nll(jnp.full((1, 1), x), v[None, None])[0])
+        )(jnp.asarray(logits[0]))
+        np.testing.assert_allclose(
+            value, np.logaddexp(0, logits[0].astype("float64")) - x * logits[0], rtol=1e-6, atol=1e-7
+        )
+        np.testing.assert_allclose(slope, scipy.special.expit(logits[0].astype("float64")) - x, rtol=1e-6, atol=1e-7)
+
+
 def test_bits_per_dimension_of_uniform_levels_is_eight():
     nats = jnp.array([12 * math.log(256)])
     np.testing.assert_allclose(elbo.bits_per_dimension(nats, 12), 8, rtol=1e-6)
