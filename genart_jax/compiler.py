@@ -5,7 +5,7 @@ XLA on CPU hands most two-dimensional float32 convolutions to YNNPACK, which com
 told for a whole program. Matrix products and sums stay with YNNPACK, which is the faster one for them.
 
 Nor does it copy what a loop carries at every turn, if it may look at where else that is used, as it does on GPU: the
-loops that draw random numbers are a tenth of a small step.
+loops that draw random numbers are up to a tenth of a small step.
 """
 
 from __future__ import annotations

@@ -404,7 +404,7 @@ _MINIMAL = {
 
 
 def _sums(parts: Parts, name: str, g: Geometry) -> Parts:
-    """From `inputs` or `taps` to the factors of each product; from `outputs`, for the transposes, likewise."""
+    """The factors of each product: sums of `inputs` or `taps`, or in the transposes of `outputs`."""
     return _combine(parts, [getattr(_MINIMAL[q], name) for q in g.blocks])
 
 
