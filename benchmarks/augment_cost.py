@@ -59,7 +59,7 @@ class Form:
             "condition": {name: values[:batch].astype("int32") for name, values in source.train.condition.items()},
         }
         self.key = jax.random.key(0)
-        self.state = jax.jit(self.algorithm.init)(self.key, self.batch)
+        self.state = compiler.jit(self.algorithm.init, once=True)(self.key, self.batch)
         self.step = compiler.jit(self.algorithm.step, donate_argnums=0, static_argnames="due")
 
     def seconds(self) -> float:

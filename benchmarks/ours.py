@@ -34,6 +34,6 @@ def first_step(**case: Any) -> None:
     run = bench.resolved(**case)
     algorithm, key = build(run), jax.random.key(0)
     batch = bench.random_batch(algorithm.batch_spec, run.train.batch * algorithm.batches_per_step)
-    state = jax.jit(algorithm.init)(key, batch)
+    state = compiler.jit(algorithm.init, once=True)(key, batch)
     step = compiler.jit(algorithm.step, donate_argnums=0, static_argnames="due")
     jax.block_until_ready(step(state, batch, key, due=algorithm.due(0)))

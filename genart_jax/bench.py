@@ -87,9 +87,9 @@ class Subject:
         whole, split = parallel.replicated(mesh), parallel.batch_sharding(mesh)
         self._key = jax.device_put(jax.random.key(run.train.seed), whole)
         self._batch = parallel.put(random_batch(self.algorithm.batch_spec, self.images), split)
-        self._state = jax.jit(self.algorithm.init, out_shardings=whole)(self._key, self._batch)
+        self._state = compiler.jit(self.algorithm.init, once=True, out_shardings=whole)(self._key, self._batch)
         if self.algorithm.begin is not None:
-            self._state = jax.jit(self.algorithm.begin, out_shardings=whole)(self._state, self._batch)
+            self._state = compiler.jit(self.algorithm.begin, once=True, out_shardings=whole)(self._state, self._batch)
         period = math.lcm(*(every for _, every in self.algorithm.lazy))
         self._period = [self.algorithm.due(i) for i in range(period)]
         self.facts: dict[str, Any] = {

@@ -6,6 +6,9 @@ told for a whole program. Matrix products and sums stay with YNNPACK, which is t
 
 Nor does it copy what a loop carries at every turn, if it may look at where else that is used, as it does on GPU: the
 loops that draw random numbers are up to a tenth of a small step.
+
+A program that runs once, as that of the first parameters, takes longer to compile than to run: most of it is random
+numbers, with a loop for each array. LLVM's least optimisation makes the same numbers of it in a third of the time.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ _OPTIONS: dict[str, str | bool] = {
     ),
     "xla_cpu_copy_insertion_use_region_analysis": True,
 }
+_ONCE: dict[str, str | bool | int] = {"xla_backend_optimization_level": 1}
 
 
 @functools.cache
@@ -38,18 +42,24 @@ def options() -> dict[str, str | bool]:
     return _OPTIONS
 
 
-def jit(function: Callable[..., Any], **kwargs: Any) -> Any:
+def jit(function: Callable[..., Any], *, once: bool = False, **kwargs: Any) -> Any:
     """`jax.jit` of a whole program, with `options` and the forms of convolution that are fastest with them.
 
     It gives the same numbers to rounding. As `jax.jit` with `compiler_options`, it cannot be called inside another.
+
+    Args:
+      function: the program.
+      once: it runs once, so it need not be fast, but soon compiled.
+      **kwargs: those of `jax.jit`.
     """
     found = options()
     if not found:
         return jax.jit(function, **kwargs)
+    given = found | _ONCE if once else found
 
     @functools.wraps(function)
     def traced(*args: Any, **kwargs: Any) -> Any:
         with conv.eigen():
             return function(*args, **kwargs)
 
-    return jax.jit(traced, compiler_options=found, **kwargs)
+    return jax.jit(traced, compiler_options=given, **kwargs)

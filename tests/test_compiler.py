@@ -8,6 +8,7 @@ import pytest
 import genart_jax as ga
 from genart_jax import compiler
 from genart_jax.nn import conv
+from tests import zoo
 
 cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="no options on GPU and TPU")
 
@@ -82,3 +83,19 @@ def test_arguments_of_jit_are_passed_on():
     jitted = ga.jit(scale, static_argnames="factor", donate_argnums=0)
     assert jitted(jnp.ones(3), factor=2).tolist() == [2, 2, 2]
     assert "scale" in jitted.lower(jnp.ones(3), factor=2).as_text()[:60]
+
+
+def test_a_program_that_runs_once_gives_the_same_numbers():
+    algorithm = zoo.tiny("dcgan")
+    key, batch = jax.random.key(0), zoo.full_batch(algorithm, 4)
+    got, want = ga.jit(algorithm.init, once=True)(key, batch), jax.jit(algorithm.init)(key, batch)
+    for a, b in zip(jax.tree.leaves(got.params), jax.tree.leaves(want.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+@cpu
+def test_only_what_runs_once_is_compiled_so(monkeypatch):
+    monkeypatch.setattr(compiler, "_ONCE", {"xla_cpu_no_such_option": "1"})
+    assert ga.jit(lambda x: x + 1)(1) == 2
+    with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+        ga.jit(lambda x: x + 1, once=True)(1)

@@ -164,7 +164,7 @@ class Trainer:
             return self.algorithm.init(key, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
 
         # Born sharded: nothing is ever whole on one device that need not be.
-        fresh: State = jax.jit(init, out_shardings=self.layout)(self.key)
+        fresh: State = compiler.jit(init, once=True, out_shardings=self.layout)(self.key)
         if self.init_from is None:
             return self._begun(self._with_frozen(fresh))
         taken, left = checkpoint.take_parameters(fresh, self.init_from)
@@ -185,7 +185,7 @@ class Trainer:
             return self.algorithm.begin(state, batch).replace(frozen={})
 
         layout = self.layout.replace(frozen={})
-        begun: State = jax.jit(begin, out_shardings=layout)(state, self.loader.constants, payload)
+        begun: State = compiler.jit(begin, once=True, out_shardings=layout)(state, self.loader.constants, payload)
         return begun.replace(frozen=state.frozen)
 
     def _with_frozen(self, state: State) -> State:
