@@ -10,18 +10,14 @@ originality report are kept in its directory, and are not made again where they 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import math
-import platform
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from benchmarks.quality import machine
+from benchmarks import machine
 from genart_jax.config import UserError
 from genart_jax.evaluate.compare import seed_groups
 from genart_jax.evaluate.extractors import make_extractor
@@ -138,8 +134,7 @@ def main() -> None:
         f" distance between two sets of real pictures of that size. Accuracy is that of conditional samples, by the"
         f" classifier{judged}; KD, precision and recall as in `genart evaluate`; the last two columns as in"
         f" `genart originality`, on {args.checked} pictures, over {args.copies}."
-        f" Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}."
-        f" Date: {datetime.datetime.now(datetime.UTC).date()}."
+        f" {machine.about()}."
     )
     text = table(rows, seeds, facts)
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import itertools
 import json
 import os
@@ -25,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 import genart_jax as ga
-from benchmarks.machine import commit, cores, processor
+from benchmarks import machine
 from genart_jax.data.source import Split, open_source
 from genart_jax.evaluate import conditional_accuracy
 from genart_jax.train.checkpoint import load, read_config
@@ -96,8 +95,7 @@ def table(args: argparse.Namespace) -> str:
         f" --seeds {args.seeds}`: preset `non_saturating` at width {args.width}, {args.steps} steps of 64 icons."
         f" DiffAugment has p = 1; ADA's p can go from 0 to 1 in {args.ramp:,} icons (the paper's 500,000 would end"
         f" at {args.steps * 64 / 500_000:.2f} here).",
-        f"{processor()}, {cores()} core(s), jax {jax.__version__}, commit {commit() or 'unknown'},"
-        f" {datetime.datetime.now(datetime.UTC).date()}.",
+        f"{machine.about()}.",
         "",
         "The gap is the critic's mean score of its training icons less that of the 754 held-out ones; r_v is the gap as"
         " a share of the distance to generated pictures (1: held-out icons look as false as those). Style accuracy:"

@@ -10,7 +10,6 @@ With `--cache`, a second start need not compile.
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
 import statistics
 import time
@@ -21,7 +20,7 @@ from typing import Any
 import jax
 
 import genart_jax as ga
-from benchmarks.machine import commit, cores, processor
+from benchmarks import machine, turns
 from genart_jax import compiler
 from genart_jax.config import Data
 from genart_jax.data import augment
@@ -83,13 +82,7 @@ def alone(batch: int, rounds: int) -> list[str]:
             forward, back = jax.jit(see), jax.jit(lambda g, see=see: jax.vjp(see, images)[1](g))
             programs[f"{pipeline}: {op}"] = functools.partial(forward, images)
             programs[f"{pipeline}: {op}, back"] = functools.partial(back, images)
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for i in range(rounds + 1):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            jax.block_until_ready([program() for _ in range(STEPS)])
-            if i:  # the first one compiles
-                times[name].append((time.perf_counter() - start) / STEPS)
+    times = turns.seconds(programs, rounds)
     cell = lambda name: f"{1e3 * statistics.median(times[name]):.2f}"
     return [f"| {name} | {cell(name)} | {cell(name + ', back')} |" for name in programs if "back" not in name]
 
@@ -114,8 +107,7 @@ def main() -> None:
         f"`python -m benchmarks.augment_cost --rounds {args.rounds} --batch {args.batch}`: preset `non_saturating`,"
         f" 32x32, {args.batch} real and {args.batch} generated pictures a step, p = 0.6 (the cost does not depend on"
         " p). Medians; quartiles of the ratio, round by round.",
-        f"{processor()}, {cores()} core(s), jax {jax.__version__}, commit {commit() or 'unknown'},"
-        f" {datetime.datetime.now(datetime.UTC).date()}, float32.",
+        f"{machine.about()}; float32.",
         "",
         "| augmentation | step, ms | more than none | a picture, microseconds |",
         "|---|---:|---:|---:|",

@@ -9,14 +9,10 @@ is the time of the chosen form inside ``lax.scan`` over its time outside.
 
 import argparse
 import dataclasses
-import datetime
 import functools
 import itertools
 import json
-import os
-import platform
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +22,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from benchmarks import machine, turns
 from genart_jax import compiler, heap
 from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, split
 from genart_jax.nn.conv import choose
@@ -99,22 +96,9 @@ class Row:
     groups: int = 1
 
 
-def seconds(functions: dict[str, Callable[[], Any]], rounds: int, at_least: float = 0.01) -> dict[str, float]:
+def seconds(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """The least time of each function, called in turn: other work on the machine only ever adds to it."""
-    repeats, times = {}, {name: list[float]() for name in functions}
-    for name, function in functions.items():
-        jax.block_until_ready(function())
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        repeats[name] = max(1, min(20, round(at_least / (time.perf_counter() - start))))
-    for _ in range(rounds):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                out = function()
-            jax.block_until_ready(out)
-            times[name].append((time.perf_counter() - start) / repeats[name])
-    return {name: min(values) for name, values in times.items()}
+    return {name: min(times) for name, times in turns.seconds(functions, rounds).items()}
 
 
 def operands(operation: str, batch: int, g: Geometry, inputs: int, outputs: int) -> tuple[jax.Array, jax.Array]:
@@ -232,15 +216,6 @@ def markdown(rows: list[Row], pools: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> str:
-    """The processor, its cores, the versions and the date."""
-    name = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        text = Path("/proc/cpuinfo").read_text()
-        name = next((s.split(":", 1)[1].strip() for s in text.splitlines() if s.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, jax {jax.__version__}, {datetime.date.today()}"
-
-
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -264,14 +239,16 @@ def main() -> None:
         if args.only in (None, "pool") and args.model in (None, case[0])
     ]
     table = markdown(rows, pools)
-    print(machine(), table, sep="\n\n")
+    print(machine.about(), table, sep="\n\n")
     if args.markdown:
         command = "`python -m benchmarks.conv_forms " + " ".join(sys.argv[1:]) + "`"
         about = "GF/s of each form, float32, more is better; bold: the form that `choose` takes."
-        args.markdown.write_text(f"# Forms of convolution\n\n{command}\n\n{machine()}. {about}\n\n{table}")
+        args.markdown.write_text(f"# Forms of convolution\n\n{command}\n\n{machine.about()}. {about}\n\n{table}")
     if args.json:
         args.json.write_text(
-            json.dumps({"machine": machine(), "rows": [dataclasses.asdict(r) for r in rows], "pool": pools}, indent=1)
+            json.dumps(
+                {"machine": machine.about(), "rows": [dataclasses.asdict(r) for r in rows], "pool": pools}, indent=1
+            )
         )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import statistics
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import jax
 
 import genart_jax as ga
-from benchmarks.quality import machine
+from benchmarks import machine
 from genart_jax.train.dispatch import make_dispatch
 from genart_jax.train.store import Checkpoints
 from genart_jax.train.trainer import Trainer
@@ -80,7 +79,7 @@ def main() -> None:
         f"# A step in a loop of {args.group} on the device, against a step dispatched by itself",
         "",
         f"`python -m benchmarks.dispatch {' '.join(models)} --group {args.group} --rounds {args.rounds}`",
-        f"{machine()}, jax {jax.__version__}, {datetime.datetime.now(datetime.UTC).date()}, default presets, float32.",
+        f"{machine.about()}. Default presets, float32.",
         "",
         "| model | single, ms | looped, ms | ratio looped / single (quartiles) |",
         "|---|---|---|---|",

@@ -10,7 +10,6 @@ rounds are compared. Random pictures; weights of `genart assets fetch efficientn
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
 import statistics
 import time
@@ -21,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.machine import cores, processor
+from benchmarks import machine
 from genart_jax import assets
 from genart_jax.models import efficientnet_lite0
 
@@ -40,7 +39,7 @@ def torchs(variables: Any, config: efficientnet_lite0.Config) -> Callable[[np.nd
     import torch
     from torch import nn
 
-    torch.set_num_threads(cores())
+    torch.set_num_threads(machine.cores())
 
     def layer(name: str, p: Any, s: Any, stride: int = 1, act: bool = True, depthwise: bool = False) -> list[Any]:
         kernel = torch.tensor(np.asarray(p[name]["kernel"]).transpose(3, 2, 0, 1))
@@ -109,8 +108,8 @@ def main() -> None:
         "",
         f"`python -m benchmarks.features --batches {' '.join(map(str, args.batches))} --rounds {args.rounds}`:",
         "pictures a second at 224 px, median of the rounds (least to most), float32, "
-        f"{'published' if published else 'random'} weights, seed 0. {processor()}, {cores()} cores,",
-        f"{datetime.date.today()}. The two agree within {difference:.1e}.",
+        f"{'published' if published else 'random'} weights, seed 0. {machine.about()}.",
+        f"The two agree within {difference:.1e}.",
         "",
         "| batch | genart_jax | PyTorch eager | ratio |",
         "|---|---|---|---|",

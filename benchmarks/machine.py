@@ -1,4 +1,4 @@
-"""What a result was measured on: machine, versions, commit, date and command. Starts no framework."""
+"""What a result was measured on: machine, versions, commit, date and command."""
 
 from __future__ import annotations
 
@@ -49,8 +49,22 @@ def versions(names: Sequence[str]) -> dict[str, str]:
     return out
 
 
+def about() -> str:
+    """One line for a page of results: the device, versions, the commit and the date. It starts JAX."""
+    import jax
+
+    device = jax.devices()[0]
+    name = (
+        f"{processor()}, {cores()} cores"
+        if device.platform == "cpu"
+        else f"{jax.device_count()} x {device.device_kind}"
+    )
+    made = ", ".join(f"{name} {version}" for name, version in versions(("jax",)).items())
+    return f"{name}; {made}; commit {commit() or 'unknown'}; {datetime.datetime.now(datetime.UTC).date()}"
+
+
 def conditions(args: Sequence[str]) -> dict[str, Any]:
-    """Everything that a table of results must say of where it comes from."""
+    """Everything that a file of results must say of where it comes from. It starts no framework."""
     # Of a path only its name: where files lie on one machine tells another nothing.
     words = [Path(arg).name if Path(arg).is_absolute() else arg for arg in args]
     return {

@@ -9,14 +9,11 @@ beyond its arguments (`memory_analysis().temp_size_in_bytes`).
 from __future__ import annotations
 
 import argparse
-import datetime
 import statistics
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from benchmarks.machine import processor
+from benchmarks import machine
 from genart_jax import bench
 
 # model, image shape, batch, and the variants beside the plain one
@@ -57,8 +54,7 @@ def main() -> None:
     lines = [
         "# Memory against time",
         "",
-        f"`python -m benchmarks.memory --rounds {args.rounds}`: default presets, float32. {processor()}, "
-        f"jax {jax.__version__}, {datetime.datetime.now(datetime.UTC).date()}.",
+        f"`python -m benchmarks.memory --rounds {args.rounds}`: default presets, float32. {machine.about()}.",
         "",
         "| case | options | temporary memory, MiB | of plain | time of plain |",
         "|---|---|---|---|---|",

@@ -9,8 +9,6 @@ batch: compilation counts, as it does for a user, but in a row of its own.
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import genart_jax as ga
-from benchmarks.quality import machine
+from benchmarks import machine
 from genart_jax import assets, registry
 from genart_jax.evaluate.extractors import make_extractor
 from genart_jax.metrics import diversity, frechet, inception_score, kernel, precision_recall
@@ -78,8 +76,7 @@ def table(results: dict[str, dict[str, float]], num: int, size: int, command: st
         f"# What an evaluation of {num} generated against {num} real pictures of {size} px costs",
         "",
         f"`{command}`: seconds, one run each, float32 features and float64 sums.",
-        f"Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}. "
-        f"Date: {datetime.datetime.now(datetime.UTC).date()}.",
+        f"{machine.about()}.",
         "",
         f"| part | {' | '.join(results)} |",
         f"|---|{'---|' * len(results)}",

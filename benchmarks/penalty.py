@@ -10,10 +10,8 @@ twice. Each is one compiled program. The critic is as it is initialised, in trai
 from __future__ import annotations
 
 import argparse
-import datetime
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks import throughput
-from benchmarks.machine import commit, cores, processor
+from benchmarks import machine, throughput, turns
 from genart_jax import bench, compiler, registry
 from genart_jax.api import build
 from genart_jax.config import UserError
@@ -57,20 +54,7 @@ def programs(case: dict[str, Any]) -> tuple[dict[str, Any], int]:
 def measure(case: dict[str, Any], rounds: int) -> tuple[dict[str, float], tuple[float, float, float], int]:
     """Median seconds of both, the quartiles of their ratio round by round, and the pictures."""
     made, pictures = programs(case)
-    repeats = {}
-    for name, program in made.items():
-        jax.block_until_ready(program())
-        start = time.perf_counter()
-        jax.block_until_ready(program())
-        repeats[name] = max(1, round(_AT_LEAST / (time.perf_counter() - start)))
-    times: dict[str, list[float]] = {name: [] for name in made}
-    for _ in range(rounds):
-        for name, program in made.items():
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                out = program()
-            jax.block_until_ready(out)
-            times[name].append((time.perf_counter() - start) / repeats[name])
+    times = turns.seconds(made, rounds, _AT_LEAST)
     low, middle, high = statistics.quantiles([b / a for a, b in zip(*times.values(), strict=True)], n=4)
     return {name: statistics.median(values) for name, values in times.items()}, (low, middle, high), pictures
 
@@ -87,8 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = [
         "# What a gradient penalty costs",
         "",
-        f"`python -m benchmarks.penalty {words}`: {processor()}, {cores()} core(s), jax {jax.__version__}, commit"
-        f" {commit() or 'unknown'}, {datetime.datetime.now(datetime.UTC).date()}, float32. Milliseconds of the critic's"
+        f"`python -m benchmarks.penalty {words}`: {machine.about()}; float32. Milliseconds of the critic's"
         " gradient by its mean score and by the R1 penalty over the same pictures: medians, and quartiles of their"
         " ratio.",
         "",

@@ -10,18 +10,14 @@ again. Each model takes 2 to 12 minutes a seed on 2 cores.
 from __future__ import annotations
 
 import argparse
-import datetime
 import itertools
-import os
-import platform
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
-import jax
-
 import genart_jax as ga
+from benchmarks import machine
 from genart_jax import registry
 from genart_jax.config import UserError
 from genart_jax.evaluate import conditional_accuracy, evaluate_run
@@ -37,21 +33,6 @@ _FIGURES = {
     "bits_per_dim": "test bits/dim",
     "critic_lipschitz": "critic's Lipschitz estimate, real and generated pairs",
 }
-
-
-def machine() -> str:
-    """Processor and cores, or the accelerator."""
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return f"{device.device_kind} x {jax.device_count()}"
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = lines[0] if lines else model
-    return f"{model}, {os.cpu_count()} cores"
 
 
 def images_per_second(directory: Path) -> float:
@@ -116,8 +97,7 @@ def table(results: list[dict[str, dict[str, float]]], command: str) -> str:
         "",
         f"`{command}`: seeds 0 to {seeds - 1}, float32; 754 test icons. The classifiers that judge samples were",
         "trained on real icons alone, with the same seed; theirs is the share of samples that show what was asked for.",
-        f"Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}. "
-        f"Date: {datetime.datetime.now(datetime.UTC).date()}.",
+        f"{machine.about()}.",
         "",
         f"| model | figure | mean of {seeds} | standard deviation |",
         "|---|---|---|---|",

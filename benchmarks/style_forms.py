@@ -9,8 +9,7 @@ turns, and the least time of the rounds counts. Takes a minute or two on a CPU.
 from __future__ import annotations
 
 import argparse
-import datetime
-import time
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from benchmarks.machine import cores, processor
+from benchmarks import machine, turns
 from genart_jax.nn.conv import conv
 from genart_jax.nn.resample import FILTER, upfirdn
 from genart_jax.nn.style import modulated_conv
@@ -35,21 +34,14 @@ def seconds(
     functions: dict[str, Callable[..., Any]], args: tuple[jax.Array, ...], rounds: int
 ) -> dict[str, list[float]]:
     """Least milliseconds of each function: [forward, with its gradient]."""
-    programs: dict[tuple[str, int], Callable[..., Any]] = {}
+    programs: dict[tuple[str, int], Callable[[], Any]] = {}
     for name, function in functions.items():
         loss = lambda *a, function=function: jnp.sum(jnp.sin(function(*a)))
         gradient = jax.value_and_grad(loss, argnums=tuple(range(len(args))))
-        programs |= {(name, 0): jax.jit(function), (name, 1): jax.jit(gradient)}
-    best = dict.fromkeys(programs, np.inf)
-    for count in range(rounds + 1):
-        for key, program in programs.items():
-            start = time.perf_counter()
-            for _ in range(5):
-                out = program(*args)
-            jax.block_until_ready(out)
-            if count:  # the first round compiles
-                best[key] = min(best[key], (time.perf_counter() - start) / 5)
-    return {name: [1e3 * best[name, 0], 1e3 * best[name, 1]] for name in functions}
+        both = jax.jit(function), jax.jit(gradient)
+        programs |= {(name, i): functools.partial(program, *args) for i, program in enumerate(both)}
+    best = {key: 1e3 * min(times) for key, times in turns.seconds(programs, rounds).items()}
+    return {name: [best[name, 0], best[name, 1]] for name in functions}
 
 
 def square(x: jax.Array, up: int, down: int, platform_conv: bool) -> jax.Array:
@@ -128,13 +120,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--markdown", type=Path)
     args = parser.parse_args()
-    machine = f"{processor()}, {cores()} cores"
     head = [
         "# Forms of StyleGAN2's building blocks",
         "",
         f"`python -m benchmarks.style_forms --batch {args.batch} --rounds {args.rounds}`: milliseconds at batch "
         f"{args.batch}, float32, forward / with the gradient.",
-        f"{machine}. jax {jax.__version__}. {datetime.datetime.now(datetime.UTC).date()}.",
+        f"{machine.about()}.",
         "",
     ]
     text = "\n".join([*head, *measure(args.batch, args.rounds)]) + "\n"

@@ -10,7 +10,6 @@ A table is written beside the page, as PAGE.md.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from benchmarks.machine import cores, processor
+from benchmarks import machine
 from genart_jax import stylize
 from genart_jax.app.cli import _cache_programs
 from genart_jax.config import UserError
@@ -46,8 +45,7 @@ def main() -> None:
         "# Photographs in the style of paintings",
         "",
         f"`python -m benchmarks.stylize --size {side} --steps {args.steps}`, seed {args.seed}: seconds for a picture,",
-        f"default weights of the losses, L-BFGS, two scales. {processor()}, {cores()} cores,",
-        f"{datetime.date.today()}.",
+        f"default weights of the losses, L-BFGS, two scales. {machine.about()}.",
         "",
         "| photograph | painting | size | seconds | style loss | content loss |",
         "|---|---|---|---|---|---|",

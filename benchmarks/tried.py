@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import functools
 import shlex
 import statistics
@@ -25,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.machine import processor
+from benchmarks import machine
 from genart_jax import bench, compiler
 from genart_jax.losses import elbo
 from genart_jax.models import simple_cnn
@@ -243,8 +242,8 @@ def main() -> None:
     lines = [
         "# What was tried to make steps faster",
         "",
-        f"`python -m benchmarks.tried {shlex.join(sys.argv[1:])}`; {processor()}, 2 cores, jax {jax.__version__},"
-        f" float32, {datetime.datetime.now(datetime.UTC).date()}. Milliseconds of a step, over rounds in which all"
+        f"`python -m benchmarks.tried {shlex.join(sys.argv[1:])}`; {machine.about()};"
+        f" float32. Milliseconds of a step, over rounds in which all"
         " variants take turns. The last column compares the least times, as other work on the machine only ever adds to"
         " them: below 1 is faster.",
     ]

@@ -10,9 +10,7 @@ seed on 2 cores.
 from __future__ import annotations
 
 import argparse
-import datetime
 import math
-import platform
 import statistics
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 import genart_jax as ga
-from benchmarks.quality import images_per_second, machine, minutes, train
+from benchmarks import machine
+from benchmarks.quality import images_per_second, minutes, train
 from genart_jax.config import UserError
 from genart_jax.data.source import example, open_source
 from genart_jax.evaluate import conditional_accuracy, evaluate_run
@@ -86,8 +85,7 @@ def table(results: list[dict[str, dict[str, Any]]]) -> str:
         "",
         f"`python -m benchmarks.two_stage --seeds {seeds}`: default presets, seeds 0 to {seeds - 1}, float32, 754 test"
         " icons.",
-        f"Machine: {machine()}. jax {jax.__version__}, Python {platform.python_version()}. "
-        f"Date: {datetime.datetime.now(datetime.UTC).date()}.",
+        f"{machine.about()}.",
         "",
         f"| model | figure | mean of {seeds} | standard deviation |",
         "|---|---|---|---|",
