@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from genart_jax.config import UserError
 from genart_jax.evaluate.compare import seed_groups
 from genart_jax.evaluate.extractors import make_extractor
 from genart_jax.evaluate.originality import originality
@@ -110,18 +109,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/applied.md"))
     args = parser.parse_args()
-    rows: dict[str, list[dict[str, Any]]] = {}
-    seeds: dict[str, list[int]] = {}
+    groups: dict[str, list[Path]] = {}
     for group in seed_groups(args.runs):
         config = read_config(group[0]).run
         label = f"{config.name}, {int(load(group[0]).state.step)} steps"
-        if label in rows:
-            raise UserError(f"{group[0]} is a second configuration of {label}; make a table of its own for it")
+        label += "" if config.train.precision == "float32" else f", {config.train.precision}"
+        if label in groups:
+            parser.error(f"{group[0]} is a second configuration of {label}; make a table of its own for it")
+        groups[label] = list(group)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for label, group in groups.items():
         for run in group:
             print(f"{run} ...", flush=True)
             figures = measure(run, args.extractor, args.num, args.seed, args.classifier, args.copies, args.checked)
             rows.setdefault(label, []).append(figures)
-            seeds.setdefault(label, []).append(read_config(run).run.train.seed)
+    seeds = {label: [read_config(run).run.train.seed for run in group] for label, group in groups.items()}
     words = f" --classifier {args.classifier.name}" if args.classifier else ""
     command = f"python -m benchmarks.applied {' '.join(run.name for run in args.runs)}{words}"
     network = make_extractor(args.extractor)
