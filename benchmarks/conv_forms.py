@@ -3,8 +3,8 @@
     python -m benchmarks.conv_forms [--rounds 9] [--only transpose] [--markdown FILE] [--json FILE]
 
 Forms of one case are timed in turn (A B C A B C ...) and the least times are compared, so that a busy machine slows
-all alike. The rate counts the multiplications of the convolution itself, not what a form adds to them. The last column
-is the time of the chosen form inside ``lax.scan`` over its time outside.
+all alike. The rate counts the multiplications of the convolution itself, not what a form adds to them. The last columns
+are the time of the chosen form inside ``lax.scan`` and ``lax.cond`` over its time outside.
 """
 
 import argparse
@@ -93,6 +93,7 @@ class Row:
     chosen: str
     rates: dict[str, float]
     scan: float | None = None
+    cond: float | None = None
     groups: int = 1
 
 
@@ -124,23 +125,29 @@ def forms_of(operation: str, batch: int, g: Geometry, inputs: int, outputs: int)
     return {"lax": table["lax"], "split": functools.partial(split, table[one])}
 
 
-def scan_ratio(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Geometry, rounds: int) -> float:
-    """Time of eight calls inside ``scan`` over eight times one call."""
+def inside(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Geometry, rounds: int) -> tuple[float, float]:
+    """Time of a call in ``scan`` (which is a ``while`` to XLA) and in ``cond``, over that of a call outside."""
     # As of a step over batches: each call has operands of its own, or XLA moves out of the loop what depends on them
     # alone; and all of a result is kept, or XLA leaves out what is never looked at, more of it outside of a loop.
-    a, b = (jnp.stack([v] * 8) for v in (a, b))
+    count = 8
+    a, b = (jnp.stack([v] * count) for v in (a, b))
     out = jax.eval_shape(lambda: form(a[0], b[0], g))
 
-    def call(i: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    def outside(i: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
         return form(a[i], b[i], g)
 
-    def loop(i: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    def scan(i: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
         first = i, jnp.zeros(out.shape, out.dtype)
-        return lax.scan(lambda carry, _: ((carry[0] + 1, call(carry[0], a, b)), None), first, length=8)[0][1]
+        turn = lambda carry, _: ((carry[0] + 1, outside(carry[0], a, b)), None)
+        return lax.scan(turn, first, length=count)[0][1]
 
-    inside, outside, i = compiler.jit(loop), compiler.jit(call), jnp.zeros((), jnp.int32)
-    both = seconds({"inside": lambda: inside(i, a, b), "outside": lambda: outside(i, a, b)}, rounds)
-    return both["inside"] / (8 * both["outside"])
+    def cond(i: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+        return lax.cond(i == 0, lambda: outside(i, a, b), lambda: jnp.zeros(out.shape, out.dtype))
+
+    i = jnp.zeros((), jnp.int32)
+    programs = {f.__name__: functools.partial(compiler.jit(f), i, a, b) for f in (outside, scan, cond)}
+    times = seconds(programs, rounds)
+    return times["scan"] / (count * times["outside"]), times["cond"] / times["outside"]
 
 
 def measure(case: tuple[Any, ...], operation: str, rounds: int, scan: bool) -> Row:
@@ -156,7 +163,7 @@ def measure(case: tuple[Any, ...], operation: str, rounds: int, scan: bool) -> R
     chosen, rates = choose(operation, g, inputs, outputs, batch), {k: work / t for k, t in times.items()}
     row = Row(model, operation, batch, size, kernel, stride, inputs, outputs, chosen, rates, groups=g.groups)
     if scan:
-        row.scan = scan_ratio(table[chosen], a, b, g, rounds)
+        row.scan, row.cond = inside(table[chosen], a, b, g, rounds)
     return row
 
 
@@ -189,16 +196,16 @@ def markdown(rows: list[Row], pools: list[dict[str, Any]]) -> str:
             continue
         names = list(dict.fromkeys(name for row in part for name in row.rates))
         title = f"{operation} in groups" if grouped else operation
-        lines += [f"### {title}", "", f"| model | x | kernel | channels | {' | '.join(names)} | in scan |"]
-        lines += ["|---|---|---|---|" + "---:|" * (len(names) + 1)]
+        lines += [f"### {title}", "", f"| model | x | kernel | channels | {' | '.join(names)} | in scan | in cond |"]
+        lines += ["|---|---|---|---|" + "---:|" * (len(names) + 2)]
         for row in part:
             digits = 1 if grouped else 0
             rates = {n: f"{row.rates[n]:.{digits}f}" if n in row.rates else "" for n in names}
             cells = [f"**{rates[n]}**" if n == row.chosen else rates[n] for n in names]
-            scan = "" if row.scan is None else f"{row.scan:.2f}"
+            ratios = " | ".join("" if ratio is None else f"{ratio:.2f}" for ratio in (row.scan, row.cond))
             channels = f"{row.inputs}, {row.outputs}" + (f" in {row.groups}" if grouped else "")
             head = f"{row.model} | {row.batch} x {row.size}² | {row.kernel}x{row.kernel} s{row.stride} | {channels}"
-            lines.append(f"| {head} | {' | '.join(cells)} | {scan} |")
+            lines.append(f"| {head} | {' | '.join(cells)} | {ratios} |")
         lines.append("")
     if pools:
         names = list(pools[0]["ms"]["gradient"])
@@ -222,7 +229,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", choices=[*FORMS, "pool"], help="one operation")
     parser.add_argument("--model", help="the cases of one model")
-    parser.add_argument("--no-scan", action="store_true")
+    parser.add_argument("--no-scan", action="store_true", help="leave out the last columns")
     parser.add_argument("--markdown", type=Path, help="write the tables")
     parser.add_argument("--json", type=Path, help="write every rate")
     args = parser.parse_args()
