@@ -145,8 +145,8 @@ def inside(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Geomet
         return lax.cond(i == 0, lambda: outside(i, a, b), lambda: jnp.zeros(out.shape, out.dtype))
 
     i = jnp.zeros((), jnp.int32)
-    programs = {f.__name__: functools.partial(compiler.jit(f), i, a, b) for f in (outside, scan, cond)}
-    times = seconds(programs, rounds)
+    made = {f.__name__: compiler.jit(f) for f in (outside, scan, cond)}
+    times = seconds({name: lambda f=f: f(i, a, b) for name, f in made.items()}, rounds)  # type: ignore[misc]
     return times["scan"] / (count * times["outside"]), times["cond"] / times["outside"]
 
 
