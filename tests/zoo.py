@@ -48,5 +48,5 @@ def full_batch(algorithm, size, seed=0):
 
 def start(algorithm, key, batch):
     """The first state; compiled, as running the initialisation operation by operation takes longer."""
-    state = ga.jit(algorithm.init, once=True)(key, batch)
-    return state if algorithm.begin is None else ga.jit(algorithm.begin, once=True)(state, batch)
+    state = jax.jit(algorithm.init)(key, batch)
+    return state if algorithm.begin is None else jax.jit(algorithm.begin)(state, batch)
