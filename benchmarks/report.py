@@ -20,7 +20,8 @@ def lines_of(result: dict[str, Any]) -> list[str]:
         f" {result['bytes_accessed'] / 1e6:.4g} MB accessed a step",
         f"    traced in {result['trace_seconds']:.1f} s, compiled in {result['compile_seconds']:.1f} s"
         + (f"; first step after {result['first_step']['cold']:.1f} s, with a compilation cache"
-           f" {result['first_step']['warm']:.1f} s" if "first_step" in result else ""),
+           f" {result['first_step']['warm']:.1f} s, {result['first_step']['step']:.1f} s of it the step itself"
+           if "first_step" in result else ""),
     ]  # fmt: skip
     if "peer" in result:
         out += _peer_lines(result)

@@ -102,8 +102,8 @@ def test_mistakes(capsys):
 def test_first_step_reads_the_cache_of_the_one_before():
     args = options(preset="tiny", image_size=[8, 8, 1])
     seconds = compare.first_step(throughput.parse_case("mlp_vae", args))
-    assert set(seconds) == {"cold", "warm"}
-    assert min(seconds.values()) > 0
+    assert 0 < seconds["step"] < seconds["warm"]
+    assert seconds["cold"] > 0
 
 
 def test_a_worker_that_dies():
