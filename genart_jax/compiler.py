@@ -8,7 +8,8 @@ Nor does it copy what a loop carries at every turn, if it may look at where else
 loops that draw random numbers are up to a tenth of a small step.
 
 A program that runs once, as that of the first parameters, takes longer to compile than to run: most of it is random
-numbers, with a loop for each array. With little of LLVM's optimisation that takes a third to a half of the time, for the same numbers.
+numbers, with a loop for each array. With little of LLVM's optimisation that takes a third to a half of the time, for
+the same numbers.
 """
 
 from __future__ import annotations
