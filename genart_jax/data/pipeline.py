@@ -39,13 +39,12 @@ def rows(
 
     Batches follow one another through the permutations of the epochs without a gap: one may span two or more.
     """
-    positions = np.arange(step * global_batch, (step + 1) * global_batch)
-    epochs, places = np.divmod(positions, size)
-    chosen = np.empty(global_batch, np.int64)
-    for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
-        here = epochs == epoch
-        chosen[here] = order(seed, epoch, size)[places[here]]
-    return chosen
+    start, end, parts = step * global_batch, (step + 1) * global_batch, []
+    while start < end:
+        epoch, place = divmod(start, size)
+        parts.append(order(seed, epoch, size)[place : place + end - start])
+        start += len(parts[-1])
+    return np.concatenate(parts)
 
 
 class Loader(Protocol):

@@ -19,7 +19,8 @@ class Clock:
 
     def __init__(self) -> None:
         self.total = 0.0
-        self._window: deque[tuple[float, int]] = deque(maxlen=50)
+        self._steps = 0
+        self._window: deque[tuple[float, int]] = deque([(0.0, 0)], maxlen=51)  # seconds and steps up to a dispatch
         self._flight: deque[Metrics] = deque()
         self._last: float | None = None
         self._seen = 0
@@ -33,8 +34,9 @@ class Clock:
         self._seen += 1
         # The first dispatches wait for compilation.
         if self._last is not None and self._seen > _IN_FLIGHT + 2:
-            self._window.append((now - self._last, steps))
             self.total += now - self._last
+            self._steps += steps
+            self._window.append((self.total, self._steps))
         self._last = now
 
     @contextmanager
@@ -46,6 +48,6 @@ class Clock:
             self._last += time.perf_counter() - start
 
     def rate(self) -> float:
-        """Steps a second over the last dispatches; 0 before there are any."""
-        seconds = sum(s for s, _ in self._window)
-        return sum(n for _, n in self._window) / seconds if seconds else 0.0
+        """Steps a second over the last dispatches, at most 50; 0 before there are any."""
+        (begin, before), (end, after) = self._window[0], self._window[-1]
+        return (after - before) / (end - begin) if end > begin else 0.0

@@ -61,14 +61,19 @@ def make_dispatch(
     single = compiler.jit(one, donate_argnums=0, static_argnames="due")
     looped = compiler.jit(several, donate_argnums=0)
 
+    def placed(trainer: Any, payload: Any, axis: int) -> Any:
+        # One device needs no placing: the call itself does it, at a tenth of the cost to the host.
+        if trainer.mesh.size == 1:
+            return payload
+        return parallel.put(payload, parallel.batch_sharding(trainer.mesh, axis))
+
     def dispatch(trainer: Any, step: int, count: int) -> tuple[State, Metrics]:
         if group == 1:
-            payload = parallel.put(loader.next(step), parallel.batch_sharding(trainer.mesh))
+            payload = placed(trainer, loader.next(step), 0)
             return single(trainer.state, loader.constants, payload, trainer.key, due=algorithm.due(step))
         payloads = [loader.next(s) for s in range(step, step + count)]
         payloads += payloads[-1:] * (group - count)
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *payloads)
-        placed = parallel.put(stacked, parallel.batch_sharding(trainer.mesh, axis=1))
-        return looped(trainer.state, loader.constants, placed, trainer.key, np.int32(count))
+        payload = placed(trainer, jax.tree.map(lambda *leaves: np.stack(leaves), *payloads), 1)
+        return looped(trainer.state, loader.constants, payload, trainer.key, np.int32(count))
 
     return dispatch

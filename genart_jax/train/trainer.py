@@ -330,14 +330,17 @@ class Trainer:
     def _flush(self, pending: list[_Dispatched], clock: Clock) -> dict[str, float]:
         """Brings metrics to the host, stops at one that is finite in no member, and writes their means as a row."""
         columns: dict[str, list[np.ndarray[Any, Any]]] = {}
+        steps: dict[str, list[int]] = {}
         for (end, count, _), metrics in zip(pending, jax.device_get([p.metrics for p in pending]), strict=True):
             for name, value in metrics.items():
-                values = np.reshape(value, (-1, max(1, self.algorithm.members)))[:count]  # (steps, members)
-                bad = np.flatnonzero(~np.isfinite(values).any(axis=1))
-                if len(bad):
-                    raise self._not_finite(end - count + 1 + int(bad[0]), f"{name} is {values[bad[0]][0]}")
-                columns.setdefault(name, []).append(values)
-        means = {name: np.mean(np.concatenate(values), axis=0) for name, values in columns.items()}
+                columns.setdefault(name, []).append(np.reshape(value, (-1, max(1, self.algorithm.members)))[:count])
+                steps.setdefault(name, []).extend(range(end - count + 1, end + 1))
+        values = {name: np.concatenate(parts) for name, parts in columns.items()}  # (steps, members) each
+        bad = [(name, i) for name, all_ in values.items() for i in np.flatnonzero(~np.isfinite(all_).any(axis=1))]
+        if bad:
+            name, i = min(bad, key=lambda one: steps[one[0]][one[1]])
+            raise self._not_finite(steps[name][i], f"{name} is {values[name][i, 0]}")
+        means = {name: np.mean(all_, axis=0) for name, all_ in values.items()}
         step, rate = pending[-1].end, clock.rate() * self.images_per_step
         row = self.log.write(step, means, {"images_per_second": rate, "seconds": clock.total})
         self.tell("log", {"step": step, "metrics": row, "rate": rate})
