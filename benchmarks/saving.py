@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -65,19 +66,20 @@ def measure(name: str, directory: Path) -> Row:
     """All figures of one model."""
     run = ga.configure(name, train={"steps": 10**6, "save_every": 0, "sample_every": 0, "log_every": 50})
     whole = Trainer(run, directory, lambda event, values: None)
-    dispatch, count = make_dispatch(whole.algorithm, whole.loader, whole.run), iter(range(10**9))
+    group = whole.run.train.steps_per_dispatch
+    dispatch, begins = make_dispatch(whole.algorithm, whole.loader, whole.run), itertools.count(step=group)
     with whole.open_checkpoints() as whole.checkpoints, StopSignals() as whole.stop:
         whole.state = whole.first_state()
 
-        def one() -> Any:
-            whole.state, metrics = dispatch(whole, next(count), 1)
+        def some() -> Any:
+            whole.state, metrics = dispatch(whole, next(begins), group)
             return metrics
 
-        step = median(one, 25)
+        step = median(some, 25) / group
         guarded = median(lambda: guard.not_finite(whole.state), 9)
         calls, totals, sums = [], [], []
         for _ in range(7):
-            one()
+            some()
             jax.block_until_ready(whole.state)
             start = time.perf_counter()
             whole.checkpoints.save(whole.state, None)
@@ -89,17 +91,16 @@ def measure(name: str, directory: Path) -> Row:
             size = sum(file.stat().st_size for file in manifest.files(folder) if manifest.digest(file))
             sums.append(size / 1e9 / (time.perf_counter() - start))
         whole.log = Records(directory, whole.saved, 0, lambda text: None)
-        host = _host(whole, one())
+        host = _host(whole, list(some()))
     call, total = statistics.median(calls), statistics.median(totals)
     return Row(name, size / 1e6, step, host, guarded, call, total - call, statistics.median(sums))
 
 
-def _host(whole: Trainer, metrics: Metrics, steps: int = 1000) -> float:
+def _host(whole: Trainer, metrics: Sequence[str], steps: int = 1000) -> float:
     """Milliseconds of a step that computes nothing: the loop, the batch's way to the device, the call, the log."""
-    shapes = jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype), metrics)
 
     def nothing(state: State, *args: Any) -> tuple[State, Metrics]:
-        return state.replace(step=state.step + 1), jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        return state.replace(step=state.step + 1), {name: jnp.zeros(()) for name in metrics}
 
     dispatch = make_dispatch(
         whole.algorithm._replace(step=nothing), whole.loader, whole.run, (whole.mesh, whole.layout)
