@@ -107,7 +107,7 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
 
 _VAE = Vae(likelihood="bernoulli")
 _ADAM = Optimizer(learning_rate=1e-3)
-# In groups, as the host's part of a step of 5 ms would be 3 %.
+# In groups, to spare the host's part of each step: it is small, and so are the steps.
 _TRAIN = Train(steps=5000, batch=128, save_every=1000, log_every=100, steps_per_dispatch=10)
 
 PRESETS = {
