@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-# The tests' time is compilation, and little programs gain nothing from the last of it.
-os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+from tests import compiled
+
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {compiled.flags()}"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["MALLOC_TRIM_THRESHOLD_"] = "131072"  # so that `heap.keep` leaves the heap alone: tests are short of memory
 
@@ -18,12 +18,22 @@ from tests import zoo
 jax.config.update("jax_numpy_dtype_promotion", "standard")
 jax.config.update("jax_debug_key_reuse", False)
 
+if folder := os.environ.get("JAX_COMPILATION_CACHE_DIR") or compiled.directory():
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
 FAMILIES = {"gan": "dcgan", "vae": "conv_vae", "classifier": "simple_cnn", "vq": "vqvae", "prior": "code_prior"}
 """One model for each family of steps."""
 
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="every model through every layout")
+
+
+def pytest_sessionstart(session):
+    """Before the workers start."""
+    if not hasattr(session.config, "workerinput") and (kept := compiled.directory()):
+        compiled.prune(kept)
 
 
 def pytest_generate_tests(metafunc):
@@ -44,13 +54,6 @@ def full(request):
 def tiny(model):
     """(algorithm, batch of 8) of each model's `tiny` preset."""
     return zoo.tiny(model), zoo.batch(zoo.tiny(model).batch_spec, 8)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _compilation_cache(tmp_path_factory):
-    """The same little programs are compiled in many tests."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax_cache")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @pytest.fixture(autouse=True)
