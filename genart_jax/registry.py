@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import sys
+from pathlib import Path
 from types import ModuleType
 
 from genart_jax.config import Run, UserError
@@ -94,6 +96,7 @@ def find(name: str) -> Entry:
         return _MODELS[name]
     if ":" in name:
         path, _, attribute = name.partition(":")
+        look_here()
         module = _import(path, name)
         for wanted in (attribute, "networks", "PRESETS", "STEP"):
             if not hasattr(module, wanted):
@@ -106,12 +109,19 @@ def find(name: str) -> Entry:
     raise UserError(f"model {name!r} is unknown; {hint}")
 
 
+def look_here() -> None:
+    """Has Python look for modules in the working directory too, last: a model of the user's own lies there."""
+    if not {"", str(Path.cwd())} & set(sys.path):
+        sys.path.append(str(Path.cwd()))
+
+
 def _import(path: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name is not None and (path == error.name or path.startswith(error.name + ".")):
-            raise UserError(f"model {name!r}: there is no module {path!r} on the Python path") from None
+            where = f"in {Path.cwd()} or on the Python path"
+            raise UserError(f"model {name!r}: there is no module {path!r} {where}") from None
         raise
 
 

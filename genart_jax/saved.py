@@ -38,7 +38,7 @@ def read_config(directory: str | Path) -> Saved:
     if not path.is_file():
         raise UserError(f"{directory} is not a run, it has no config.json; train one with genart train NAME --run DIR")
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin it with a byte order mark
         version, values, data = there["version"], there["run"], there["data"]
         name, _ = values["name"], (data["fingerprint"], data["class_names"], data["condition_table"], data["source"])
         if version != VERSION:
@@ -56,6 +56,8 @@ def read_config(directory: str | Path) -> Saved:
 
 def _check_module(directory: str | Path, name: str) -> None:
     """Raises UserError where a run names a model of the user's own that lies inside the run: none of it is executed."""
+    if ":" in name:
+        registry.look_here()
     spec = importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) if ":" in name else None
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec is not None else []
     for place in filter(None, places):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import difflib
 import io
 import itertools
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from genart_jax.config import UserError
@@ -22,12 +25,54 @@ def parse(cls: Any, args: Sequence[str], prog: str, description: str) -> Any:
     except SystemExit as stop:
         if not stop.code:
             raise
-        # A box: its title in the first line, then the message, a rule, and hints.
-        lines = [line.strip("│╭╰╮╯ ") for line in mistake.getvalue().splitlines()]
-        message = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines[1:]))
-        hints = [b.split()[0] for a, b in itertools.pairwise(lines) if a.startswith("Perhaps you meant")]
-        hint = f"perhaps you meant {hints[0]}" if hints else f"see {prog} --help"
+        # A box: its title, then the message, a rule, and hints. Where the locale has no lines, a rule below the title.
+        lines = [line.strip("│╭╰╮╯ ") for line in mistake.getvalue().splitlines()[1:]]
+        rule = lambda line: not line.strip("-─")
+        message = " ".join(itertools.takewhile(lambda line: not rule(line), itertools.dropwhile(rule, lines)))
+        options = _options(cls)
+        given = [arg.partition("=")[0] for arg in args if arg.startswith("--")]
+        unknown = [name for name in given if name.replace("_", "-") not in options]
+        if "Unrecognized options" in message and unknown:
+            message = f"option {unknown[0]} is unknown"
+            hint = _meant(unknown[0].replace("_", "-"), options) or f"see {prog} --help"
+        else:
+            hint = f"see {prog} --help"
         raise UserError(f"{message.rstrip('.')}; {hint}") from None
+
+
+def _options(cls: Any, prefix: str = "--") -> list[str]:
+    """The names of a dataclass's options as they are typed, those of its sections among them."""
+    hints, out = typing.get_type_hints(cls, include_extras=True), []
+    for field in dataclasses.fields(cls):
+        given = [getattr(m, "name", None) for m in getattr(hints[field.name], "__metadata__", ())]
+        name = next(filter(None, given), field.name.replace("_", "-"))
+        if dataclasses.is_dataclass(hint := hints[field.name]):
+            out += _options(hint, f"{prefix}{name}.")
+        else:
+            out.append(prefix + name)
+            out += [f"{prefix}no-{name}"] if hint is bool else []
+    return out
+
+
+def _meant(word: str, options: Sequence[str]) -> str:
+    """A question that names the options nearest to an unknown one: by their last word, its initials, or letters."""
+    last = word.lstrip("-").rpartition(".")[2]
+    ends = {option: option.lstrip("-").rpartition(".")[2] for option in options}
+    initials = {option: "".join(part[:1] for part in end.split("-")) for option, end in ends.items()}
+    found = [o for o, end in ends.items() if end == last or (len(last) > 1 and initials[o] == last)]
+    if not found:
+        alike = lambda a, b: difflib.SequenceMatcher(None, a, b).ratio()
+        part = lambda end: f"{last}-".startswith(f"{end}-") or f"{end}-".startswith(f"{last}-")
+        ratios = {o: 0.8 if part(end) else max(alike(word, o) - 0.1, alike(last, end)) for o, end in ends.items()}
+        best = max(ratios.values())
+        found = [o for o, ratio in ratios.items() if ratio > max(0.7, best - 0.05)]
+    return f"did you mean {' or '.join(found[:3])}?" if found else ""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """A question that names the known words nearest to `word`; all of them where none is near."""
+    found = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(found)}?" if found else f"there are {', '.join(known)}"
 
 
 def peel(args: Sequence[str], command: str, what: str) -> tuple[str, list[str]]:

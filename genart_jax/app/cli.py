@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from genart_jax import registry
 from genart_jax.app.arguments import leading as _leading
+from genart_jax.app.arguments import near
 from genart_jax.app.arguments import parse as _parse
 from genart_jax.app.arguments import peel as _peel
 from genart_jax.app.arguments import wants_help as _wants_help
@@ -127,8 +128,15 @@ _TRAIN_NOTE = "Shorter: --data for --data.source, --steps for --train.steps, --s
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns 0 done, 1 the program failed, 2 the input is wrong."""
-    code = _run(argv)
+    """Runs one command; returns 0 done, 1 the program failed, 2 the input is wrong, 130 stopped by Ctrl-C, and 141
+    where nobody reads what it prints any more, as in `| head`.
+    """
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes as it ends
+        code = 141
     if code and "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
         # Leaving as usual would wait for the other processes, which wait for this one.
         sys.stdout.flush()
@@ -139,8 +147,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # for a model of the user's own, my_module:Config
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files that the locale has no letters for
@@ -149,7 +155,7 @@ def _run(argv: Sequence[str] | None) -> int:
             print(_usage())
             return 0 if args else 2
         if args[0] not in _COMMANDS:
-            raise UserError(f"command {args[0]!r} is unknown; there are {', '.join(_COMMANDS)}")
+            raise UserError(f"command {args[0]!r} is unknown; {near(args[0], _COMMANDS)}")
         _COMMANDS[args[0]][0](args[1:])
         return 0
     except UserError as error:
@@ -159,7 +165,9 @@ def _run(argv: Sequence[str] | None) -> int:
         return int(stop.code or 0)
     except KeyboardInterrupt:
         print("genart: stopped", file=sys.stderr)
-        return 1
+        return 130
+    except BrokenPipeError:
+        raise
     except (
         NotFiniteError,
         PeerLostError,
@@ -168,8 +176,24 @@ def _run(argv: Sequence[str] | None) -> int:
         print(f"genart: {error}", file=sys.stderr)
         return 1
     except Exception:
+        if trouble := _no_device():
+            print(f"genart: {trouble}", file=sys.stderr)
+            return 2
         traceback.print_exc()
         return 1
+
+
+def _no_device() -> str:
+    """Why JAX has no device to compute on, as where JAX_PLATFORMS names one whose plugin is missing; "" if it has."""
+    if "jax" not in sys.modules:
+        return ""
+    from genart_jax.train import parallel
+
+    try:
+        parallel.all_devices()
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _cache_programs() -> None:
@@ -199,13 +223,16 @@ def _list(args: Sequence[str]) -> None:
     if options.json:
         print(json.dumps([{"name": e.name, "family": e.family, "paper": e.paper} for e in entries], indent=2))
     else:
+        name, family = (2 + max(len(getattr(e, column)) for e in entries) for column in ("name", "family"))
         for e in entries:
-            print(f"{e.name:<16}{e.family:<8}{e.paper}")
+            print(f"{e.name:<{name}}{e.family:<{family}}{e.paper}".rstrip())
 
 
 def _train(args: Sequence[str]) -> None:
-    with ends_in_time():
+    with ends_in_time() as told:
         _train_now(args)
+    if told.interrupted:
+        raise SystemExit(130)
 
 
 def _train_now(args: Sequence[str]) -> None:

@@ -47,6 +47,9 @@ class Progress:
         )  # names of files hold anything
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def _on_devices(self, values: dict[str, Any]) -> None:
+        self._print(f"on {values['text']}")
+
     def _on_data(self, values: dict[str, Any]) -> None:
         for line in values["source"].report:
             self._print(line)

@@ -7,7 +7,10 @@ Rajbhandari et al. 2020, arXiv:1910.02054): a step gathers the parameters, and e
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,14 +36,36 @@ SMALL = 256  # entries: below, gathering costs more than keeping
 LAYOUTS = r"whole|largest|\d"
 
 
+def all_devices() -> list[jax.Device]:
+    """All devices of all processes, by process, so that each holds neighbours in a mesh.
+
+    Raises:
+      UserError: JAX has none, as where JAX_PLATFORMS names one whose plugin or driver is missing.
+    """
+    try:
+        return sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    except (RuntimeError, AssertionError) as error:  # a bare assertion, where CUDA is asked for and there is no GPU
+        asked = jax.config.values["jax_platforms"]
+        why = (str(error).splitlines() or ["no such device, or its plugin for JAX is not installed"])[0]
+        how = f"JAX_PLATFORMS={asked} cannot be had; unset it to take what there is" if asked else "JAX has no device"
+        raise UserError(f"{how}: {why.partition(' (set JAX_PLATFORMS')[0]}") from None
+
+
+def describe(devices: Sequence[jax.Device]) -> str:
+    """Devices in words, as "2 x NVIDIA H200" or "cpu, 2 cores"."""
+    kinds = Counter(str(d.device_kind) for d in devices)
+    said = ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in kinds.items())
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    return f"{said}, {cores} cores" if {d.platform for d in devices} == {"cpu"} else said
+
+
 def make_mesh(config: Parallel, batch: int) -> Mesh:
     """The mesh ("data", "model") over the first devices of all processes.
 
     Raises:
       UserError: there are too few devices, or the batch does not divide among them.
     """
-    # By process, so that each holds neighbours: its columns of a batch, and whole "model" rows on its fast links.
-    devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    devices = all_devices()  # each process's together: its columns of a batch, and whole "model" rows on its fast links
     if config.model < 1 or config.data < 0:
         raise UserError("parallel: model must be at least 1, data at least 0 (0: all devices)")
     data = config.data or max(1, len(devices) // config.model)

@@ -37,8 +37,8 @@ from genart_jax.train.summary import summarize
 from genart_jax.types import Algorithm, Batch, Metrics, State, to_float
 
 Callback = Callable[[str, dict[str, Any]], None]
-"""Called as callback(event, values) with the events data, note, start, progress, log, evaluate, sample, save (when a
-checkpoint is whole on the disk) and end."""
+"""Called as callback(event, values) with the events devices, data, note, start, progress, log, evaluate, sample, save
+(when a checkpoint is whole on the disk) and end."""
 
 _MOST_LEFT_OUT = 10  # steps whose data is not finite, before a run ends for it
 
@@ -104,6 +104,8 @@ class Trainer:
         self.directory, self.tell = directory, tell
         self.init_from = None if init_from is None else str(Path(init_from).resolve())
         run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
+        self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
+        tell("devices", {"text": parallel.describe(list(self.mesh.devices.flat))})
         self.source = open_source(run.data)
         self.run = run = stages.complete(resolve(run, self.source.spec))
         if run.data.crop >= min(run.model.image_shape[:2]):
@@ -111,7 +113,6 @@ class Trainer:
         if run.data.jitter:
             check_jitter(run.data.jitter, run.model.image_shape[-1])
         check_sweep(run, self.source, self.init_from)
-        self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         self.algorithm = build(run)
         facts = data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}}
         self.saved = Saved(run, facts)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import genart_jax as ga
+from genart_jax import registry
 from genart_jax.app.cli import main
 from genart_jax.sample import Samples, write_samples
 
@@ -34,6 +35,12 @@ def _elsewhere(tmp_path, monkeypatch):
 def test_list(capsys):
     assert main(["list"]) == 0
     assert "dcgan" in capsys.readouterr().out
+    main(["list"])
+    lines = capsys.readouterr().out.splitlines()
+    entries = [registry.find(name) for name in registry.list_models()]
+    column = max(len(e.name) for e in entries) + 2
+    assert [line[column:].partition(" ")[0] for line in lines] == [e.family for e in entries]
+    assert len({line.index(e.paper) for line, e in zip(lines, entries, strict=True)}) == 1
     assert main(["list", "--family", "vae", "--json"]) == 0
     assert all(e["family"] == "vae" for e in json.loads(capsys.readouterr().out))
 
@@ -47,6 +54,28 @@ def test_help_comes_from_the_dataclasses(capsys):
     assert "--optimizer.learning-rate" in capsys.readouterr().out
     for command in ("list", "sample", "evaluate"):
         assert main([command, "--help"]) == 0
+
+
+def test_dir_shows_the_public_names():
+    assert sorted(name for name in dir(ga) if not name.startswith("_")) == sorted(ga.__all__)
+
+
+def test_nobody_reads_on():
+    """As `| head` leaves it: neither a message, nor a traceback as Python ends."""
+    command = [sys.executable, "-m", "genart_jax", "train", "dcgan", "--help"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) == 141
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    command = [sys.executable, "-m", "genart_jax", "train", "mlp_vae", "--preset", "tiny", "--run", str(tmp_path / "r")]
+    done = subprocess.run(command, env=os.environ | {"JAX_PLATFORMS": "nonesuch"}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("genart: JAX_PLATFORMS=nonesuch cannot be had")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
 
 
 def test_first_answers_are_quick():
@@ -74,6 +103,7 @@ def test_first_answers_are_quick():
 def test_train_says_what_it_does(tmp_path, capsys):
     assert main(["train", "simple_cnn", "--run", "r", *FAST]) == 0
     out = capsys.readouterr().out
+    assert out.startswith("on cpu, ")
     assert "6991 train, 754 test" in out
     assert "test split at step 2: " in out
     assert "genart evaluate r" in out
@@ -150,11 +180,17 @@ def wrong(capsys, *args):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["trian"], "there are list, train"),
+        (["trian"], "did you mean train?"),
+        (["xyzzy"], "there are list, train"),
         (["train", "dcgam"], "did you mean dcgan"),
         (["train", "no.such.module:Config"], "no module"),
         (["train", "--steps", "3"], "needs name first"),
-        (["train", "dcgan", "--train.stepss", "3"], "perhaps you meant --train.steps"),
+        (["train", "dcgan", "--train.stepss", "3"], "--train.stepss is unknown; did you mean --train.steps?"),
+        (["train", "dcgan", "--lr", "3"], "did you mean --optimizer.learning-rate"),
+        (["train", "dcgan", "--batch_size", "3"], "did you mean --train.batch?"),
+        (["train", "dcgan", "--data.sorce=emoji"], "did you mean --data.source?"),
+        (["train", "dcgan", "--xyzzy", "3"], "--xyzzy is unknown; see genart train dcgan --help"),
+        (["sample", "nowhere", "--conditions", "style=noto"], "did you mean --condition?"),
         (["train", "dcgan", "--steps", "many"], "--train.steps"),
         (["train", "dcgan", "--preset", "huge"], "there are default"),
         (["train", "dcgan", "--data", "folder:nowhere"], "no such folder"),
@@ -206,8 +242,9 @@ def test_mistakes_with_runs(runs, capsys, tmp_path):
     assert "classifies nothing" in wrong(capsys, "evaluate", run, "--classifier", runs / "conv_vae")
 
 
-def test_a_model_of_ones_own(tmp_path, capsys):
+def test_a_model_of_ones_own(tmp_path, capsys, monkeypatch):
     """A module outside the package: through the command line, and registered."""
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])  # as of the command itself
     (tmp_path / "my_models.py").write_text(
         "import dataclasses\n"
         "from genart_jax.models import conv_vae\n"
@@ -234,6 +271,4 @@ def test_a_model_of_ones_own(tmp_path, capsys):
         with pytest.raises(ga.UserError, match="already registered"):
             ga.register("mine", module="my_models", step="genart_jax.steps.vae")
     finally:
-        from genart_jax import registry
-
         del registry._MODELS["mine"]

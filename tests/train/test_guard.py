@@ -187,17 +187,18 @@ def test_sigterm_does_not_wait_for_an_evaluation(tmp_path, monkeypatch):
     monkeypatch.undo()
 
 
-def test_sigterm_ends_the_command_with_a_checkpoint_and_exit_code_0(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signals_end_the_command_with_a_checkpoint(tmp_path, number, code):
     options = ["--preset", "tiny", "--steps", "1000000", "--train.save-every", "0", "--train.log-every", "1"]
     command = [sys.executable, "-m", "genart_jax", "train", "mlp_vae", "--run", str(tmp_path / "run"), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 60
     while not read_rows(tmp_path / "run" / "metrics.jsonl") and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     told = time.monotonic()
     out, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, out
+    assert process.returncode == code, out
     assert time.monotonic() - told < 10
     assert "with a checkpoint" in out
     assert [p.name.isdecimal() for p in (tmp_path / "run" / "checkpoints").iterdir()] == [True]
