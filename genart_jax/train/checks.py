@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +111,15 @@ def check_resume(directory: Path, here: Saved, abstract: State, force: bool, not
     changed = checkpoint.differences(there.run, here.run)
     data = _data_differences(there.data, here.data)
     unfit = _unfit(directory, abstract) if changed or data else ""
-    advice = "choose another --run, or repeat the options it was begun with"
-    if unfit or here.data["class_names"] != there.data["class_names"]:
-        lines = [*changed[:5], *data, *([unfit] if unfit else [])]
-        raise UserError(f"{directory} was begun with other options or data ({'; '.join(lines)}); {advice}")
-    if not force:
-        advice += "; its state fits, so --resume.force goes on all the same"
-        if changed:
-            raise UserError(f"{directory} was begun with other options ({'; '.join(changed[:5])}); {advice}")
-        if data:
-            raise UserError(f"{directory} was trained on other data ({'; '.join(data)}); {advice}")
+    same_classes = here.data["class_names"] == there.data["class_names"]
+    if data and not (force and not unfit and same_classes):
+        raise UserError(_other_data(directory, [*data, *changed]))
+    if changed and not (force and not unfit):
+        advice = "choose another --run, or repeat the options it was begun with"
+        advice += "" if unfit else "; its state fits, so --resume.force goes on all the same"
+        raise UserError(f"{directory} was begun with other options ({'; '.join(changed[:5])}); {advice}")
+    if unfit:
+        raise UserError(f"{directory} holds a state of another kind ({unfit}); choose another --run")
     here.data.update(
         {name: there.data[name] for name in ("init_from", "frozen", "rollbacks", "left_out") if name in there.data}
     )
@@ -128,6 +128,27 @@ def check_resume(directory: Path, here: Saved, abstract: State, force: bool, not
         note(f"changed since the run was begun: {line}")
     if there.run.train.steps != here.run.train.steps and here.run.optimizer.schedule != "constant":
         note(f"the {here.run.optimizer.schedule} schedule now spans {here.run.train.steps} steps: the rate jumps")
+
+
+def _other_data(directory: Path, differences: Sequence[str]) -> str:
+    """That a run is there already, on other data: the source first."""
+    advice = f"choose another --run; with --init-from {directory} it begins from these parameters"
+    return f"{directory} holds a run on other data ({'; '.join(differences[:5])}); {advice}"
+
+
+@contextlib.contextmanager
+def beside_other_data(directory: Path, source: str) -> Iterator[None]:
+    """Where a source cannot be had, or does not fit, and the directory holds a run on another one, that is said first.
+
+    That run's options, which the command line starts from, may be why.
+    """
+    try:
+        yield
+    except UserError as error:
+        there = checkpoint.read_config(directory).run.data.source if (directory / "config.json").exists() else source
+        if there == source:
+            raise
+        raise UserError(f"{directory} holds a run on {there}; for {source} choose another --run ({error})") from None
 
 
 def _data_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -26,7 +26,15 @@ from genart_jax.nn import random
 from genart_jax.train import checkpoint, cluster, frozen, guard, manifest, parallel
 from genart_jax.train.about import versions
 from genart_jax.train.checkpoint import Saved
-from genart_jax.train.checks import check_best, check_options, check_place, check_resume, check_sweep, data_facts
+from genart_jax.train.checks import (
+    beside_other_data,
+    check_best,
+    check_options,
+    check_place,
+    check_resume,
+    check_sweep,
+    data_facts,
+)
 from genart_jax.train.clock import Clock
 from genart_jax.train.dispatch import make_dispatch, over_members
 from genart_jax.train.evaluation import make_evaluator
@@ -106,8 +114,9 @@ class Trainer:
         run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         tell("devices", {"text": parallel.describe(list(self.mesh.devices.flat))})
-        self.source = open_source(run.data)
-        self.run = run = stages.complete(resolve(run, self.source.spec))
+        with beside_other_data(directory, run.data.source):
+            self.source = open_source(run.data)
+            self.run = run = stages.complete(resolve(run, self.source.spec))
         if run.data.crop >= min(run.model.image_shape[:2]):
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
         if run.data.jitter:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
-from genart_jax.train import guard, records, trainer
+from genart_jax.train import checkpoint, guard, records, trainer
 from genart_jax.train.log import read_rows
 from genart_jax.types import to_float
 from tests.train.test_trainer import assert_same, fit, small_data, state_of  # noqa: F401  # a fixture
@@ -231,18 +231,36 @@ def test_force_goes_on_where_the_state_fits(tmp_path, monkeypatch):
     go_on(tmp_path, True, train={"batch": 4, "steps": 3})
     assert int(ga.load(tmp_path).state.step) == 3
     for force in (False, True):
-        with pytest.raises(ga.UserError, match=r"model.hidden.* there, .* here") as caught:
+        with pytest.raises(ga.UserError, match=r"begun with other options \(model.hidden: 16 -> 9\)") as caught:
             go_on(tmp_path, force, hidden=9, train={"batch": 4, "steps": 4})
         assert "--resume.force" not in str(caught.value)
+        assert "params" not in str(caught.value)  # nor the paths of leaves, which follow from the option
     small = trainer.open_source(None)
     other = dataclasses.replace(
         small, fingerprint="f" * 64, test=dataclasses.replace(small.test, size=9, images=small.test.images[:9])
     )
     monkeypatch.setattr(trainer, "open_source", lambda data: other)
-    with pytest.raises(ga.UserError, match=r"train and test: 40 \+ 10 -> 40 \+ 9; SHA-256.*-> ffffffffffff.*force"):
+    with pytest.raises(ga.UserError, match=r"train and test: 40 \+ 10 -> 40 \+ 9; SHA-256.*-> ffffffffffff") as caught:
         go_on(tmp_path, False, train={"batch": 4, "steps": 4})
+    assert "choose another --run" in str(caught.value)
+    assert "--resume.force" not in str(caught.value)
     go_on(tmp_path, True, train={"batch": 4, "steps": 4})
     assert int(ga.load(tmp_path).state.step) == 4
+
+
+def test_other_data_is_named_before_what_follows_from_it(tmp_path, monkeypatch):
+    """As with `genart train NAME --data OTHER`, where runs/NAME is there already and its options are taken."""
+    fit("simple_cnn", tmp_path, train={"steps": 1}, **RATE)
+    saved = checkpoint.read_config(tmp_path)
+    small = trainer.open_source(None)
+    other = dataclasses.replace(small, name="folder:x", fingerprint="other")
+    unlabelled = dataclasses.replace(other, class_names={})
+    there = rf"{tmp_path} holds a run on {saved.data['source']}; for folder:.*/x choose another --run \(the data has no"
+    for source, words in ((unlabelled, there), (other, r"holds a run on other data \(source: .* -> folder:x; ")):
+        monkeypatch.setattr(trainer, "open_source", lambda data, source=source: source)
+        run = dataclasses.replace(saved.run, data=dataclasses.replace(saved.run.data, source="folder:x"))
+        with pytest.raises(ga.UserError, match=words):
+            ga.fit(run, tmp_path)
 
 
 def test_other_classes_are_refused_even_so(tmp_path, monkeypatch):
