@@ -229,8 +229,13 @@ def _list(args: Sequence[str]) -> None:
 
 
 def _train(args: Sequence[str]) -> None:
+    _until_told(_train_now, args)
+
+
+def _until_told(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> None:
+    """A command that trains: it ends in time after SIGTERM, and with 130 after Ctrl-C."""
     with ends_in_time() as told:
-        _train_now(args)
+        command(args)
     if told.interrupted:
         raise SystemExit(130)
 
@@ -454,7 +459,7 @@ def _checkpoint(args: Sequence[str]) -> None:
 def _stylize(args: Sequence[str]) -> None:
     from genart_jax.app import stylize
 
-    stylize.run(args)
+    _until_told(stylize.run, args)
 
 
 _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {

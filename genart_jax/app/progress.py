@@ -7,9 +7,13 @@ import time
 from types import TracebackType
 from typing import Any
 
+import jax
+import numpy as np
 from rich import progress
 
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
+_BAR_EVERY = 0.5  # seconds between new figures beside the bar
+_SETTLED = 1.0  # seconds after which a rate is one: that of the first few steps is chance
 
 
 class Progress:
@@ -19,14 +23,14 @@ class Progress:
         self._bar = progress.Progress(
             progress.TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             progress.BarColumn(bar_width=24),
-            progress.TextColumn("{task.fields[rate]:.0f} images/s  {task.fields[losses]}"),
-            progress.TextColumn("left"),
-            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[said]}", markup=False),
             disable=not sys.stdout.isatty(),
         )
         self._task: progress.TaskID | None = None
-        self._losses = ""
-        self._steps, self._first, self._started, self._printed = 0, 0, 0.0, 0.0
+        self._line = self._device = ""
+        self._losses = ""  # of a row of the log that no line has shown yet
+        self._steps, self._first, self._printed = 0, 0, 0.0
+        self._rated: float | None = None  # when there was a rate for the first time
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -48,7 +52,9 @@ class Progress:
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _on_devices(self, values: dict[str, Any]) -> None:
-        self._print(f"on {values['text']}")
+        if self._device != values["text"]:  # of several runs in turn, once
+            self._device = values["text"]
+            self._print(f"on {self._device}")
 
     def _on_data(self, values: dict[str, Any]) -> None:
         for line in values["source"].report:
@@ -66,22 +72,34 @@ class Progress:
             return
         begun = f"goes on from step {self._first}" if self._first else "compiling the first step"
         self._print(f"{values['directory']}: {begun}")
-        self._task = self._bar.add_task("", total=self._steps, completed=self._first, rate=0.0, losses="")
-        self._started = self._printed = time.monotonic()
+        self._task = self._bar.add_task("", total=self._steps, completed=self._first, said="")
+        self._printed, self._rated = time.monotonic(), None
 
     def _on_progress(self, values: dict[str, Any]) -> None:
-        if self._task is not None:
-            self._bar.update(self._task, completed=values["step"], rate=values["rate"], losses=self._losses)
         now = time.monotonic()
-        if self._bar.disable and now - self._printed > _PLAIN_EVERY:
+        if self._rated is None and values["rate"]:
+            self._rated = now
+        new = now - self._printed > (_PLAIN_EVERY if self._bar.disable else _BAR_EVERY)
+        if new:
             self._printed = now
-            left = (now - self._started) / (values["step"] - self._first) * (self._steps - values["step"])
-            line = f"step {values['step']}/{self._steps}  {values['rate']:.0f} images/s  {self._losses}"
-            self._print(f"{line}  left {int(left) // 60}:{int(left) % 60:02d}")
+            self._line = self._said(values, self._rated is not None and now - self._rated > _SETTLED)
+        if self._task is not None:
+            self._bar.update(self._task, completed=values["step"], said=self._line)
+        if new and self._bar.disable:
+            self._print(f"step {values['step']}/{self._steps}  {self._line}".rstrip())
+
+    def _said(self, values: dict[str, Any], settled: bool) -> str:
+        """Rate, losses and the time that is left: the log's means since the last line, or else the newest step's."""
+        newest = {name: float(np.mean(jax.device_get(value))) for name, value in _shown(values["metrics"]).items()}
+        losses, self._losses = self._losses or _line(newest), ""
+        if not settled:
+            return losses
+        hours, left = divmod(int(values["left"] or 0), 3600)
+        clock = f"{hours}:{left // 60:02d}:{left % 60:02d}" if hours else f"{left // 60}:{left % 60:02d}"
+        return "  ".join(filter(None, (f"{values['rate']:.0f} images/s", losses, f"left {clock}")))
 
     def _on_log(self, values: dict[str, Any]) -> None:
-        shown = {k: v for k, v in values["metrics"].items() if "loss" in k or k in ("accuracy", "bits_per_dim")}
-        self._losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
+        self._losses = _line(_shown(values["metrics"]))
 
     def _on_evaluate(self, values: dict[str, Any]) -> None:
         figures = "  ".join(f"{name} {value:.4f}" for name, value in values["metrics"].items())
@@ -108,6 +126,15 @@ class Progress:
         else:
             commands.insert(1, f"cat {directory / 'summary.json'}")
         self._print("next:\n" + "\n".join(f"  {command}" for command in commands))
+
+
+def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Those of a step's figures that a line has room for."""
+    return {k: v for k, v in metrics.items() if "loss" in k or k in ("accuracy", "bits_per_dim")}
+
+
+def _line(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def sweep_lines(sweep: dict[str, Any]) -> list[str]:

@@ -15,10 +15,16 @@ _IN_FLIGHT = 2  # dispatches that the host may run ahead of the device: enough t
 
 
 class Clock:
-    """Seconds of training, without compilation, evaluation and saving."""
+    """Seconds of training, without compilation, evaluation and saving.
+
+    Attributes:
+      total: the seconds.
+      finished: the metrics of the newest dispatch that the device is known to have done.
+    """
 
     def __init__(self) -> None:
         self.total = 0.0
+        self.finished: Metrics = {}
         self._steps = 0
         self._window: deque[tuple[float, int]] = deque([(0.0, 0)], maxlen=51)  # seconds and steps up to a dispatch
         self._flight: deque[Metrics] = deque()
@@ -29,7 +35,7 @@ class Clock:
         """Counts a dispatch, and holds the host back while too many are under way."""
         self._flight.append(metrics)
         if len(self._flight) > _IN_FLIGHT:
-            jax.block_until_ready(self._flight.popleft())
+            self.finished = jax.block_until_ready(self._flight.popleft())
         now = time.perf_counter()
         self._seen += 1
         # The first dispatches wait for compilation.

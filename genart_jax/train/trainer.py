@@ -264,7 +264,10 @@ class Trainer:
             step += count
             pending.append(_Dispatched(step, count, metrics))
             clock.tick(metrics, count)
-            self.tell("progress", {"step": step, "rate": clock.rate() * self.images_per_step})
+            rate = clock.rate()
+            left = (options.steps - step) / rate if rate else None
+            now = {"rate": rate * self.images_per_step, "left": left, "metrics": clock.finished}
+            self.tell("progress", {"step": step} | now)
             self._tell_saved()
             due = [act for every, act in self._rhythm if _crossed(step, count, every) and step < options.steps]
             if due or _crossed(step, count, options.log_every):
