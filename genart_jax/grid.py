@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from genart_jax.config import UserError
 from genart_jax.types import to_uint8
 
 _GAP = 2  # white pixels between pictures
+_LINE = 1.4  # heights of a letter from line to line
+_SPACE = "  "  # Pillow's font has a space of a fifth of a letter's height, which small letters run together over
 
 
 def make_grid(images: Any, columns: int | None = None, scale: int = 1, caption: str = "") -> Image.Image:
@@ -22,7 +25,7 @@ def make_grid(images: Any, columns: int | None = None, scale: int = 1, caption: 
       images: what to show, row by row.
       columns: pictures a row; None: about as many as rows.
       scale: whole number by which pixels are enlarged.
-      caption: lines to write below.
+      caption: lines to write below, in letters that grow with the picture; what is too long is wrapped.
     """
     pixels = np.asarray(images)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not len(pixels):
@@ -34,19 +37,51 @@ def make_grid(images: Any, columns: int | None = None, scale: int = 1, caption: 
     n, height, width, _ = pixels.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    lines = caption.splitlines()
-    text_height = 14 * len(lines) + 4 if lines else 0
     size = columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP
-    drawing = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    text_width = max((math.ceil(drawing.textlength(line)) + 8 for line in lines), default=0)
+    letters = max(14, min(28, size[0] // 40))
+    lines = _wrapped(caption, letters, max(size[0], 24 * letters) - 8)
+    text_width = max((math.ceil(text_length(line, letters)) + 8 for line in lines), default=0)
+    text_height = math.ceil(_LINE * letters * len(lines)) + 4 if lines else 0
     canvas = Image.new("RGB", (max(size[0], text_width), size[1] + text_height), "white")
     for i, picture in enumerate(pixels):
         row, column = divmod(i, columns)
         canvas.paste(Image.fromarray(picture), (_GAP + column * (width + _GAP), _GAP + row * (height + _GAP)))
-    drawing = ImageDraw.Draw(canvas)
     for i, line in enumerate(lines):
-        drawing.text((4, size[1] + 14 * i), line, fill="black")
+        write(canvas, (4, size[1] + round(_LINE * letters * i)), line, letters)
     return canvas
+
+
+def write(canvas: Image.Image, place: tuple[int, int], text: str, letters: int = 14) -> None:
+    """Writes a line of text with its upper left corner at `place`, black, `letters` pixels high."""
+    ImageDraw.Draw(canvas).text(place, text.replace(" ", _SPACE), fill="black", font=_font(letters))
+
+
+def text_length(text: str, letters: int = 14) -> float:
+    """Pixels that `write` needs for a line."""
+    return _font(letters).getlength(text.replace(" ", _SPACE))
+
+
+@functools.cache
+def _font(letters: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    try:
+        return ImageFont.load_default(letters)
+    except (ImportError, OSError):  # a Pillow without FreeType has one small font alone
+        return ImageFont.load_default()
+
+
+def _wrapped(text: str, letters: int, width: int) -> list[str]:
+    """Lines of words, each at most `width` pixels long where a word allows it."""
+    lines: list[str] = []
+    for given in text.splitlines():
+        line = ""
+        for word in given.split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and text_length(longer, letters) > width:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    return lines
 
 
 def save_grid(path: str | Path, images: Any, columns: int | None = None, scale: int = 1, caption: str = "") -> None:

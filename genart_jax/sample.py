@@ -62,12 +62,12 @@ def draw_samples(
 
 
 def caption(condition: Mapping[str, Any], class_names: Mapping[str, Sequence[str]]) -> str:
-    """Words such as "style=noto shape=food"; "any" where pictures differ."""
+    """Words such as "style=noto shape=food"; "(various)" where pictures differ, "(hidden)" where it is in all."""
     words = []
     for name, values in condition.items():
         one = int(values[0])
         same = bool(np.all(values == one))
-        words.append(f"{name}={('none' if one < 0 else class_names[name][one]) if same else 'any'}")
+        words.append(f"{name}={('(hidden)' if one < 0 else class_names[name][one]) if same else '(various)'}")
     return " ".join(words)
 
 

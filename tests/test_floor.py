@@ -124,6 +124,23 @@ def test_grid():
     assert grid.getpixel((3, 3)) == (255, 0, 0)
     assert grid.getpixel((0, 0)) == (255, 255, 255)
     assert ga.make_grid(images, caption="style=noto").height > ga.make_grid(images).height
+
+
+@pytest.mark.parametrize(("count", "side"), [(1, 28), (4, 96), (64, 128)])
+def test_captions_can_be_read_at_every_size(count, side):
+    """Letters of 14 pixels or more, words a quarter of that apart, and nothing cut off."""
+    images = np.full((count, side, side, 3), 255, np.uint8)
+    text = "style=noto seed=0 " + "a-class-with-a-long-name " * 8
+    plain, written = ga.make_grid(images), ga.make_grid(images, caption=text)
+    below = np.asarray(written)[plain.height :, :, 0] < 128
+    columns = np.flatnonzero(below.any(axis=0))
+    assert columns.min() >= 2
+    assert columns.max() < written.width - 2
+    one = np.asarray(ga.make_grid(images, caption="H"))[plain.height :, :, 0] < 128
+    height = np.flatnonzero(one.any(axis=1))
+    assert len(height) >= 0.6 * 14
+    two = np.flatnonzero((np.asarray(ga.make_grid(images, caption="H H"))[plain.height :, :, 0] < 128).any(axis=0))
+    assert np.diff(two).max() - 1 >= 0.4 * len(height)
     grey = ga.make_grid(np.full((1, 4, 4, 1), -1.0, np.float32))
     assert grey.getpixel((3, 3)) == (0, 0, 0)
     with pytest.raises(ga.UserError, match=r"\(4, 4, 3\)"):

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from genart_jax import compiler
 from genart_jax.config import UserError
@@ -20,7 +20,7 @@ from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Trained, open_run
 from genart_jax.evaluate.scores import contract_of
-from genart_jax.grid import make_grid
+from genart_jax.grid import make_grid, write
 from genart_jax.metrics import memorisation
 from genart_jax.metrics.neighbours import nearest
 from genart_jax.nn import random
@@ -247,7 +247,7 @@ def _card(found: dict[str, Any], train: Samples, fake: Samples, shown: int, spac
 def _cell(image: Any, text: str, scale: int) -> Any:
     """A picture with a line of text below it, uint8."""
     picture = make_grid(image[None], scale=scale)
-    canvas = Image.new("RGB", (max(picture.width, 64), picture.height + 12), "white")
+    canvas = Image.new("RGB", (max(picture.width, 80), picture.height + 18), "white")
     canvas.paste(picture)
-    ImageDraw.Draw(canvas).text((2, picture.height), text, fill="black")
+    write(canvas, (2, picture.height), text)
     return np.asarray(canvas)
