@@ -103,7 +103,7 @@ def draw(histories: Sequence[History]) -> bytes:
     titles = [*groups, *over_steps]
     heights = {"curves": 4.0 * -(-len(titles) // _COLUMNS)}
     if scored:
-        heights["scores"] = 1.0 + 0.15 * len(scored) * (len(histories) + 1)
+        heights["scores"] = 1.2 + 0.22 * len(scored) * (len(histories) + 1)
     if shown:
         heights["grids"] = (0.3 + _WIDTH / _GRIDS) * len(shown)
     # A figure for each kind of panel, as the layout of all in one grid leaves no room for their labels.
@@ -149,7 +149,7 @@ def _draw_curves(axes: Any, histories: Sequence[History], names: Sequence[str], 
     if logarithmic:
         axes.set_yscale("log")
     axes.set_xlabel("step")
-    axes.legend(fontsize=6, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    axes.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.19))
 
 
 def _draw_over_steps(axes: Any, histories: Sequence[History], scored: Sequence[Sequence[Score]]) -> None:
@@ -159,7 +159,7 @@ def _draw_over_steps(axes: Any, histories: Sequence[History], scored: Sequence[S
         steps, values = [s.model["step"] for s in scores], [s.value for s in scores]
         axes.errorbar(steps, values, errors, label=history.label, marker="o", ms=3, capsize=2, linewidth=1)
     axes.set_xlabel("step; bars: 95 %")
-    axes.legend(fontsize=6)
+    axes.legend(fontsize=9)
 
 
 def _draw_grids(grid: Any, histories: Sequence[History]) -> None:
@@ -171,7 +171,7 @@ def _draw_grids(grid: Any, histories: Sequence[History]) -> None:
         for axes, index in zip(line, picked, strict=False):
             step, path = history.grids[index]
             axes.imshow(np.asarray(Image.open(path).convert("RGB")))
-            axes.set_title(f"{history.label}, step {step}", fontsize=8)
+            axes.set_title(f"{history.label}, step {step}", fontsize=10)
 
 
 def comparable(histories: Sequence[History]) -> dict[str, list[list[Score]]]:
@@ -200,14 +200,14 @@ def _draw_scores(axes: Any, scored: dict[str, list[list[Score]]], labels: Sequen
                 continue
             place, error = i + (j + 0.5) / (len(newest) + 1), 1.96 * (score.standard_error or 0.0) / scale
             axes.errorbar(score.value / scale, place, xerr=error, color=f"C{j % 10}", marker="o", ms=3, capsize=2)
-            axes.annotate(f" {score.value:.4g}", (score.value / scale, place), fontsize=6, va="bottom")
+            axes.annotate(f" {score.value:.4g}", (score.value / scale, place), fontsize=9, va="bottom")
     for j, label in enumerate(labels):
         axes.plot([], [], color=f"C{j % 10}", marker="o", ms=3, label=label)
     axes.set_title("scores")
-    axes.set_yticks([i + 0.5 * len(labels) / (len(labels) + 1) for i in range(len(scored))], list(scored), fontsize=7)
+    axes.set_yticks([i + 0.5 * len(labels) / (len(labels) + 1) for i in range(len(scored))], list(scored), fontsize=9)
     axes.set_ylim(len(scored), -0.2)
-    axes.set_xlabel("relative to the mean over the runs; bars: 95 %", fontsize=7)
-    axes.legend(fontsize=6)
+    axes.set_xlabel("relative to the mean over the runs; bars: 95 %", fontsize=9)
+    axes.legend(fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))  # beside the title, over no bar
 
 
 def report(histories: Sequence[History], picture: bytes) -> str:
