@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from genart_jax.config import Data, UserError
-from genart_jax.data import folder, picture
+from genart_jax.data import folder, picture, reader
 from genart_jax.data.source import held_out, open_source
 
 RED = (255, 0, 0)
@@ -192,7 +192,7 @@ def test_bad_files_are_named_or_an_error(tmp_path):
 
 
 def test_huge_and_foreign_pictures_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture, "MAX_PIXELS", 2_000_000)
+    monkeypatch.setattr(reader.opening, "MAX_PIXELS", 2_000_000)
     save(tmp_path / "ok.png")
     save(tmp_path / "huge.png", RED, size=(2000, 1001))
     Image.new("RGB", (8, 8)).save(tmp_path / "pcx.png", "PCX")

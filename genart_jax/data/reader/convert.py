@@ -1,0 +1,108 @@
+"""One picture: encoded bytes or any Pillow image -> uint8 (height, width, channels)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from . import depth, ending, opening, profile
+
+Array = np.ndarray[Any, Any]
+
+NO_END = "the end marker is missing, nothing else: kept"
+CLEAR = "wholly transparent, so all white"
+BLANK = "an animation whose first picture, the one that is taken, is blank"
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by the orientation of Exif."""
+
+
+def decode(data: bytes, size: tuple[int, int], channels: int, notes: list[str] | None = None) -> Array:
+    """An encoded picture as uint8 (height, width, channels); see `to_uint8_picture`.
+
+    Args:
+      notes: gets a line for what is odd about a picture that can be used.
+
+    Raises:
+      BadPictureError: it cannot be read.
+    """
+    notes = [] if notes is None else notes
+    try:
+        pixels = _decode(data, size, channels, notes)
+    except opening.CutShortError:
+        mended = ending.with_jpeg_end(data)
+        if mended is None:
+            raise
+        pixels = _decode(mended, size, channels, notes)
+        notes.append(NO_END)
+        return pixels
+    if ending.lacks_end(data):
+        notes.append(NO_END)
+    return pixels
+
+
+def _decode(data: bytes, size: tuple[int, int], channels: int, notes: list[str]) -> Array:
+    with opening.opened(data) as picture:
+        return to_uint8_picture(picture, size, channels, notes)
+
+
+def to_uint8_picture(
+    picture: Image.Image, size: tuple[int, int], channels: int, notes: list[str] | None = None
+) -> Array:
+    """A Pillow image of any mode as uint8 (height, width, channels): upright, sRGB over white, cropped and resized.
+
+    The largest centred part of the wanted aspect is kept and resized with an antialiasing (Lanczos) filter; a picture
+    that has the wanted size already is not resampled. Colours are those that its ICC profile means.
+
+    Args:
+      size: (height, width).
+      channels: 3 (RGB) or 1 (ITU-R 601 luma).
+      notes: gets a line for what is odd about it.
+
+    Raises:
+      BadPictureError: pixels without a fixed range (floats, 32-bit integers), or too many.
+    """
+    notes = [] if notes is None else notes
+    height, width = size
+    # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is much faster; twice the wanted size loses nothing.
+    picture.draft(None, (2 * max(size), 2 * max(size)))
+    if picture.width * picture.height > opening.MAX_PIXELS:
+        raise opening.BadPictureError(f"{picture.width}x{picture.height} is too large, even decoded at a fraction")
+    try:
+        whole = depth.to_eight_bits(picture, notes)
+    except depth.UnknownRangeError as error:
+        raise opening.BadPictureError(str(error)) from None
+    flat = _over_white(whole, notes)
+    if (turn := _TURNS.get(picture.getexif().get(0x0112, 1))) is not None:
+        flat = flat.transpose(turn)
+    # Files that hold several pictures have `n_frames`.
+    if flat.convert("L").getextrema()[0] == flat.convert("L").getextrema()[1] and getattr(picture, "n_frames", 1) > 1:
+        notes.append(BLANK)
+    flat = flat.convert("L" if channels == 1 else "RGB")
+    flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(flat).reshape(height, width, channels)
+
+
+def _over_white(picture: Image.Image, notes: list[str]) -> Image.Image:
+    """RGB or L in sRGB, transparency over white."""
+    icc = picture.info.get("icc_profile")
+    if not picture.has_transparency_data:
+        if picture.mode not in ("1", "L", "RGB", "CMYK"):
+            picture = picture.convert("RGB")
+        return profile.to_srgb(picture, icc, notes)
+    picture = picture.convert("RGBA")
+    alpha = picture.getchannel("A")
+    if alpha.getextrema()[1] == 0:
+        notes.append(CLEAR)
+    picture = profile.to_srgb(picture.convert("RGB"), icc, notes)
+    picture.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
