@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from genart_jax import assets, compiler
 from genart_jax.api import configure
@@ -56,7 +56,7 @@ def plan(
         if os.pathsep in str(path):
             raise UserError(f"{path}: a name with {os.pathsep!r} cannot be told from two; rename the file")
     picture.read_file(style, (16, 16), 3)
-    sizes = stages(_size(content), longest, scales)
+    sizes = stages(picture.size_of_file(content), longest, scales)
     source = f"pictures:{content}{os.pathsep}{style}"
     base = configure(run)
     changes: dict[str, Any] = {
@@ -113,18 +113,6 @@ def finished(place: Path) -> np.ndarray[Any, Any]:
     pixels = picture.read_file(content, (height, width), data.channels)
     assert algorithm.transform is not None
     return to_uint8(compiler.jit(algorithm.transform)(state, to_float(pixels[None]), jax.random.key(0)))[0]
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """(height, width) of a picture, upright."""
-    try:
-        with picture.opened(picture.read(path)) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            return upright.height, upright.width
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from None
-    except picture.BadPictureError as error:
-        raise UserError(f"{path}: {error}") from None
 
 
 def check_out(out: Path) -> None:

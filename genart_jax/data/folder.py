@@ -1,26 +1,27 @@
-"""A folder of pictures; its sub-folders, if it has any, are the classes of the condition `label`."""
+"""A folder or zip archive of pictures; its sub-folders, if it has any, are the classes of the condition `label`."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import logging
-import warnings
+import threading
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from genart_jax.config import Data, UserError
 from genart_jax.data import picture
+from genart_jax.data.files import File, Found, find
+from genart_jax.data.layout import Item, Layout, arrange
 from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
 
-_DEEPEST = 50  # folders below one another: links can make endless trees of them
-_SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation"}
+_SHOWN = 5  # names in a line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,157 +32,196 @@ class _Read:
     pixels: bytes = b""
     size: tuple[int, int] = (0, 0)
     error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class _Set(NamedTuple):
+    """Pictures that can be read, one after the other; `label` is -1 where there are no classes.
+
+    `rows`: where they are in `images`, which holds the unreadable ones too, and is None if the set is streamed.
+    """
+
+    items: list[Item]
+    reads: list[_Read]
+    images: Array | None
+    rows: Array
+    names: tuple[str, ...]
+    label: Array
 
 
 def load(directory: str | Path, data: Data) -> Source:
-    """Reads every picture under `directory`, in the order of their names.
+    """Reads every picture under `directory`, or in that zip archive, in the order of their names.
 
-    A picture's label is the first folder on its way; pictures beside such folders have none and are left out. Hidden
-    files are ignored; links that lead back up or nowhere and folders that cannot be listed are named in a warning.
-    Pictures are brought to `data.image_size` (64x64 where empty) by
-    `picture.to_uint8_picture`. The test split is chosen by the SHA-256 of each file, so copies of a file are on one
-    side. Above `data.memory_limit_mb` pictures are decoded when asked for; one that then turns out to be damaged is
-    replaced by the next, with a line in the log (an error with `data.strict`).
+    A picture's label is the first folder on its way; pictures beside such folders have none and are left out. A
+    dataset.json says the labels in their place. Folders `train` and `test` (or `testing`, `val`, `valid`,
+    `validation`; in any case) are the splits, with the label below them; else the test split is chosen by the SHA-256
+    of each file, so copies of a file are on one side. Hidden files are ignored; what cannot be read is named in a
+    warning. Pictures are brought to `data.image_size` (64x64 where empty) by `picture.to_uint8_picture`. Above
+    `data.memory_limit_mb` pictures are decoded when asked for; one that then turns out to be damaged is replaced by the
+    next, with a line in the log (an error with `data.strict`).
 
     Raises:
       UserError: no such folder, no picture in it that can be read, or with `data.strict` one that cannot.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise UserError(f"folder:{directory}: there is no such folder")
     size, channels = picture.picture_size(data.image_size), data.channels
     picture.check_channels(channels)
-    try:
-        sorted(directory.iterdir())
-    except OSError as error:
-        raise UserError(f"folder:{directory}: cannot be listed: {error}") from error
-    odd: list[tuple[Path, str]] = []
-    paths, ignored = _scan(directory, (), odd)
-    names = sorted({path.relative_to(directory).parts[0] for path in paths if path.parent != directory})
-    loose = [path for path in paths if names and path.parent == directory]
-    paths = [path for path in paths if not names or path.parent != directory]
-    if not paths:
-        raise UserError(f"folder:{directory}: there are no pictures in it ({', '.join(picture.SUFFIXES)})")
-
+    found = find(directory)
+    layout = arrange(found)
+    if not layout.items:
+        raise UserError(_nothing(directory, found, layout))
     shape = (*size, channels)
-    stream = len(paths) * int(np.prod(shape)) > data.memory_limit_mb * 2**20
-    images = None if stream else np.empty((len(paths), *shape), np.uint8)
-    read = partial(_read, images=images, size=size, channels=channels)
-    with warnings.catch_warnings(), ThreadPoolExecutor(max(1, data.workers)) as pool:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # picture.opened has a limit of its own
-        results = list(pool.map(read, range(len(paths)), paths))
-    bad = [(path, r.error) for path, r in zip(paths, results, strict=True) if r.error]
+    stream = len(layout.items) * int(np.prod(shape)) > data.memory_limit_mb * 2**20
+    reads, images = decode_all([item.file for item in layout.items], size, channels, stream, data.workers)
+    bad = [(item.file, r.error) for item, r in zip(layout.items, reads, strict=True) if r.error]
     if bad and data.strict:
         raise UserError(f"{bad[0][0]}: {bad[0][1]}; remove it, or read without data.strict")
-    good = np.array([i for i, r in enumerate(results) if not r.error], np.int64)
-    if not len(good):
+    if len(bad) == len(reads):
         raise UserError(f"folder:{directory}: none of its {len(bad)} pictures can be read: {bad[0][0]}: {bad[0][1]}")
-    results, paths = [results[i] for i in good], [paths[i] for i in good]
-
-    class_names: dict[str, tuple[str, ...]] = {"label": tuple(names)} if names else {}
-    number = {name: i for i, name in enumerate(names)}
-    label = [number[path.relative_to(directory).parts[0]] for path in paths] if names else []
-    condition = {"label": np.array(label, np.int32)} if names else {}
-    test = held_out([r.content for r in results], data.test_fraction)
-    rows = (np.flatnonzero(~test), np.flatnonzero(test) if test.any() else np.arange(len(test)))
-    splits = []
-    for chosen in rows:
-        labels = {name: values[chosen] for name, values in condition.items()}
-        if images is not None:
-            splits.append(Split(len(chosen), labels, images[good[chosen]]))
-        else:
-            reader = _Reader([paths[i] for i in chosen], labels, size, channels, data.strict)
-            splits.append(Split(len(chosen), labels, read=reader))
-    problems = _problems(directory, class_names, condition, results, bad, loose)
-    if odd:
-        shown = ", ".join(f"{path} ({error})" for path, error in odd[:5])
-        problems.append(f"left out: {shown}" + (f" and {len(odd) - 5} more" if len(odd) > 5 else ""))
-    if not test.any():
-        problems.append("there is only one different picture: the test split is the training split")
+    kept = _kept(layout, reads, images)
+    class_names: dict[str, tuple[str, ...]] = {"label": kept.names} if kept.names else {}
+    test, problems = _test_split(kept, data.test_fraction)
+    splits = _splits(kept, test, data)
+    problems = [*_problems(directory, kept, bad, found), *layout.problems, *problems]
+    problems += _class_problems(directory, kept, splits[0])
     default = "" if data.image_size else " (the default: set data.image_size for another)"
     report = [
-        f"pictures of {_sizes(results)}, brought to {size[0]}x{size[1]}{default}",
+        *layout.report,
+        f"pictures of {_sizes(kept.reads)}, brought to {size[0]}x{size[1]}{default}",
         _moments(splits[0]),
         "too large for data.memory_limit_mb: streamed" if stream else "held in memory",
     ]
-    if ignored:
-        report.append(f"{ignored} other files ignored")
+    if found.others:
+        report.append(f"{found.others} other files ignored")
+    given = [] if kept.items[0].test is None else [np.packbits(test).tobytes()]
     return Source(
         name=f"folder:{directory}",
         train=splits[0],
         test=splits[1],
         image_shape=shape,
         class_names=class_names,
-        fingerprint=fingerprint(str((shape, class_names, data.test_fraction)), *(r.content for r in results)),
+        fingerprint=fingerprint(
+            str((shape, class_names, data.test_fraction)), *(r.content for r in kept.reads), *given
+        ),
         report=(*count_lines(class_names, splits[0], splits[1]), *report),
         warnings=tuple(problems),
-        unreadable=tuple(f"{path}: {error}" for path, error in [*bad, *odd]),
+        unreadable=tuple(f"{path}: {error}" for path, error in [*bad, *_unread(found), *found.odd]),
     )
 
 
-def _scan(folder: Path, above: tuple[Path, ...], odd: list[tuple[Path, str]]) -> tuple[list[Path], int]:
-    """Picture files below `folder`, sorted, and how many other files there are; what is neither is added to `odd`."""
-    found: list[Path] = []
-    others = 0
-    try:
-        here, entries = folder.resolve(), sorted(folder.iterdir(), key=lambda path: path.name)
-    except (OSError, RuntimeError) as error:
-        odd.append((folder, str(getattr(error, "strerror", None) or error)))
-        return [], 0
-    if here in above or len(above) > _DEEPEST:
-        odd.append((folder, "a link that leads back up" if here in above else "too deep"))
-        return [], 0
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        is_picture = entry.suffix.lower() in picture.SUFFIXES
-        if entry.is_dir():
-            inside, ignored = _scan(entry, (*above, here), odd)
-            found, others = found + inside, others + ignored
-        elif entry.is_file():
-            found, others = found + [entry] * is_picture, others + (not is_picture)
-        elif is_picture or entry.is_symlink():
-            odd.append((entry, "a link that leads nowhere" if entry.is_symlink() else "no file"))
-    return found, others
+def decode_all(
+    files: Sequence[File], size: tuple[int, int], channels: int, stream: bool, workers: int
+) -> tuple[list[_Read], Array | None]:
+    """The first pass over all files: what each holds, and their pixels, uint8 (files, height, width, channels).
+
+    Streamed sets have no array, and only their headers are looked at. Rows of files that cannot be read hold nothing.
+    """
+    images = None if stream else np.empty((len(files), *size, channels), np.uint8)
+    read = partial(_read, images=images, size=size, channels=channels)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        return list(pool.map(read, range(len(files)), files)), images
 
 
-def _read(index: int, path: Path, *, images: Array | None, size: tuple[int, int], channels: int) -> _Read:
+def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int], channels: int) -> _Read:
     """Hashes a file and decodes it into `images[index]`, or, where that is None, reads just its header."""
+    notes: list[str] = []
     try:
-        content = picture.read(path)
+        content = file.read()
         digest = hashlib.sha256(content).digest()
         with picture.opened(content) as opened:
             seen = (opened.height, opened.width)
-            if images is None:
-                return _Read(digest, digest, seen)
-            images[index] = picture.to_uint8_picture(opened, size, channels)
-        return _Read(digest, hashlib.sha256(images[index].data).digest(), seen)
+        if images is None:
+            return _Read(digest, digest, seen)
+        images[index] = picture.decode(content, size, channels, notes)
+        return _Read(digest, hashlib.sha256(images[index].data).digest(), seen, notes=tuple(notes))
     except (OSError, picture.BadPictureError) as error:
         return _Read(error=str(error))
 
 
+def _kept(layout: Layout, reads: list[_Read], images: Array | None) -> _Set:
+    """Without the files that cannot be read; a class that has none left is no class."""
+    good = np.array([i for i, r in enumerate(reads) if not r.error], np.int64)
+    items = [layout.items[i] for i in good]
+    present = {item.label for item in items if item.label}
+    names = tuple(sorted(present, key=int if layout.numbered else None))
+    number = {name: i for i, name in enumerate(names)}
+    label = np.array([number.get(item.label, -1) for item in items], np.int32)
+    return _Set(items, [reads[i] for i in good], images, good, names, label)
+
+
+def _test_split(kept: _Set, fraction: float) -> tuple[Array, list[str]]:
+    """Which rows to test on, and what is to be said about it; if none, the training split serves as both."""
+    drawn = held_out([r.content for r in kept.reads], fraction)
+    if kept.items[0].test is None:
+        few = ["there is only one different picture: the test split is the training split"]
+        return drawn, [] if drawn.any() else few
+    test = np.array([bool(item.test) for item in kept.items])
+    if test.all() or not test.any():
+        side = "training" if test.all() else "test"
+        return drawn, [f"the {side} split's folder has no pictures that can be used: the splits are chosen anew"]
+    train = {r.pixels for r, tested in zip(kept.reads, test, strict=True) if not tested}
+    copies = sum(r.pixels in train for r, tested in zip(kept.reads, test, strict=True) if tested)
+    return test, [f"{copies} of the {test.sum()} test pictures are training pictures too"] if copies else []
+
+
+def _splits(kept: _Set, test: Array, data: Data) -> list[Split]:
+    size, out = picture.picture_size(data.image_size), []
+    for rows in (np.flatnonzero(~test), np.flatnonzero(test) if test.any() else np.arange(len(test))):
+        labels = {"label": kept.label[rows]} if kept.names else {}
+        if kept.images is not None:
+            out.append(Split(len(rows), labels, kept.images[kept.rows[rows]]))
+        else:
+            reader = _Reader([kept.items[i].file for i in rows], labels, size, data.channels, data.strict, _Told())
+            out.append(Split(len(rows), labels, read=reader))
+    return out
+
+
+class _Told:
+    """Which lines have been logged: one a file, and of each kind not more than fit a screen."""
+
+    def __init__(self, most: int = 20) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._files: set[tuple[File, str]] = set()
+        self._kinds: Counter[str] = Counter()
+
+    def warn(self, file: File, text: str, kind: str) -> None:
+        with self._lock:
+            if (file, kind) in self._files:
+                return
+            self._files.add((file, kind))
+            self._kinds[kind] += 1
+            count = self._kinds[kind]
+        if count <= self._most:
+            more = "; further files of this kind are not named" if count == self._most else ""
+            logging.getLogger(__name__).warning("%s: %s%s", file, text, more)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """`Split.read` of a streamed split: index -> example; without state, so any number of threads may call it."""
+    """`Split.read` of a streamed split: index -> example; any number of threads may call it."""
 
-    paths: list[Path]
+    files: list[File]
     labels: dict[str, Array]
     size: tuple[int, int]
     channels: int
     strict: bool
+    told: _Told
 
     def __call__(self, index: int) -> dict[str, Any]:
-        for step in range(len(self.paths)):
-            i = (index + step) % len(self.paths)
+        for step in range(len(self.files)):
+            i = (index + step) % len(self.files)
+            notes: list[str] = []
             try:
-                image = picture.decode(picture.read(self.paths[i]), self.size, self.channels)
+                image = picture.decode(self.files[i].read(), self.size, self.channels, notes)
             except (OSError, picture.BadPictureError) as error:
                 if self.strict:
-                    raise UserError(f"{self.paths[i]}: {error}; remove it, or read without data.strict") from error
-                logging.getLogger(__name__).warning("%s: %s; the next picture is taken", self.paths[i], error)
+                    raise UserError(f"{self.files[i]}: {error}; remove it, or read without data.strict") from error
+                self.told.warn(self.files[i], f"{error}; the next picture is taken", "error")
                 continue
+            for note in notes:
+                self.told.warn(self.files[i], note, note)
             return {"image": image, "condition": {name: int(values[i]) for name, values in self.labels.items()}}
-        raise UserError(f"{self.paths[index]}: neither this nor any other picture of its split can be read any more")
+        raise UserError(f"{self.files[index]}: neither this nor any other picture of its split can be read any more")
 
 
 def _sizes(results: list[_Read]) -> str:
@@ -199,32 +239,67 @@ def _moments(split: Split, most: int = 256) -> str:
     return f"pixels in [0, 1]: mean {per_channel[0]}, std {per_channel[1]} (of {len(chosen)} training pictures)"
 
 
-def _problems(
-    directory: Path,
-    class_names: dict[str, tuple[str, ...]],
-    condition: dict[str, Array],
-    results: list[_Read],
-    bad: list[tuple[Path, str]],
-    loose: list[Path],
-) -> list[str]:
-    lines = []
+def _nothing(directory: Path, found: Found, layout: Layout) -> str:
+    """Why a set has no pictures."""
+    if found.unread:
+        return f"folder:{directory}: there are no pictures in it that are read: {_unread_line(found)}"
+    if layout.problems:
+        return f"folder:{directory}: there are no pictures left: {'; '.join(layout.problems)}"
+    return f"folder:{directory}: there are no pictures in it ({', '.join(picture.SUFFIXES)})"
+
+
+def _unread(found: Found) -> list[tuple[File, str]]:
+    return [(file, picture.UNREAD_SUFFIXES[file.path.suffix.lower()]) for file in found.unread]
+
+
+def _unread_line(found: Found) -> str:
+    kinds = {reason: file for file, reason in reversed(_unread(found))}
+    shown = ", ".join(f"{file.name} ({reason})" for reason, file in reversed(kinds.items()))
+    return f"{len(found.unread)} pictures of formats that are not read: {shown}"
+
+
+def _some(names: Sequence[object]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(str, names[:_SHOWN])) + more
+
+
+def _problems(directory: Path, kept: _Set, bad: list[tuple[File, str]], found: Found) -> list[str]:
+    """Lines about files: what cannot be read, what is odd, what is a copy."""
+    lines, total = [], len(kept.items) + len(bad)
     if bad:
-        shown = ", ".join(f"{path.relative_to(directory)} ({error})" for path, error in bad[:5])
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-        lines.append(f"{len(bad)} of {len(bad) + len(results)} pictures cannot be read and are left out: {shown}{more}")
-    if loose:
-        lines.append(f"{len(loose)} pictures lie beside the label folders and are left out, {loose[0].name} first")
-    if len(results) < 100:
-        lines.append(f"only {len(results)} pictures: a model will learn them by heart")
-    copies = len(results) - len(Counter(r.pixels for r in results))
+        shown = _some([f"{file.name} ({error})" for file, error in bad])
+        lines.append(f"{len(bad)} of {total} pictures cannot be read and are left out: {shown}")
+    if found.unread:
+        lines.append(f"left out: {_unread_line(found)}")
+    if found.odd:
+        lines.append(f"left out: {_some([f'{path} ({error})' for path, error in found.odd])}")
+    noted: dict[str, list[str]] = {}
+    for item, read in zip(kept.items, kept.reads, strict=True):
+        for note in read.notes:
+            noted.setdefault(note, []).append(item.file.name)
+    lines += [f"{len(names)} pictures: {note}: {_some(names)}" for note, names in noted.items()]
+    if len(kept.items) < 100:
+        lines.append(f"only {len(kept.items)} pictures: a model will learn them by heart")
+    copies = len(kept.reads) - len({r.pixels for r in kept.reads})
     if copies:
-        lines.append(f"{copies} of {len(results)} pictures are copies of others")
-    for name, names in class_names.items():
-        counts = np.bincount(condition[name], minlength=len(names))
-        if counts.max() > 10 * counts.min():
-            large, small = int(counts.argmax()), int(counts.argmin())
-            sizes = f"{names[large]} has {counts[large]} pictures, {names[small]} {counts[small]}"
-            lines.append(f"the classes are unbalanced: {sizes}")
-        if {n.lower() for n in names} <= _SPLIT_NAMES:
-            lines.append(f"the sub-folders {', '.join(names)} look like splits, but are taken for classes")
+        lines.append(f"{copies} of {len(kept.reads)} pictures are copies of others")
+    return lines
+
+
+def _class_problems(directory: Path, kept: _Set, train: Split) -> list[str]:
+    """Lines about classes: a single one, unequal ones, some without training pictures."""
+    if not kept.names:
+        return []
+    lines, counts = [], np.bincount(kept.label, minlength=len(kept.names))
+    if len(kept.names) == 1:
+        deep = any(len(item.file.parts) > 2 for item in kept.items)
+        hint = f"; if its sub-folders are the classes, say folder:{directory / kept.names[0]}" if deep else ""
+        lines.append(f"there is only one class, {kept.names[0]}: a condition that tells nothing{hint}")
+    if counts.max() > 10 * counts.min():
+        large, small = int(counts.argmax()), int(counts.argmin())
+        sizes = f"{kept.names[large]} has {counts[large]} pictures, {kept.names[small]} {counts[small]}"
+        lines.append(f"the classes are unbalanced: {sizes}")
+    absent = np.flatnonzero(np.bincount(train.condition["label"], minlength=len(kept.names)) == 0)
+    if len(absent):
+        lines.append(f"no training pictures of {_some([kept.names[i] for i in absent])}: the test split has them all")
     return lines

@@ -170,7 +170,7 @@ def _expanded(path: str) -> Path:
 
 
 def _advice(source: str, kind: str) -> str:
-    if source and _expanded(source).is_dir():
+    if source and (_expanded(source).is_dir() or (source.lower().endswith(".zip") and _expanded(source).is_file())):
         return f"for a folder of pictures say folder:{source}"
     near = difflib.get_close_matches(kind, KINDS, 1)
     return (

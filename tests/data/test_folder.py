@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from genart_jax.config import Data, UserError
-from genart_jax.data import folder, picture, reader
+from genart_jax.data import files, folder, picture, reader
 from genart_jax.data.source import held_out, open_source
 
 RED = (255, 0, 0)
@@ -235,15 +235,14 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 
 def test_warnings(tmp_path):
     for i in range(11):
-        save(tmp_path / "train" / f"{i}.png")
-    save(tmp_path / "test" / "one.png")
-    save(tmp_path / "train" / "0.png").rename(tmp_path / "train" / "a.png")
-    save(tmp_path / "train" / "0.png", compress_level=1)  # other bytes, equal pixels
+        save(tmp_path / "many" / f"{i}.png")
+    save(tmp_path / "few" / "one.png")
+    save(tmp_path / "many" / "0.png").rename(tmp_path / "many" / "a.png")
+    save(tmp_path / "many" / "0.png", compress_level=1)  # other bytes, equal pixels
     text = " | ".join(opened(tmp_path).warnings)
     assert "only 13 pictures" in text
-    assert "train has 12 pictures, test 1" in text
+    assert "many has 12 pictures, few 1" in text
     assert "1 of 13 pictures are copies" in text
-    assert "look like splits" in text
 
 
 def test_a_good_folder_has_no_warnings(tmp_path):
@@ -328,16 +327,16 @@ def test_streamed_picture_that_breaks_later(tmp_path, caplog):
     for i in range(6):
         save(tmp_path / f"{i}.png")
     source, strict = (opened(tmp_path, memory_limit_mb=0, strict=strict) for strict in (False, True))
-    path = source.train.read.paths[1]
+    path = source.train.read.files[1].path
     path.write_bytes(path.read_bytes()[:-40])
-    got = [source.train.read(i)["image"] for i in range(3)]
+    got = [source.train.read(i % 3)["image"] for i in range(9)]
     np.testing.assert_array_equal(got[1], got[2])
     assert (got[0] != got[1]).any()
     assert [path.name in r.getMessage() for r in caplog.records] == [True]
     with pytest.raises(UserError, match=path.name):
         strict.train.read(1)
-    for path in source.train.read.paths:
-        path.unlink()
+    for file in source.train.read.files:
+        file.path.unlink()
     with pytest.raises(UserError, match="neither this nor any other"):
         source.train.read(0)
 
@@ -345,3 +344,34 @@ def test_streamed_picture_that_breaks_later(tmp_path, caplog):
 def test_folder_load_takes_a_string(tmp_path):
     save(tmp_path / "a.png")
     assert folder.load(str(tmp_path), Data(image_size=(4, 6), channels=1)).image_shape == (4, 6, 1)
+
+
+def test_what_is_odd_is_said_once_a_kind(tmp_path):
+    for i in range(7):
+        clear = Image.new("RGBA", (9, 9 + i), (i, 0, 0, 0))
+        clear.save(tmp_path / f"{i}.png")
+    (line,) = [w for w in opened(tmp_path).warnings if "transparent" in w]
+    assert line == "7 pictures: wholly transparent, so all white: 0.png, 1.png, 2.png, 3.png, 4.png and 2 more"
+
+
+def test_streamed_folders_say_it_once_a_file(tmp_path, caplog):
+    for i in range(3):
+        Image.new("RGBA", (9, 9 + i), (0, 0, 0, 0)).save(tmp_path / f"{i}.png")
+        save(tmp_path / f"broken{i}.png", size=(64, 64))
+    source = opened(tmp_path, memory_limit_mb=0)
+    for i in range(3):
+        path = tmp_path / f"broken{i}.png"
+        path.write_bytes(path.read_bytes()[:-100])
+    for split in (source.train, source.test):
+        for i in range(40):
+            split.read(i % split.size)
+    lines = [r.getMessage() for r in caplog.records]
+    assert len(lines) == len(set(lines)) == 6
+    caplog.clear()
+    told = folder._Told(2)
+    for i in range(5):
+        told.warn(files.File(tmp_path / str(i), (str(i),)), "odd", "odd")
+    assert [r.getMessage().partition(": ")[2] for r in caplog.records] == [
+        "odd",
+        "odd; further files of this kind are not named",
+    ]

@@ -33,10 +33,16 @@ _MAGIC = (
     (b"PK\3\4", "a zip archive, not a picture"),
     (b"version https://git-lfs", "a pointer of Git LFS, not the picture: git lfs pull fetches it"),
 )
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 _COMPRESSIONS = {1: "", 5: "LZW", 7: "JPEG", 8: "Deflate", 34712: "JPEG 2000", 34887: "LERC", 50001: "WebP"}
 _PHOTOMETRIC = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "LAB", 32803: "camera raw"}
 _SAMPLES = {1: "whole numbers", 2: "signed numbers", 3: "floating-point numbers"}
+
+
+def is_heic(data: bytes) -> bool:
+    """Whether a file's first brands are HEIC's, also behind the general `mif1`, which Pillow takes for AVIF."""
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    return data[4:8] == b"ftyp" and any(brands[i : i + 4] in _HEIC for i in range(0, len(brands), 4))
 
 
 def foreign(data: bytes) -> str:
@@ -44,7 +50,7 @@ def foreign(data: bytes) -> str:
     if not data:
         return "empty file"
     if data[4:8] == b"ftyp":
-        if data[8:12] in _HEIC:
+        if is_heic(data):
             return "a HEIC picture, which Pillow cannot read alone: pip install pillow-heif, or convert it to JPEG"
         if data[8:12] in (b"avif", b"avis"):
             return "an AVIF picture, which this Pillow cannot read: pip install --upgrade pillow"

@@ -78,6 +78,8 @@ def _open(data: bytes) -> Image.Image:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None or accept is None or accept(data[:16]) is not True:
             continue
+        if name == "AVIF" and naming.is_heic(data):
+            continue
         try:
             return factory(io.BytesIO(data), "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
