@@ -68,13 +68,17 @@ def program_of(model: Model, saved: Saved) -> Program:
             {"latents": (("batch", latent_dim), "float32"), **conditions},
             pictures,
         )
-    if algorithm.sample is not None and names:
+    if algorithm.sample is not None:
         sample = algorithm.sample
+        # Without conditions something else must say how many pictures are wanted: the length of an input.
+        counted = {} if names else {"pictures": (("batch",), "int32")}
 
-        def draw(seed: jax.Array, *classes: jax.Array) -> jax.Array:
-            return sample(state, jax.random.key(seed), classes[0].shape[0], dict(zip(names, classes, strict=True)))
+        def draw(seed: jax.Array, *each: jax.Array) -> jax.Array:
+            wanted = dict(zip(names, each, strict=True)) if names else None
+            return sample(state, jax.random.key(seed), each[0].shape[0], wanted)
 
-        return Program("sample", draw, {"seed": ((), "uint32"), **conditions}, pictures)
+        hint = "" if names else "; of `pictures` only the length counts: one number, any, for each picture"
+        return Program("sample", draw, {"seed": ((), "uint32"), **conditions, **counted}, pictures + hint)
     raise UserError(f"{saved.run.name} cannot be exported: it neither draws pictures nor names classes")
 
 

@@ -66,6 +66,18 @@ def test_every_model_for_every_platform_and_batch(model):
         )
 
 
+def test_a_prior_without_conditions():
+    algorithm = zoo.tiny("code_prior", conditions=())
+    saved = Saved(ga.configure("code_prior", preset="tiny"), {"class_names": {}})
+    state = zoo.start(algorithm, jax.random.key(0), zoo.full_batch(algorithm, 8))
+    program = export.program_of(Model(algorithm, state), saved)
+    exported = jax.export.deserialize(bytearray(export.serialize(program, ("cpu",))))
+    for batch in (1, 3):
+        inputs = {"seed": np.uint32(7), "pictures": np.zeros(batch, np.int32)}
+        images = exported.call(**inputs)
+        np.testing.assert_allclose(images, algorithm.sample(state, jax.random.key(7), batch), rtol=1e-3, atol=1e-4)
+
+
 def test_stylegan2_of_64_pixels_for_every_platform_and_batch():
     algorithm = zoo.tiny("stylegan2", image_shape=(64, 64, 3))
     rng = np.random.default_rng(0)

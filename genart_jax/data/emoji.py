@@ -18,7 +18,7 @@ import numpy as np
 from genart_jax.assets import cache_directory
 from genart_jax.config import UserError
 from genart_jax.data.color import COLOR_NAMES
-from genart_jax.data.source import Source, Split
+from genart_jax.data.source import Source, Split, count_lines
 
 Array = np.ndarray[Any, Any]
 
@@ -134,11 +134,7 @@ def load(size: int = 32, path: str | os.PathLike[str] | None = None) -> Source:
         images = art.x[rows]
         splits.append(Split(len(images), {condition: label[rows] for condition, label in labels.items()}, images))
     train, test = splits
-    report = []
-    for condition, names in CLASS_NAMES.items():
-        counts = [np.bincount(split.condition[condition], minlength=len(names)) for split in splits]
-        pairs = (f"{name} {a}/{b}" for name, a, b in zip(names, *counts, strict=True))
-        report.append(f"{condition} (train/test): {', '.join(pairs)}")
+    report = list(count_lines(CLASS_NAMES, train, test))
     same = sums[f"x{size}"] == SHA256[f"x{size}"]
     return Source(
         name="emoji" if size == SIZES[0] else f"emoji:{size}",

@@ -203,8 +203,8 @@ def count_lines(class_names: Mapping[str, Sequence[str]], train: Split, test: Sp
     for name, names in class_names.items():
         if name in train.condition and name in test.condition:
             counts = [np.bincount(split.condition[name], minlength=len(names)) for split in (train, test)]
-            shown = [f"{word} {a}/{b}" for word, a, b in list(zip(names, *counts, strict=False))[:most]]
-            lines.append(f"{name} (train/test): {', '.join(shown)}{', ...' if len(names) > most else ''}")
+            shown = [f"{word} {a} + {b}" for word, a, b in list(zip(names, *counts, strict=False))[:most]]
+            lines.append(f"{name} (train + test): {', '.join(shown)}{', ...' if len(names) > most else ''}")
     return tuple(lines)
 
 

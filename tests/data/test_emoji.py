@@ -88,7 +88,7 @@ def test_class_counts(source):
         classes = len(source.class_names[name])
         for split, counts in zip((source.train, source.test), expected, strict=True):
             np.testing.assert_array_equal(np.bincount(split.condition[name], minlength=classes), counts)
-    assert any(line.startswith("shape (train/test): activities 359/44, animals 673/70") for line in source.report)
+    assert any(line.startswith("shape (train + test): activities 359 + 44, animals 673 + 70") for line in source.report)
 
 
 def test_the_readme_has_these_numbers(source):

@@ -53,7 +53,7 @@ def test_labels_are_the_first_folders(tmp_path):
     labels = np.concatenate([source.train.condition["label"], source.test.condition["label"]])
     assert np.bincount(labels).tolist() == [6, 6]
     train, test = (np.bincount(s.condition["label"], minlength=2) for s in (source.train, source.test))
-    assert f"label (train/test): cats {train[0]}/{test[0]}, dogs {train[1]}/{test[1]}" in source.report
+    assert f"label (train + test): cats {train[0]} + {test[0]}, dogs {train[1]} + {test[1]}" in source.report
     assert "1 other files ignored" in source.report
     assert not any("cannot be read" in line for line in source.warnings)
 

@@ -45,7 +45,7 @@ def test_reads_all_namings(tmp_path, suffix, joint):
     assert source.class_names == {"label": tuple("0123456789")}
     assert source.spec.conditions == (("label", 10),)
     assert source.report[0].endswith("30 train, 12 test, 28x28x1, conditions label (10)")
-    assert source.report[1].startswith("label (train/test): 0 3/2, 1 3/2, 2 3/1,")
+    assert source.report[1].startswith("label (train + test): 0 3 + 2, 1 3 + 2, 2 3 + 1,")
 
 
 def test_content_decides_on_gzip_not_the_name(tmp_path):

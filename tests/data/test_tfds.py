@@ -123,7 +123,7 @@ def test_train_and_test(prepared):
         assert split.condition["label"].tolist() == [i % 2 for i in rows(split)]
         assert split.condition["group"].tolist() == [i % 3 for i in rows(split)]
     assert source.report[0].endswith("20 train, 5 test, 8x6x3, conditions label (2), group (3)")
-    assert "label (train/test): even 10/3, odd 10/2" in source.report
+    assert "label (train + test): even 10 + 3, odd 10 + 2" in source.report
     assert source.fingerprint == opened("genart_tiny", image_size=(8, 6)).fingerprint
     assert "tensorflow" not in sys.modules
 
