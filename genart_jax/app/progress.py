@@ -11,6 +11,9 @@ import jax
 import numpy as np
 from rich import progress
 
+from genart_jax.app.words import collapsed
+from genart_jax.config import Run
+
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_EVERY = 0.5  # seconds between new figures beside the bar
 _SETTLED = 1.0  # seconds after which a rate is one: that of the first few steps is chance
@@ -27,6 +30,7 @@ class Progress:
             disable=not sys.stdout.isatty(),
         )
         self._task: progress.TaskID | None = None
+        self._run: Run | None = None
         self._line = self._device = ""
         self._losses = ""  # of a row of the log that no line has shown yet
         self._steps, self._first, self._printed = 0, 0, 0.0
@@ -57,6 +61,7 @@ class Progress:
             self._print(f"on {self._device}")
 
     def _on_data(self, values: dict[str, Any]) -> None:
+        self._run = values["run"]
         for line in values["source"].report:
             self._print(line)
         for line in values["source"].warnings:
@@ -111,6 +116,8 @@ class Progress:
         if values["interrupted"]:
             self._print(f"stopped at step {values['step']} with a checkpoint; the same command goes on from there")
             return
+        for line in collapsed(self._run, summary["test"]) if self._run else ():
+            self._print(f"warning: {line}")
         member = ""
         if "sweep" in summary:
             member = " --member 0"
