@@ -13,6 +13,7 @@ PACKAGE = Path(genart_jax.__file__).parent
 FLOOR = (
     "types",
     "config",
+    "paths",
     "registry",
     "saved",
     "stages",

@@ -84,7 +84,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         grads, metrics = common.pmean((grads, metrics), axis_name)
         new, opt, norms = common.update("prior", optimizer, grads, state.opt["prior"], state.params["prior"])
         params = {"prior": new}
-        ema = common.ema_update(state.ema, params, state.mutable, common.ema_decay(options.ema_decay, state.step))
+        decay = common.ema_decay(options.ema_decay, common.ema_age(config, state))
+        ema = common.ema_update(state.ema, params, state.mutable, decay)
         return state.replace(step=state.step + 1, params=params, opt={"prior": opt}, ema=ema), metrics | norms
 
     def variables_of(state: State) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         player = "classifier"
         params, opt, norms = common.update(player, optimizer, grads, state.opt[player], state.params[player])
         state = state.replace(params={player: params}, mutable={player: mutable}, opt={player: opt})
-        ema = common.ema_update(state.ema, state.params, state.mutable, common.ema_decay(options.ema_decay, state.step))
+        decay = common.ema_decay(options.ema_decay, common.ema_age(config, state))
+        ema = common.ema_update(state.ema, state.params, state.mutable, decay)
         return state.replace(step=state.step + 1, ema=ema), metrics | norms
 
     def logits_of(state: State, images: jax.Array) -> jax.Array:

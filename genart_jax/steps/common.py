@@ -90,8 +90,15 @@ def ema_start(state: State, roles: tuple[str, ...], decay: float) -> State:
 
 
 def ema_decay(decay: float, step: jax.Array) -> jax.Array:
-    """The decay at a step; it warms up as min(decay, (1 + step) / (10 + step)), to forget the initialisation."""
+    """The decay at a step (see `ema_age`); it warms up as min(decay, (1 + step) / (10 + step)), to forget the
+    initialisation.
+    """
     return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+
+
+def ema_age(config: Run, state: State) -> jax.Array:
+    """Steps that the moving averages have behind them: the run's, and those of the run that it began from."""
+    return state.step + config.train.ema_steps
 
 
 def half_life_decay(half_life: float, ramp: float, images: int, step: jax.Array) -> jax.Array:

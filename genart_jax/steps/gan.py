@@ -371,10 +371,11 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             key_j = random.stream(key_i, "again", index)
             again, view = draw(key_j, len(real)), augment.view(state, key_j, len(real))
             state, g_metrics = generator_step(state, again, real, condition, view, False, None)
-        decay = common.ema_decay(gan.ema_decay, state.step)
+        age = common.ema_age(config, state)
+        decay = common.ema_decay(gan.ema_decay, age)
         if gan.ema_images:
             images = len(real) * (1 if axis_name is None else jax.lax.axis_size(axis_name))
-            decay = common.half_life_decay(gan.ema_images, gan.ema_ramp, images, state.step)
+            decay = common.half_life_decay(gan.ema_images, gan.ema_ramp, images, age)
         ema = common.ema_update(state.ema, state.params, state.mutable, decay)
         return state.replace(step=state.step + 1, ema=ema), metrics | g_metrics | {
             name: state.extra[name] for name in carried

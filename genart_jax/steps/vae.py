@@ -145,7 +145,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         if optimal:
             decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
             extra = {"squared_error": decay * extra["squared_error"] + (1 - decay) * error}
-        ema = common.ema_update(state.ema, params, mutable, common.ema_decay(options.ema_decay, state.step))
+        average = common.ema_decay(options.ema_decay, common.ema_age(config, state))
+        ema = common.ema_update(state.ema, params, mutable, average)
         state = state.replace(
             step=state.step + 1, params=params, mutable=mutable, opt={"vae": opt}, ema=ema, extra=extra
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ import numpy as np
 from genart_jax import assets, sweep
 from genart_jax.api import build
 from genart_jax.config import BatchSpec, Run, UserError, spec_of
+from genart_jax.paths import expanded
 from genart_jax.saved import VERSION
 from genart_jax.saved import Saved as Saved
 from genart_jax.saved import read_config as read_config
@@ -29,7 +31,18 @@ _FREE = (
     *(
         f"train.{name}"
         for name in (
-            *("steps", "log_every", "sample_every", "eval_every", "save_every", "keep", "best", "rollbacks", "samples"),
+            *(
+                "steps",
+                "log_every",
+                "sample_every",
+                "eval_every",
+                "save_every",
+                "keep",
+                "best",
+                "rollbacks",
+                "samples",
+                "ema_steps",
+            ),
         )
     ),
     # Whether the data is the same is for its fingerprint to say, not for the name it is reached by.
@@ -120,23 +133,32 @@ def member_directory(directory: str | Path, member: int | None) -> Path:
       UserError: it is no sweep, or has no such member.
     """
     if member is None:
-        return Path(directory)
+        return expanded(directory)
     count = len(sweep.runs(read_config(directory).run))
     if not 0 <= member < count:
         there = f"members 0 to {count - 1}" if count else "no members, it is no sweep"
         raise UserError(f"{directory}: there is no member {member}; it has {there}")
-    return Path(directory) / "members" / str(member)
+    return expanded(directory) / "members" / str(member)
 
 
 def _home(directory: str | Path, saved: Saved) -> Path:
     """Where the checkpoints of a run are: a member's in its sweep."""
-    return Path(directory).absolute().parents[1] if "member" in saved.data else Path(directory)
+    directory = expanded(directory)
+    return directory.absolute().parents[1] if "member" in saved.data else directory
 
 
 def open_checkpoints(directory: str | Path, saved: Saved) -> Checkpoints:
     """The checkpoints of a run, to read."""
     directory = _home(directory, saved)
     return Checkpoints(directory, best=saved.run.train.best, about={"id": saved.data.get("id")})
+
+
+def seals(directory: str | Path) -> dict[int, str]:
+    """Step -> what tells its saved state from any other, of a run's checkpoints; {} where there is no run."""
+    if not (expanded(directory) / "config.json").is_file():
+        return {}
+    with open_checkpoints(directory, read_config(directory)) as checkpoints:
+        return {step: checkpoints.seal(step) for step in checkpoints.steps()}
 
 
 def load(directory: str | Path, step: int | Literal["best"] | None = None, member: int | None = None) -> Model:
@@ -218,8 +240,8 @@ def pretrained(name: str, algorithm: Algorithm) -> State:
     return jax.device_put(state, jax.devices()[0])
 
 
-_MAY_DIFFER = re.compile(r"\['(embed|out)'\]")
-"""Parts that a fine-tuned model may begin anew: embeddings of conditions, and last layers."""
+_MAY_DIFFER = re.compile(r"\['(embed|offsets|out)'\]")
+"""Parts that a fine-tuned model may begin anew: what belongs to classes of conditions, and last layers."""
 
 
 _PICTURES = re.compile(r"\['pixels'\]")
@@ -232,37 +254,53 @@ def _placed(value: Any, like: jax.Array) -> jax.Array:
     return jax.make_array_from_callback(like.shape, like.sharding, lambda index: host[index])
 
 
-def take_parameters(state: State, init_from: str) -> tuple[State, list[str]]:
+def take_parameters(state: State, init_from: str, name: str = "") -> tuple[State, list[str]]:
     """`state` with parameters, statistics and averages of another run, and the paths of what was not taken.
 
-    Optimizer and step stay fresh. Embeddings of conditions and last layers of another shape stay fresh, too.
+    Where that run has no moving averages, they begin as its parameters. Optimizer and step stay fresh, and so do what
+    belongs to classes of conditions and last layers, where their shapes differ. `name` is this model's, for the error.
 
     Raises:
-      UserError: no run there, or anything else has another shape.
+      UserError: no run there, or one of another model, or anything else has another shape.
     """
-    other = load(init_from).state
-    parts, left = {}, []
-    for part in ("params", "mutable", "ema"):
-        mine, theirs = getattr(state, part), getattr(other, part)
-        if part == "ema" and not (mine and theirs):
-            continue
-        found = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(theirs)}
+    there, other = read_config(init_from).run.name, load(init_from).state
+    live = {role: {"params": params, **other.mutable.get(role, {})} for role, params in other.params.items()}
+    averages = {role: own | other.ema.get(role, {}) for role, own in live.items()}
+    taken, left = {}, []
 
-        def take(path: Any, leaf: jax.Array, found: dict[str, Any] = found, part: str = part) -> jax.Array:
-            name = jax.tree_util.keystr(path)
-            there = getattr(found.get(name), "shape", None)
-            if there == leaf.shape:
-                return _placed(found[name], leaf)
-            if there and _PICTURES.match(name) and (len(there), there[2:]) == (leaf.ndim, leaf.shape[2:]):
-                return _placed(jax.image.resize(found[name], leaf.shape, "linear"), leaf)
-            if not _MAY_DIFFER.search(name):
-                raise UserError(
-                    f"--init-from {init_from}: {part}{name} has shape {there} there and {leaf.shape} here;"
-                    " give the same --model options"
-                )
-            if part == "params":
-                left.append(name)
+    def take(path: Any, leaf: jax.Array, found: dict[str, Any], part: str) -> jax.Array:
+        where = jax.tree_util.keystr(path)
+        shape = getattr(found.get(where), "shape", None)
+        if shape == leaf.shape:
+            return _placed(found[where], leaf)
+        if shape and _PICTURES.match(where) and (len(shape), shape[2:]) == (leaf.ndim, leaf.shape[2:]):
+            return _placed(jax.image.resize(found[where], leaf.shape, "linear"), leaf)
+        if _MAY_DIFFER.search(where):
+            left.extend([where] if part == "params" else [])
             return leaf
+        model = f"--init-from {init_from}: that is a run of {there}"
+        if name and there != name:
+            raise UserError(f"{model}, not of {name}")
+        differs = f"{part}{where} has shape {shape} there and {leaf.shape} here"
+        raise UserError(f"{model}; {differs}; give the same --model options")
 
-        parts[part] = jax.tree_util.tree_map_with_path(take, mine)
-    return state.replace(**parts), left
+    for part, theirs in (("params", other.params), ("mutable", other.mutable), ("ema", averages)):
+        found = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(theirs)}
+        one = functools.partial(take, found=found, part=part)
+        taken[part] = jax.tree_util.tree_map_with_path(one, getattr(state, part))
+    return state.replace(**taken), left
+
+
+def with_age(run: Run, directory: Path, init_from: str | None) -> Run:
+    """The configuration with the age of its moving averages at its start: `train.ema_steps`.
+
+    It is what the run in `directory` remembers, or, for a new one, what those of `init_from` have behind them.
+    """
+    age = run.train.ema_steps
+    if (directory / "config.json").is_file():
+        age = read_config(directory).run.train.ema_steps
+    elif init_from is not None and not age:
+        saved = read_config(init_from)
+        with open_checkpoints(init_from, saved) as checkpoints:
+            age = saved.run.train.ema_steps + max(checkpoints.steps(), default=0)
+    return dataclasses.replace(run, train=dataclasses.replace(run.train, ema_steps=age))
