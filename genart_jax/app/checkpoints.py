@@ -8,6 +8,7 @@ from genart_jax.config import UserError
 from genart_jax.train import checkpoint, manifest
 from genart_jax.train.about import read_about
 from genart_jax.train.manifest import DamageError
+from genart_jax.train.owner import owning
 from genart_jax.train.store import Checkpoints
 
 
@@ -55,9 +56,15 @@ def repair(run: Path) -> bool:
     Nothing is deleted but unfinished saves: damaged steps lie in checkpoints/damaged/ afterwards.
 
     Raises:
-      UserError: config.json is damaged, and no checkpoint holds it.
+      UserError: config.json is damaged, and no checkpoint holds it; or the run is being trained.
     """
     checkpoints = _open(run)
+    with owning(checkpoints.path.parent):  # a sweep's, where `run` is a member
+        _repair(run, checkpoints)
+    return True
+
+
+def _repair(run: Path, checkpoints: Checkpoints) -> None:
     for name in checkpoints.clear():
         print(f"removed checkpoints/{name}, a save that was cut off")
     found = {}
@@ -77,7 +84,6 @@ def repair(run: Path) -> bool:
         print(f"restored config.json from step {about['step']}")
     newest = max(found, default=None)
     print("no checkpoint is left; the run begins anew" if newest is None else f"{run} goes on from step {newest}")
-    return True
 
 
 def _open(run: Path) -> Checkpoints:

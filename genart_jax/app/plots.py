@@ -15,8 +15,10 @@ from PIL import Image
 
 from genart_jax.config import UserError, to_json
 from genart_jax.evaluate.scores import FILE, Score, read_scores
+from genart_jax.paths import expanded
 from genart_jax.train.checkpoint import Saved, read_config
 from genart_jax.train.log import read_rows
+from genart_jax.train.records import pictures_of
 
 _WIDTH, _COLUMNS, _GRIDS = 15.0, 3, 5  # inches; panels and sample grids side by side
 _DASHES = ("-", "--", ":", "-.")
@@ -45,12 +47,12 @@ def read_history(directory: str | Path) -> History:
     Raises:
       UserError: no run there, or one that has logged nothing.
     """
-    path = Path(directory)
+    path = expanded(directory)
     saved, rows = read_config(path), read_rows(path / "metrics.jsonl")
     if not rows:
         raise UserError(f"{directory} has no rows in metrics.jsonl; train it first")
     scores = read_scores(path) if (path / FILE).exists() else []
-    grids = sorted((int(p.stem), p) for p in (path / "samples").glob("[0-9]*.png") if p.stem.isdecimal())
+    grids = [(int(picture.stem), picture) for picture in pictures_of(path)]
     return History(str(directory), path, saved, rows, scores, grids)
 
 
@@ -60,7 +62,7 @@ def write(runs: Sequence[str | Path], out: Path) -> tuple[Path, Path]:
     Raises:
       UserError: no such run, matplotlib is missing, or a place that cannot be written.
     """
-    histories = [read_history(run) for run in runs]
+    histories, out = [read_history(run) for run in runs], expanded(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         picture = draw(histories)
@@ -218,8 +220,7 @@ def report(histories: Sequence[History], picture: bytes) -> str:
                  "pre{background:#f4f4f4;padding:1em;overflow:auto}</style></head><body>")  # fmt: skip
     parts.append(f"<h1>{html.escape(', '.join(h.label for h in histories))}</h1>{_image(picture)}")
     for h in histories:
-        summary = h.directory / "summary.json"
-        facts = json.loads(summary.read_text()) if summary.exists() else {}
+        facts = _facts(h)
         flat = {"model": h.saved.run.name, "data": h.saved.data["source"], "seed": h.saved.run.train.seed}
         flat |= {"step": h.rows[-1]["step"]}
         flat |= {k: facts[k] for k in ("images_per_second", "seconds", "devices", "date") if k in facts}
@@ -239,6 +240,14 @@ def report(histories: Sequence[History], picture: bytes) -> str:
             f"<details><summary>configuration</summary><pre>{html.escape(to_json(h.saved.run))}</pre></details>"
         )
     return "\n".join([*parts, "</body></html>\n"])
+
+
+def _facts(history: History) -> dict[str, Any]:
+    """What summary.json says, if it is of the state that the rows end with."""
+    summary = history.directory / "summary.json"
+    facts: dict[str, Any] = json.loads(summary.read_text()) if summary.exists() else {}
+    known, step = history.saved.data.get("id"), history.rows[-1]["step"]
+    return facts if facts.get("step") == step and facts.get("id", known) == known else {}
 
 
 def _image(content: bytes) -> str:

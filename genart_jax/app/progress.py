@@ -11,8 +11,7 @@ import jax
 import numpy as np
 from rich import progress
 
-from genart_jax.app.words import collapsed
-from genart_jax.config import Run
+from genart_jax.train.records import pictures_of
 
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_EVERY = 0.5  # seconds between new figures beside the bar
@@ -30,7 +29,6 @@ class Progress:
             disable=not sys.stdout.isatty(),
         )
         self._task: progress.TaskID | None = None
-        self._run: Run | None = None
         self._line = self._device = ""
         self._losses = ""  # of a row of the log that no line has shown yet
         self._steps, self._first, self._printed = 0, 0, 0.0
@@ -61,7 +59,6 @@ class Progress:
             self._print(f"on {self._device}")
 
     def _on_data(self, values: dict[str, Any]) -> None:
-        self._run = values["run"]
         for line in values["source"].report:
             self._print(line)
         for line in values["source"].warnings:
@@ -116,13 +113,11 @@ class Progress:
         if values["interrupted"]:
             self._print(f"stopped at step {values['step']} with a checkpoint; the same command goes on from there")
             return
-        for line in collapsed(self._run, summary["test"]) if self._run else ():
-            self._print(f"warning: {line}")
         member = ""
         if "sweep" in summary:
             member = " --member 0"
             self._print("\n" + "\n".join(sweep_lines(summary["sweep"])))
-        pictures = sorted((directory / "members" / "0" if member else directory).glob("samples/[0-9]*.png"))
+        pictures = pictures_of(directory / "members" / "0" if member else directory)
         if pictures:
             self._print(f"\npicture: {pictures[-1]}")
         longer = f"genart train {summary['model']} --run {directory} --steps {2 * max(self._steps, self._first)}"

@@ -20,6 +20,8 @@ from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Features, Trained, open_run
 from genart_jax.metrics import accuracy, diversity, frechet, inception_score, kernel, precision_recall
+from genart_jax.paths import expanded
+from genart_jax.train.checkpoint import seals
 
 FILE = "scores.json"
 NEIGHBOURS = 5
@@ -148,8 +150,9 @@ def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[st
     seeds = {"training": trained.saved.run.train.seed, "samples": seed, "real": pictures.REAL_SEED}
     algorithm, state = trained.model
     conditions = [name for name, _ in algorithm.batch_spec.conditions]
-    model = {"name": trained.saved.run.name, "step": int(state.step), "run": str(trained.directory),
-             "conditions": conditions}  # fmt: skip
+    step = int(state.step)
+    model = {"name": trained.saved.run.name, "step": step, "run": str(trained.directory), "conditions": conditions,
+             "id": trained.saved.data.get("id"), "state": seals(trained.directory).get(step)}  # fmt: skip
     return [Score(n, v, e, by, contract, seeds, model, details) for n, (v, e, by, details) in measured.items()]
 
 
@@ -237,9 +240,9 @@ def accuracy_score(
 
 def write_scores(directory: str | Path, scores: list[Score]) -> None:
     """Adds scores to RUN/scores.json; those made the same way before, at the same step, are replaced."""
-    path = Path(directory) / FILE
+    path = expanded(directory) / FILE
     same = lambda s: json.dumps([s.name, s.contract, s.seeds, s.model["step"]], sort_keys=True)
-    kept = {same(s): s for s in [*(read_scores(directory) if path.exists() else []), *scores]}
+    kept = {same(s): s for s in [*(_all_scores(directory) if path.exists() else []), *scores]}
     content = json.dumps([dataclasses.asdict(s) for s in kept.values()], indent=1)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(content + "\n")
@@ -247,12 +250,23 @@ def write_scores(directory: str | Path, scores: list[Score]) -> None:
 
 
 def read_scores(directory: str | Path) -> list[Score]:
-    """The scores in RUN/scores.json.
+    """The scores in RUN/scores.json that are of the run's own states: not of steps that it has gone back from.
 
     Raises:
       UserError: there are none, or they cannot be read.
     """
-    path = Path(directory) / FILE
+    there = seals(directory)
+    return [score for score in _all_scores(directory) if not there or _is_of(there, score.model)]
+
+
+def _is_of(there: Mapping[int, str], model: Mapping[str, Any]) -> bool:
+    """Whether a score's model can be one of a run's states, of which the checkpoints are there."""
+    step, state = model["step"], model.get("state")
+    return step <= max(there) and (state is None or there.get(step, state) == state)
+
+
+def _all_scores(directory: str | Path) -> list[Score]:
+    path = expanded(directory) / FILE
     if not path.is_file():
         raise UserError(f"{directory} has no scores; make them with: genart evaluate {directory}")
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from genart_jax import sweep
 from genart_jax.config import Run, UserError
-from genart_jax.data.conditions import condition_table
+from genart_jax.data.conditions import condition_table, same_data
 from genart_jax.data.source import Source
 from genart_jax.train import checkpoint
 from genart_jax.train.about import difference, leaves_of, read_about
@@ -86,7 +86,9 @@ def data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
     }
 
 
-def check_resume(directory: Path, here: Saved, abstract: State, force: bool, note: Callable[[str], None]) -> None:
+def check_resume(
+    directory: Path, here: Saved, source: Source, abstract: State, force: bool, note: Callable[[str], None]
+) -> None:
     """Compares a run with the one that its directory holds, and takes over what that one remembers.
 
     `force` goes on in spite of other options or other data, as long as the state and the classes are the same.
@@ -109,7 +111,7 @@ def check_resume(directory: Path, here: Saved, abstract: State, force: bool, not
     if here.data["init_from"] not in (None, there.data.get("init_from")):
         raise UserError(f"--init-from begins a new run, but {directory} holds one; choose another --run")
     changed = checkpoint.differences(there.run, here.run)
-    data = _data_differences(there.data, here.data)
+    data = [] if same_data(source, there.data) else _data_differences(there.data, here.data)
     unfit = _unfit(directory, abstract) if changed or data else ""
     same_classes = here.data["class_names"] == there.data["class_names"]
     if data and not (force and not unfit and same_classes):
@@ -152,8 +154,6 @@ def beside_other_data(directory: Path, source: str) -> Iterator[None]:
 
 
 def _data_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    if there["fingerprint"] == here["fingerprint"]:
-        return []
     lines = [f"source: {there['source']} -> {here['source']}"] if there["source"] != here["source"] else []
     if "sizes" in there and there["sizes"] != here["sizes"]:
         a, b = (" + ".join(map(str, facts["sizes"])) for facts in (there, here))

@@ -18,15 +18,15 @@ class Clock:
     """Seconds of training, without compilation, evaluation and saving.
 
     Attributes:
-      total: the seconds.
+      total: the seconds, from those on that a run has had before.
       finished: the metrics of the newest dispatch that the device is known to have done.
     """
 
-    def __init__(self) -> None:
-        self.total = 0.0
+    def __init__(self, total: float = 0.0) -> None:
+        self.total = total
         self.finished: Metrics = {}
         self._steps = 0
-        self._window: deque[tuple[float, int]] = deque([(0.0, 0)], maxlen=51)  # seconds and steps up to a dispatch
+        self._window: deque[tuple[float, int]] = deque([(total, 0)], maxlen=51)  # seconds and steps up to a dispatch
         self._flight: deque[Metrics] = deque()
         self._last: float | None = None
         self._seen = 0

@@ -12,11 +12,12 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from genart_jax.config import UserError
+from genart_jax.paths import expanded
 
 
 def path_of(directory: str | Path, role: str) -> Path:
     """Where a run keeps the parameters of a role."""
-    return Path(directory) / "frozen" / f"{role}.safetensors"
+    return expanded(directory) / "frozen" / f"{role}.safetensors"
 
 
 def fit(role: str, found: Mapping[str, Any], wanted: Any, origin: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,48 @@ class RunLog:
     """Appends rows to metrics.jsonl; rows later than `step` (of a run that is resumed there) are dropped first.
 
     A row that cannot be written (a full disk) is told to `note` once, and lost: a run need not end for it.
+
+    Attributes:
+      newest: the last row of training, {} before there is one.
     """
 
-    def __init__(self, directory: Path, step: int, note: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        step: int,
+        note: Callable[[str], None] = lambda text: None,
+        unfinished: bool = False,
+    ) -> None:
+        """Args:
+        unfinished: the row at `step` is one that a stop has cut off; its mean goes on.
+        """
         self.path, self._writes = directory / "metrics.jsonl", jax.process_index() == 0
         self._note, self._failed = note, False
+        self.newest: dict[str, Any] = {}
+        self._tested: set[int] = set()
         if not self._writes:
             return
         kept = [row for row in read_rows(self.path) if row["step"] <= step]
+        for row in kept:
+            if _is_test(row):
+                self._tested.add(row["step"])
+            else:
+                self.newest = row
+        if unfinished:
+            kept = [row for row in kept if row["step"] < step or _is_test(row)]
         manifest.write_file(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._tensorboard = _tensorboard(directory)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """One row; numbers that JSON cannot hold (NaN, infinity) become strings. Only the first process writes."""
-        if not self._writes:
+        if not self._writes or (_is_test(values) and step in self._tested):
             return
         finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values.items()}
         row = {"step": step} | finite
+        if _is_test(row):
+            self._tested.add(step)
+        else:
+            self.newest = row
         # After a row that was cut off, on a line of its own.
         line = "\n" * self._failed + json.dumps(row) + "\n"
         try:
@@ -50,6 +75,10 @@ class RunLog:
                 if isinstance(value, int | float):
                     self._tensorboard.add_scalar(name, value, step)
             self._tensorboard.flush()
+
+
+def _is_test(row: Mapping[str, Any]) -> bool:
+    return any(name.startswith("test/") for name in row)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

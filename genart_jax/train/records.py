@@ -1,16 +1,19 @@
 """What a run writes while it trains: rows of numbers and grids of pictures. A sweep's members each have their own.
 
 RUN/metrics.jsonl, RUN/samples/     of a run alone; of a sweep, the means over its members, and no samples
+RUN/samples/older/                  pictures of steps that an earlier attempt had reached, before it went back
 RUN/members/N/                      a run directory of member N, with config.json, metrics.jsonl, samples/ and, at
                                     the end, summary.json; its checkpoints are the sweep's
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from genart_jax import sweep
@@ -23,15 +26,19 @@ Array = np.ndarray[Any, Any]
 
 
 class Records:
-    """The log and the pictures of a run that is at `step`; later rows of an earlier attempt are dropped.
+    """The log and the pictures of a run that is at `step`; of an earlier attempt, later rows are dropped, and later
+    pictures set aside.
 
     Attributes:
       runs: the configurations of a sweep's members; () without one.
       places: their directories, or the run's own.
       last: the newest values of every figure, (members,).
+      newest: the newest row of training, {} before there is one.
     """
 
-    def __init__(self, directory: Path, saved: Saved, step: int, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, directory: Path, saved: Saved, step: int, note: Callable[[str], None], unfinished: bool = False
+    ) -> None:
         self.runs = sweep.runs(saved.run)
         self.places = [directory]
         self.last: dict[str, Array] = {}
@@ -41,8 +48,39 @@ class Records:
             self.places = [checkpoint.member_directory(directory, i) for i in range(len(self.runs))]
         for i, (place, run) in enumerate(zip(self.places, self.runs, strict=False)):
             checkpoint.write_config(place, Saved(run, saved.data | {"member": i}))
-        self._whole = RunLog(directory, step, note)
-        self._each = [RunLog(place, step, note) for place in self.places] if self.runs else []
+        self._whole = RunLog(directory, step, note, unfinished)
+        self._each = [RunLog(place, step, note, unfinished) for place in self.places] if self.runs else []
+        if self._each and all(log.newest for log in self._each):
+            names = self._each[0].newest.keys() - {"step"}
+            self.last = {name: np.array([float(log.newest[name]) for log in self._each]) for name in names}
+        if jax.process_index() == 0:
+            self._set_aside(step)
+
+    @property
+    def newest(self) -> dict[str, Any]:
+        """See the class."""
+        return self._whole.newest
+
+    def figures(self) -> dict[str, Any]:
+        """What a summary says of training: of the newest row its metrics, its speed, and the seconds up to it."""
+        row = dict(self.newest)
+        row.pop("step", None)
+        speed = {name: row.pop(name, 0.0) for name in ("images_per_second", "seconds")}
+        return {"metrics": row} | speed
+
+    def _set_aside(self, step: int) -> None:
+        moved: list[Path] = []
+        for place in self.places:
+            for path in pictures_of(place):
+                if int(path.stem) > step:
+                    older = path.parent / "older"
+                    older.mkdir(exist_ok=True)
+                    names = (f"{path.stem}-{i}.png" if i else path.name for i in itertools.count())
+                    moved.append(path.rename(next(p for name in names if not (p := older / name).exists())))
+        if moved:
+            self._note(
+                f"{len(moved)} pictures of steps after {step} are of an earlier attempt: now in {moved[0].parent}"
+            )
 
     def write(
         self, step: int, values: Mapping[str, Array], more: Mapping[str, float] | None = None
@@ -72,6 +110,52 @@ class Records:
                 yield path
             except OSError as error:
                 self._note(f"{path} cannot be written ({error.strerror or error}); training goes on")
+
+
+def name_unreadable(directory: Path, lines: Sequence[str], note: Callable[[str], None]) -> None:
+    """Writes the names of all files of the data that were left out: the warning shows only the first."""
+    path = directory / "unreadable.txt"
+    if lines and jax.process_index() == 0:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+        note(f"{len(lines)} files of the data are left out; {path} names them all")
+
+
+def pictures_of(directory: Path) -> list[Path]:
+    """The grids that a run has drawn while it trained, by their steps."""
+    found = (path for path in (directory / "samples").glob("[0-9]*.png") if path.stem.isdecimal())
+    return sorted(found, key=lambda path: int(path.stem))
+
+
+class Means:
+    """Metrics since the last row: sums in float64, one step after another, so that a stop in between changes none.
+
+    A checkpoint carries them, as `content` gives them.
+    """
+
+    def __init__(self, content: Mapping[str, Any] | None = None) -> None:
+        self._sums = {name: (np.array(total, np.float64), int(n)) for name, (total, n) in (content or {}).items()}
+
+    def add(self, values: Mapping[str, Array]) -> None:
+        """Adds steps: (steps, members) of each metric."""
+        for name, rows in values.items():
+            total, count = self._sums.get(name, (np.zeros(rows.shape[1:]), 0))
+            for row in rows:
+                total = total + row
+            self._sums[name] = total, count + len(rows)
+
+    def take(self) -> dict[str, Array]:
+        """The means (members,); it begins anew."""
+        means, self._sums = self.peek(), {}
+        return means
+
+    def peek(self) -> dict[str, Array]:
+        """The means so far (members,)."""
+        return {name: total / count for name, (total, count) in self._sums.items()}
+
+    def content(self) -> dict[str, Any]:
+        """As JSON can hold it; {} right after a row."""
+        return {name: [total.tolist(), count] for name, (total, count) in self._sums.items()}
 
 
 def mean_of_finite(values: Any) -> float:

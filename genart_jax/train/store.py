@@ -26,6 +26,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from genart_jax.config import NotSavedError, UserError
+from genart_jax.paths import expanded
 from genart_jax.train import cluster, manifest
 from genart_jax.train.about import difference, leaves_of, read_about, read_old, versions
 from genart_jax.train.manifest import DamageError
@@ -41,6 +42,7 @@ class Checkpoints:
 
     Attributes:
       skipped: what the last `load` passed over, one line a step.
+      about: what the checkpoint that was loaded last says of itself.
     """
 
     def __init__(
@@ -60,13 +62,16 @@ class Checkpoints:
           note: told of saves that fail and of steps that are passed over; None: the log.
         """
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of every normal save
-        self.path = Path(directory).absolute() / "checkpoints"
+        self.path = expanded(directory).absolute() / "checkpoints"
         self.skipped: list[str] = []
+        self.about: dict[str, Any] = {}
         self._keep, self._best, self._about = max(1, keep), best, dict(about or {})
         self._note = note or logging.getLogger(__name__).warning
         self._pool = ThreadPoolExecutor(1, "checkpoint")
         self._pending: tuple[int, Future[None]] | None = None
         self._known: set[int] = set()  # steps that were saved or loaded here
+        self._whole: dict[int, tuple[Any, ...]] = {}  # step -> what its files looked like when their sums were right
+        self._unusable: set[int] = set()  # steps that `load` has passed over
         self._saved: list[int] = []
 
     def entries(self) -> list[int]:
@@ -173,11 +178,12 @@ class Checkpoints:
             except Exception as error:  # also whatever Orbax raises: an older one may be whole
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 self.skipped.append(f"checkpoint {number} is passed over: {lines[0][:300]}")
+                self._unusable.add(number)
                 continue
             for line in self.skipped:
                 self._note(line)
             self._known.add(number)
-            position = about.get("position")
+            self.about, position = about, about.get("position")
             return state.replace(frozen=abstract.frozen), None if position is None else base64.b64decode(position)
         which = "" if step is None else f" of step {step}"
         why = "; ".join(self.skipped) or "there is none"
@@ -204,17 +210,23 @@ class Checkpoints:
             raise DamageError(f"it does not fit this model: {different}")
         return about
 
-    def best(self) -> int | None:
-        """The step with the best figure, or None where none has it."""
+    def best(self, usable: Callable[[int], bool] = lambda step: True) -> int | None:
+        """The step with the best figure, or None where none has it; `usable` says which steps count."""
         name, _, sense = self._best.partition(":")
         found = {}
-        for step in self.steps():
+        for step in filter(usable, self.steps()):
             try:
                 figure = read_about(self._folder(step))["figures"][name]
             except (DamageError, KeyError, TypeError):
                 continue
             found[step] = figure if sense == "max" else -figure
         return max(found, key=lambda step: (found[step], step)) if found else None
+
+    def seal(self, step: int) -> str:
+        """What tells the saved state of a step from any other: SHA-256 of its sums, "" where there is none."""
+        names = (manifest.NAME, "_CHECKPOINT_METADATA")
+        found = [file for name in names if (file := self._folder(step) / name).is_file()]
+        return manifest.digest(found[0]) if found else ""
 
     def set_aside(self, step: int) -> Path:
         """Moves a step's folder to `damaged/`, and returns where it lies now."""
@@ -273,11 +285,40 @@ class Checkpoints:
             self.set_aside(step)
         growing.rename(folder)
         manifest.sync(self.path)
-        own = [s for s in self.steps() if s in self._known or self._is_own(s)]
-        best = self.best() if self._best else None
-        for old in own[: -self._keep]:
-            if old not in (best, step):
+        self._unusable.discard(step)
+        self._whole[step] = self._stamp(step)
+        self._remove_old(step)
+
+    def _remove_old(self, step: int) -> None:
+        """Keeps the newest that are whole, and the best; `step` was saved just now."""
+        own = [s for s in self.steps() if s in self._known or s == step or self._is_own(s)]
+        best = self.best(self._is_whole) if self._best else None
+        good = 0
+        for old in reversed(own):
+            if good < self._keep:
+                good += self._is_whole(old)
+            elif old not in (best, step):
                 shutil.rmtree(self._folder(old), ignore_errors=True)
+
+    def _is_whole(self, step: int) -> bool:
+        """Whether a step can be gone back to; read only where its files have changed since that was known."""
+        if step in self._unusable:
+            return False
+        if self._is_old(step) or self._whole.get(step) == (stamp := self._stamp(step)):
+            return True
+        try:
+            manifest.verify(self._folder(step))
+        except DamageError:
+            self._unusable.add(step)
+            return False
+        self._whole[step] = stamp
+        return True
+
+    def _stamp(self, step: int) -> tuple[Any, ...]:
+        """Names, sizes and times of a step's files."""
+        folder = self._folder(step)
+        found = ((file.as_posix(), file.stat()) for file in [*manifest.files(folder), folder / manifest.NAME])
+        return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
     def _is_own(self, step: int) -> bool:
         """Whether a step is this run's to remove."""

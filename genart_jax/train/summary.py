@@ -8,14 +8,15 @@ pictures. It is a plain test for pictures that are all but one; a generator that
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from genart_jax import sweep
-from genart_jax.config import Run
+from genart_jax.config import NotSavedError, Run
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, example
 from genart_jax.metrics import diversity
@@ -27,15 +28,47 @@ LEAST = 0.1
 """Of the real pictures' diversity: below, a member has collapsed."""
 
 
+def read_summary(path: Path, begun: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary with test figures, if it is of the state that `begun` names: model, step, id of the run, and seal of
+    its checkpoint. {} if it is of another, or there is none that can be read.
+    """
+    try:
+        there = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+    same = begun["state"] and all(there.get(name) == value for name, value in begun.items())
+    return there if same and "test" in there else {}
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Writes it, in the first process.
+
+    Raises:
+      NotSavedError: it cannot be written.
+    """
+    if jax.process_index():
+        return
+    try:
+        manifest.write_file(path, json.dumps(summary, indent=2) + "\n")
+    except OSError as error:
+        raise NotSavedError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
 def summarize(
-    run: Run, log: Records, step: int, diverged: Array, test: dict[str, Array], images: Array | None, source: Source
+    run: Run,
+    log: Records,
+    begun: Mapping[str, Any],
+    diverged: Array,
+    test: dict[str, Array],
+    images: Array | None,
+    source: Source,
 ) -> dict[str, Any]:
     """The entry `sweep` of summary.json; each member's part is also written to its own summary.json.
 
     Args:
       run: the sweep's configuration.
       log: what was written of it.
-      step: the last.
+      begun: what says of which state a summary is; it begins the members'.
       diverged: (members,), the step in which a member's metrics were not finite, or 0.
       test: figures on the test split, (members,) each.
       images: the members' samples (members, num, ...) in [-1, 1], or None for a model that draws none.
@@ -61,7 +94,7 @@ def summarize(
             | {"metrics": _of(metrics, i), "test": _of(test, i)}
         )
         if jax.process_index() == 0:
-            own = {"model": run.name, "step": step, "interrupted": False} | rows[-1]
+            own = dict(begun) | {"interrupted": False} | rows[-1]
             manifest.write_file(log.places[i] / "summary.json", json.dumps(own, indent=2) + "\n")
     size = max(1, run.sweep.seeds)
     settings = [_setting(rows[start : start + size], names) for start in range(0, len(rows), size)]

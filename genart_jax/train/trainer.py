@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +17,14 @@ import numpy as np
 
 from genart_jax import compiler, heap, stages, sweep
 from genart_jax.api import build
-from genart_jax.config import NotFiniteError, NotSavedError, Run, UserError, resolve
+from genart_jax.config import NotFiniteError, Run, UserError, resolve
 from genart_jax.data.augment import check_jitter
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.pipeline import make_loader, prepare
 from genart_jax.data.source import absolute, example, open_source
 from genart_jax.nn import random
-from genart_jax.train import checkpoint, cluster, frozen, guard, manifest, parallel
+from genart_jax.paths import expanded
+from genart_jax.train import checkpoint, cluster, frozen, guard, parallel
 from genart_jax.train.about import versions
 from genart_jax.train.checkpoint import Saved
 from genart_jax.train.checks import (
@@ -39,9 +40,10 @@ from genart_jax.train.clock import Clock
 from genart_jax.train.dispatch import make_dispatch, over_members
 from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.guard import StopSignals
-from genart_jax.train.records import Records, mean_of_finite
+from genart_jax.train.owner import Owner, owning
+from genart_jax.train.records import Means, Records, mean_of_finite, name_unreadable
 from genart_jax.train.store import Checkpoints
-from genart_jax.train.summary import summarize
+from genart_jax.train.summary import read_summary, summarize, write_summary
 from genart_jax.types import Algorithm, Batch, Metrics, State, to_float
 
 Callback = Callable[[str, dict[str, Any]], None]
@@ -81,7 +83,7 @@ def fit(
       force: go on with a run that was begun with other options or other data, as long as its state fits.
 
     Raises:
-      UserError: wrong options, or a directory that holds another run; says how to mend it.
+      UserError: wrong options, or a directory that holds another run or is another process's; says how to mend it.
       NotFiniteError: a loss became NaN or infinite, and going back has not helped.
       NotSavedError: the last state could not be saved.
       PeerLostError: another process of the run has ended.
@@ -90,11 +92,15 @@ def fit(
     heap.keep()  # while JAX has not used the CPU
     silent: Callback = lambda event, values: None
     tell = silent if callback is None or jax.process_index() else callback
-    trainer = Trainer(run, Path(directory), tell, init_from)
-    trainer.check_resume(force)
-    cluster.meet()  # before the first writes what the others look for
-    with trainer.open_checkpoints() as checkpoints, cluster.peers():
-        return trainer.train(checkpoints)
+    directory = expanded(directory)
+    check_options(run)
+    check_place(directory)
+    with owning(directory, lambda text: tell("note", {"text": text})) as owner:
+        trainer = Trainer(run, directory, tell, init_from, owner)
+        trainer.check_resume(force)
+        cluster.meet()  # before the first writes what the others look for
+        with trainer.open_checkpoints() as checkpoints, cluster.peers():
+            return trainer.train(checkpoints)
 
 
 class Trainer:
@@ -106,17 +112,24 @@ class Trainer:
     stop: StopSignals
     _evaluated: tuple[int, dict[str, Any]] = -1, {}
 
-    def __init__(self, run: Run, directory: Path, tell: Callback, init_from: str | Path | None = None) -> None:
-        check_options(run)
-        check_place(directory)
-        self.directory, self.tell = directory, tell
-        self.init_from = None if init_from is None else str(Path(init_from).resolve())
+    def __init__(
+        self,
+        run: Run,
+        directory: Path,
+        tell: Callback,
+        init_from: str | Path | None = None,
+        owner: Owner | None = None,
+    ) -> None:
+        self.directory, self.tell, self.owner = directory, tell, owner or Owner(directory, self._note)
+        self.means = Means()
+        self.init_from = None if init_from is None else str(expanded(init_from).resolve())
         run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         tell("devices", {"text": parallel.describe(list(self.mesh.devices.flat))})
         with beside_other_data(directory, run.data.source):
             self.source = open_source(run.data)
-            self.run = run = stages.complete(resolve(run, self.source.spec))
+            run = stages.complete(resolve(run, self.source.spec))
+        self.run = run = checkpoint.with_age(run, directory, self.init_from)
         if run.data.crop >= min(run.model.image_shape[:2]):
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
         if run.data.jitter:
@@ -146,7 +159,7 @@ class Trainer:
 
     def check_resume(self, force: bool = False) -> None:
         """Raises UserError where the directory holds a run that this one cannot go on with; see `checks`."""
-        check_resume(self.directory, self.saved, self.abstract, force, self._note)
+        check_resume(self.directory, self.saved, self.source, self.abstract, force, self._note)
         self.init_from = self.saved.data["init_from"]
 
     def open_checkpoints(self) -> Checkpoints:
@@ -167,8 +180,10 @@ class Trainer:
         if cluster.first_says(self.checkpoints.entries):
             state, position = self.checkpoints.load(self.abstract)
             self.loader.set_state(position)
+            self.means = Means(self.checkpoints.about.get("pending"))
             return self._with_frozen(state)
         shapes = checkpoint.batch_shapes(self.algorithm.batch_spec, 2 * self.algorithm.batches_per_step)
+        self.means = Means()
 
         def init(key: jax.Array) -> State:
             return self.algorithm.init(key, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
@@ -177,9 +192,10 @@ class Trainer:
         fresh: State = compiler.jit(init, once=True, out_shardings=self.layout)(self.key)
         if self.init_from is None:
             return self._begun(self._with_frozen(fresh))
-        taken, left = checkpoint.take_parameters(fresh, self.init_from)
+        taken, left = checkpoint.take_parameters(fresh, self.init_from, self.run.name)
         if left:
-            self._note(f"not taken from {self.init_from}, as shapes differ: {', '.join(left)}; these start fresh")
+            names = ", ".join("/".join(re.findall(r"'(\w+)'", path)) for path in left)
+            self._note(f"other classes, or another last layer, than {self.init_from} has; these start fresh: {names}")
         return self._begun(self._with_frozen(taken))
 
     def _begun(self, state: State) -> State:
@@ -225,33 +241,29 @@ class Trainer:
             options, step = self.run.train, self.step
             if step < options.steps:  # a finished run keeps the length that it had
                 checkpoint.write_config(self.directory, self.saved)
-            self._name_unreadable()
-            self.log = Records(self.directory, self.saved, step, self._note)
+            name_unreadable(self.directory, self.source.unreadable, self._note)
+            clock, done = Clock(self._open_log()), step >= options.steps
             self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
-            clock, last, done = Clock(), {}, step >= options.steps
             while not done:
                 try:
-                    last = self._run(clock)
+                    self._run(clock)
                     done = True
                 except NotFiniteError as error:
                     self._roll_back(error)
-            return self._finish(last, clock)
+            return self._finish()
 
-    def _name_unreadable(self) -> None:
-        """Writes the names of all files of the data that were left out: the warning shows only the first."""
-        lines, path = self.source.unreadable, self.directory / "unreadable.txt"
-        if lines and jax.process_index() == 0:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
-            self._note(f"{len(lines)} files of the data are left out; {path} names them all")
+    def _open_log(self) -> float:
+        """Opens the log where the state is; returns the seconds that training has taken up to there."""
+        unfinished = bool(self.means.content()) and self.step < self.run.train.steps
+        self.log = Records(self.directory, self.saved, self.step, self._note, unfinished)
+        return float(self.log.newest.get("seconds", 0.0))
 
-    def _run(self, clock: Clock) -> dict[str, float]:
-        """Runs steps until the last, or until told to stop, and saves; returns the last row of metrics."""
+    def _run(self, clock: Clock) -> None:
+        """Runs steps until the last, or until told to stop, and saves."""
         options, step = self.run.train, self.step
         left_out = self.saved.data["left_out"]
         dispatch = make_dispatch(self._algorithm_now(), self.loader, self.run, (self.mesh, self.layout))
         pending: list[_Dispatched] = []
-        last: dict[str, float] = {}
         while step < options.steps and not self.stop.before_step():
             # Groups end at multiples of their length, so that a resumed run cuts them as the whole one does.
             count = min(options.steps_per_dispatch - step % options.steps_per_dispatch, options.steps - step)
@@ -271,16 +283,19 @@ class Trainer:
             self._tell_saved()
             due = [act for every, act in self._rhythm if _crossed(step, count, every) and step < options.steps]
             if due or _crossed(step, count, options.log_every):
-                last = self._flush(pending, clock)
+                self._flush(pending, clock)
                 pending = []
+            if self.owner.lost:
+                self.owner.check()
             with clock.paused():
                 for act in due:
                     act(step)
-        last = self._flush(pending, clock) if pending else last
+        if pending:  # a longer run, or this one when it goes on, has no row here
+            every = (options.log_every, *(every for every, _ in self._rhythm))
+            self._flush(pending, clock, any(_crossed(step, pending[-1].steps, n) for n in every))
         self._save(step)
         self.checkpoints.require(step)
         self._tell_saved()
-        return last
 
     def _algorithm_now(self) -> Algorithm:
         """The algorithm at the learning rate that rollbacks have left; a rate that was changed since is taken as is."""
@@ -310,7 +325,7 @@ class Trainer:
             mended = f"with {guard.SLOWER:g} of the learning rate"
         self.state, self._evaluated = self.first_state(), (-1, {})
         checkpoint.write_config(self.directory, self.saved)
-        self.log = Records(self.directory, self.saved, self.step, self._note)
+        self._open_log()
         self._note(f"{error.what}: back to step {self.step}, and on {mended}")
 
     def _bad_data(self, step: int) -> list[str]:
@@ -340,8 +355,11 @@ class Trainer:
         """Real pictures that a step sees, of a sweep all its members together."""
         return self.run.train.batch * self.algorithm.batches_per_step * max(1, self.algorithm.members)
 
-    def _flush(self, pending: list[_Dispatched], clock: Clock) -> dict[str, float]:
-        """Brings metrics to the host, stops at one that is finite in no member, and writes their means as a row."""
+    def _flush(self, pending: list[_Dispatched], clock: Clock, whole: bool = True) -> None:
+        """Brings metrics to the host, stops at one that is finite in no member, and writes their means as a row.
+
+        If that is not a `whole` one, the means go on.
+        """
         columns: dict[str, list[np.ndarray[Any, Any]]] = {}
         steps: dict[str, list[int]] = {}
         for (end, count, _), metrics in zip(pending, jax.device_get([p.metrics for p in pending]), strict=True):
@@ -353,11 +371,11 @@ class Trainer:
         if bad:
             name, i = min(bad, key=lambda one: steps[one[0]][one[1]])
             raise self._not_finite(steps[name][i], f"{name} is {values[name][i, 0]}")
-        means = {name: np.mean(all_, axis=0) for name, all_ in values.items()}
+        self.means.add(values)
+        means = self.means.take() if whole else self.means.peek()
         step, rate = pending[-1].end, clock.rate() * self.images_per_step
         row = self.log.write(step, means, {"images_per_second": rate, "seconds": clock.total})
         self.tell("log", {"step": step, "metrics": row, "rate": rate})
-        return row
 
     def _not_finite(self, step: int, what: str) -> NotFiniteError:
         self.checkpoints.wait()
@@ -434,38 +452,32 @@ class Trainer:
         if not self.algorithm.members and (bad := guard.not_finite(self.state.replace(frozen={}))):
             raise self._not_finite(step, f"{bad[0]} is not finite")
         figures = self._evaluate(step) if self.run.train.best and not self.stop else {}
-        self.checkpoints.save(self.state, self.loader.get_state(), figures, checkpoint.content(self.saved))
+        self.owner.check()
+        about = checkpoint.content(self.saved) | {"pending": self.means.content()}
+        self.checkpoints.save(self.state, self.loader.get_state(), figures, about)
         self._tell_saved()
 
-    def _finish(self, last: dict[str, float], clock: Clock) -> Path:
-        step, path, stopped = self.step, self.directory / "summary.json", bool(self.stop)
-        summary: dict[str, Any] = {"model": self.run.name, "step": step}
-        there = _read_summary(path)
-        if there.get("step") == step and "test" in there:
-            summary = there  # this very state has been summed up before
-        else:
-            summary |= {
-                "metrics": last,
-                "images_per_second": clock.rate() * self.images_per_step,
-                "seconds": clock.total,
-                "devices": [str(d.device_kind) for d in self.mesh.devices.flat],
-                "versions": versions(),
-                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            }
+    def _finish(self) -> Path:
+        step, path, stopped, data = self.step, self.directory / "summary.json", bool(self.stop), self.saved.data
+        begun: dict[str, Any] = {"model": self.run.name, "step": step, "id": data["id"]}
+        begun["state"] = cluster.first_says(lambda: self.checkpoints.seal(step))
+        found = cluster.first_says(lambda: read_summary(path, begun))
+        summary = found or begun | self.log.figures() | {
+            "devices": [str(d.device_kind) for d in self.mesh.devices.flat],
+            "versions": versions(),
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }  # fmt: skip
         if step >= self.run.train.steps and not stopped and "test" not in summary:
             images = self._samples(step)
             if figures := self._evaluate(step):
                 summary["test"] = {name: mean_of_finite(value) for name, value in figures.items()}
                 if self.algorithm.members:
                     diverged = jax.device_get(self.state.extra[sweep.DIVERGED])
-                    summary["sweep"] = summarize(self.run, self.log, step, diverged, figures, images, self.source)
+                    summary["sweep"] = summarize(self.run, self.log, begun, diverged, figures, images, self.source)
         summary["interrupted"] = interrupted = "test" not in summary
-        if jax.process_index() == 0:
-            try:
-                manifest.write_file(path, json.dumps(summary, indent=2) + "\n")
-            except OSError as error:
-                raise NotSavedError(f"{path} cannot be written: {error.strerror or error}") from None
-        names = self.saved.data["class_names"]
+        self.owner.check()
+        write_summary(path, summary)
+        names = data["class_names"]
         self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
                           "class_names": names, "samples": self.algorithm.sample is not None})  # fmt: skip
         return self.directory
@@ -475,13 +487,6 @@ class Trainer:
 def _advance(state: State) -> State:
     """The state after a step that is left out."""
     return state.replace(step=state.step + 1)
-
-
-def _read_summary(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError):  # none yet, or damaged: it is written again
-        return {}
 
 
 def _crossed(step: int, count: int, every: int) -> bool:

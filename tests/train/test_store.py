@@ -227,6 +227,53 @@ def test_the_newest_and_the_best_are_kept_and_no_stranger_is_removed(tmp_path):
         assert checkpoints.best() is None
 
 
+def whole(run):
+    with run.open() as checkpoints:
+        return [step for step in checkpoints.entries() if not raises(checkpoints.check, step)]
+
+
+def raises(function, *args):
+    try:
+        function(*args)
+    except manifest.DamageError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("damaged", [(1000,), (400, 1000), (1000, 1100)])
+def test_damaged_checkpoints_do_not_count_among_those_that_are_kept(tmp_path, damaged):
+    """They may be newer than those that the run goes on with: these would be deleted around them."""
+    run = Run(tmp_path, (400, 500, 1000, 1100), keep=9)
+    for step in damaged:
+        broken = bytearray(largest(run.path / str(step)).read_bytes())
+        broken[len(broken) // 2] ^= 1
+        largest(run.path / str(step)).write_bytes(broken)
+    begun = max({400, 500, 1000, 1100} - {*damaged})
+    run = Run(tmp_path, keep=2)
+    with run.open() as checkpoints:
+        assert int(checkpoints.load(abstract())[0].step) == begun
+        checkpoints.save(state(begun + 10), None)
+        checkpoints.wait()
+        assert {begun, begun + 10} <= {*checkpoints.entries()}
+        largest(run.path / str(begun + 10)).write_bytes(b"lost")  # also one that was saved here
+        for step in (begun + 20, begun + 30):
+            checkpoints.save(state(step), None)
+        checkpoints.wait()
+    assert whole(run) == [begun + 20, begun + 30]
+
+
+def test_a_damaged_checkpoint_is_not_the_best(tmp_path):
+    run = Run(tmp_path, keep=1, best="loss:min")
+    with run.open() as checkpoints:
+        for step, loss in ((1, 0.1), (2, 0.2), (3, 0.3)):
+            checkpoints.save(state(step), None, {"loss": loss})
+            checkpoints.wait()
+            if step == 2:
+                assert checkpoints.entries() == [1, 2]
+                largest(run.path / "1").write_bytes(b"lost")
+        assert 2 in checkpoints.entries()
+
+
 def test_a_damaged_step_that_is_reached_again_is_set_aside(run):
     largest(run.path / "7").write_bytes(b"x")
     with run.open() as checkpoints:
