@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +18,9 @@ from PIL import Image
 from genart_jax import compiler
 from genart_jax.config import UserError
 from genart_jax.data.conditions import draw_conditions
-from genart_jax.grid import save_grid
+from genart_jax.grid import make_grid
 from genart_jax.nn import random
+from genart_jax.paths import expanded
 from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.types import to_uint8
 
@@ -71,13 +74,17 @@ def caption(condition: Mapping[str, Any], class_names: Mapping[str, Sequence[str
     return " ".join(words)
 
 
-def write_samples(out: Path, samples: Samples, class_names: Mapping[str, Sequence[str]], seed: int) -> None:
+def write_samples(
+    out: Path, samples: Samples, class_names: Mapping[str, Sequence[str]], seed: int, overwrite: bool = True
+) -> Path:
     """Writes a grid (FILE.png), arrays (FILE.npz: images and each condition), or single pictures (a folder).
+
+    Returns the path. Without `overwrite`, another grid that lies there stays, and this one is FILE-2.png, and so on.
 
     Raises:
       UserError: another kind of file, or a place that cannot be written.
     """
-    images, condition = samples
+    images, condition, out = *samples, expanded(out)
     try:
         if out.suffix == ".npz":
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +94,11 @@ def write_samples(out: Path, samples: Samples, class_names: Mapping[str, Sequenc
             if len(images) > _GRID:
                 raise UserError(f"--out {out}: a grid shows at most {_GRID} pictures; write FILE.npz or a folder")
             text = f"{caption(condition, class_names)}  seed={seed}".strip()
-            save_grid(out, images, scale=max(1, 96 // images.shape[1]), caption=text)
+            content = io.BytesIO()
+            make_grid(images, scale=max(1, 96 // images.shape[1]), caption=text).save(content, format="PNG")
+            out = out if overwrite else _free(out, content.getvalue())
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(content.getvalue())
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             for i, image in enumerate(images):
@@ -102,3 +113,10 @@ def write_samples(out: Path, samples: Samples, class_names: Mapping[str, Sequenc
             )
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+    return out
+
+
+def _free(path: Path, content: bytes) -> Path:
+    """The path, or the first with a number behind its name, at which nothing but this content lies."""
+    names = (path.with_stem(f"{path.stem}-{i}") if i > 1 else path for i in itertools.count(1))
+    return next(p for p in names if not p.exists() or p.read_bytes() == content)

@@ -26,6 +26,7 @@ from genart_jax.app.arguments import wants_help as _wants_help
 from genart_jax.app.preempt import ends_in_time
 from genart_jax.assets import cache_directory, private
 from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, PeerLostError, Run, Sweep, Train, UserError
+from genart_jax.paths import expanded
 
 _SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
 
@@ -55,9 +56,10 @@ class SampleOptions:
     step: str = ""
     """Which checkpoint: its step, or best (by train.best); empty: the newest."""
     member: int | None = None
-    """Which member of a sweep."""
+    """Which member of a sweep; None: all of them, each with pictures of its own."""
     out: Path | None = None
-    """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples."""
+    """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples, beside
+    those that were drawn before."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,7 +250,7 @@ def _train_now(args: Sequence[str]) -> None:
     name, rest = _model_name(args)
     registry.find(name)
     early = _early(rest)
-    directory = Path(early.get("--run", f"runs/{name.rpartition('.')[2].replace(':', '-')}"))
+    directory = expanded(early.get("--run", f"runs/{name.rpartition('.')[2].replace(':', '-')}"))
     saved = _saved_run(directory, name) if not {"-h", "--help"} & set(rest) else None
     # A preset that is named is taken at its word: if the run was begun with another, the trainer says so.
     run = saved if saved is not None and "--preset" not in early else None
@@ -339,18 +341,14 @@ def _sample(args: Sequence[str]) -> None:
         raise UserError("--condition is given twice; write all words after one: --condition style=noto shape=food")
     options: SampleOptions = _parse(SampleOptions, rest, prog, text)
 
-    from genart_jax.data.conditions import parse_conditions
-    from genart_jax.sample import draw_samples, write_samples
-    from genart_jax.train.checkpoint import load, member_directory, read_config
+    from genart_jax.app.draw import draw
 
     _cache_programs()
-    run = str(member_directory(run, options.member))
-    saved = read_config(run)
-    given = parse_conditions(options.condition, saved.data["class_names"])
-    samples = draw_samples(load(run, _step(options.step)), saved, options.num, options.seed, given, options.truncation)
-    out = options.out or Path(run) / "samples" / f"sample_seed{options.seed}.png"
-    write_samples(out, samples, saved.data["class_names"], options.seed)
-    print(out)
+    for path in draw(
+        run, options.member, _step(options.step), options.num, options.seed, options.condition, options.truncation,
+        options.out and expanded(options.out),
+    ):  # fmt: skip
+        print(path)
 
 
 def _scores(command: str) -> Callable[[Sequence[str]], None]:
@@ -413,7 +411,7 @@ def _bench(args: Sequence[str]) -> None:
             shape = "x".join(map(str, run.model.image_shape))
             print(f"{name:<16}{shape:<12}batch {run.train.batch:<6}{figures['images_per_second']:>10,.0f} images/s")
             print(f"    step {middle:.3g} ms ({low:.3g} to {high:.3g}), compiled in {figures['compile_seconds']:.1f} s,"
-                  f" {figures['host_fraction']:.1%} of it on the host")  # fmt: skip
+                  f" host {figures['host_fraction']:.1%}")  # fmt: skip
             print(f"    {figures['flops'] / 1e9:.3g} GFLOP a step, {figures['mfu']:.0%} of the matmul rate,"
                   f" {figures['memory']['peak_bytes'] / 2**20:.0f} MiB")  # fmt: skip
     if options.json:
@@ -452,7 +450,7 @@ def _checkpoint(args: Sequence[str]) -> None:
 
     from genart_jax.app.checkpoints import ACTIONS
 
-    if not ACTIONS[args[0]](Path(args[1])):
+    if not ACTIONS[args[0]](expanded(args[1])):
         raise SystemExit(1)
 
 

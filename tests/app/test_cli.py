@@ -116,7 +116,7 @@ def test_train_says_what_it_does(tmp_path, capsys):
 def test_sample_grid_arrays_and_folder(runs, tmp_path, capsys):
     run = str(runs / "dcgan")
     assert main(["sample", run, "--num", "5", "--condition", "style=noto", "shape=food"]) == 0
-    assert (runs / "dcgan" / "samples" / "sample_seed0.png").exists()
+    assert (runs / "dcgan" / "samples" / "sample_seed0_style=noto_shape=food.png").exists()
     words = ["--num", "5", "--seed", "3", "--condition", "style=fluent"]
     for name in ("a.npz", "b.npz"):
         assert main(["sample", run, *words, "--out", name]) == 0

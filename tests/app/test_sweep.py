@@ -1,6 +1,7 @@
 """Sweeps on the command line: values with commas, and a member by its number."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -34,11 +35,16 @@ def test_a_sweep_from_training_to_its_members(tmp_path, monkeypatch, capsys):
     assert " +- " in out
     assert f"genart sample {run} --member 0" in out
     assert main(["train", "mlp_vae", "--run", run]) == 0  # the sweep is the saved run's, which has all its steps
-    assert main(["sample", run]) == 2
     assert main(["sample", run, "--member", "4"]) == 2
     capsys.readouterr()
     assert main(["sample", run, "--member", "3", "--num", "4"]) == 0
     assert capsys.readouterr().out.strip() == f"{run}/members/3/samples/sample_seed0.png"
+    assert main(["sample", run, "--num", "4"]) == 0
+    paths = [f"{run}/members/{i}/samples/sample_seed0.png" for i in range(4)]
+    assert capsys.readouterr().out.split() == paths
+    assert len({Path(path).read_bytes() for path in paths}) >= 2, "seeds"
+    assert main(["sample", run, "--num", "4", "--out", f"{tmp_path}/all.npz"]) == 0
+    assert capsys.readouterr().out.split() == [f"{tmp_path}/all_member{i}.npz" for i in range(4)]
     assert main(["evaluate", run, "--member", "3", "--seed", "1", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     whole = json.loads((tmp_path / "run" / "summary.json").read_text())
