@@ -23,6 +23,7 @@ from typing import Any
 
 from genart_jax import weights
 from genart_jax.config import UserError
+from genart_jax.paths import expanded
 from genart_jax.tensorfiles import Array, read_tensors
 
 Tree = dict[str, Any]
@@ -35,9 +36,9 @@ def cache_directory() -> Path:
     Where there is no home, a folder of the system's temporary one. Who writes there makes it private with `private`.
     """
     if own := os.environ.get("GENART_CACHE"):
-        return Path(own)
+        return expanded(own)
     if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "genart_jax"
+        return expanded(base) / "genart_jax"
     try:
         return Path.home() / ".cache" / "genart_jax"
     except RuntimeError:  # a user without a home, as in some containers
@@ -237,7 +238,7 @@ def fetch(name: str, own: str | Path | None = None, tell: Callable[[str], None] 
         for place in (cache_directory(), folder.parent, folder):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if own is not None:
-            return _take(name, Path(own), tell)
+            return _take(name, expanded(own), tell)
         with contextlib.suppress(UserError):
             if not _manifest(name)["own"]:
                 verify(name)

@@ -22,6 +22,7 @@ from jax import export as jax_export
 
 from genart_jax import reference
 from genart_jax.config import UserError
+from genart_jax.paths import expanded
 from genart_jax.steps import common
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
 
@@ -93,7 +94,7 @@ def export_run(run: str | Path, out: str | Path, platforms: Sequence[str] = PLAT
     """
     if unknown := sorted(set(platforms) - {*PLATFORMS, "rocm"}):
         raise UserError(f"platform {unknown[0]!r} is unknown; there are {', '.join(PLATFORMS)} and rocm")
-    out = Path(out)
+    out = expanded(out)
     if out.exists():
         raise UserError(f"{out} is already there; name a new folder")
     saved, model = read_config(run), load(run)

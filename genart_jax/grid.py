@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from genart_jax.config import UserError
+from genart_jax.paths import expanded
 from genart_jax.types import to_uint8
 
 _GAP = 2  # white pixels between pictures
@@ -86,6 +87,6 @@ def _wrapped(text: str, letters: int, width: int) -> list[str]:
 
 def save_grid(path: str | Path, images: Any, columns: int | None = None, scale: int = 1, caption: str = "") -> None:
     """Writes `make_grid(...)` as a PNG file, making its folder."""
-    path = Path(path)
+    path = expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     make_grid(images, columns, scale, caption).save(path, format="PNG")

@@ -12,6 +12,7 @@ from genart_jax import assets, compiler
 from genart_jax.api import build
 from genart_jax.config import UserError
 from genart_jax.data import picture
+from genart_jax.paths import expanded
 from genart_jax.train.checkpoint import Model, load, pretrained, read_config
 from genart_jax.types import to_float
 
@@ -31,7 +32,7 @@ def load_classifier(name: str | Path) -> Classifier:
     Raises:
       UserError: neither of the two, or it classifies nothing.
     """
-    if (Path(name) / "config.json").is_file():
+    if (expanded(name) / "config.json").is_file():
         saved = read_config(name)
         model = load(name)
         if model.algorithm.predict is None:

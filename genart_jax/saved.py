@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from genart_jax import registry
 from genart_jax.config import Run, UserError, from_dict
+from genart_jax.paths import expanded
 
 VERSION = 1
 
@@ -34,7 +35,7 @@ def read_config(directory: str | Path) -> Saved:
     Raises:
       UserError: there is no such run, or another version wrote it.
     """
-    path = Path(directory) / "config.json"
+    path = expanded(directory) / "config.json"
     if not path.is_file():
         raise UserError(f"{directory} is not a run, it has no config.json; train one with genart train NAME --run DIR")
     try:
@@ -61,5 +62,5 @@ def _check_module(directory: str | Path, name: str) -> None:
     spec = importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) if ":" in name else None
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec is not None else []
     for place in filter(None, places):
-        if Path(place).resolve().is_relative_to(Path(directory).resolve()):
+        if Path(place).resolve().is_relative_to(expanded(directory).resolve()):
             raise UserError(f"{directory}: its model {name} is code inside the run, which is not executed; move it out")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 from genart_jax import registry
 from genart_jax.config import Run, UserError, from_dict
+from genart_jax.paths import expanded
 from genart_jax.saved import read_config
 
 UNTRAINED = "untrained:"
@@ -32,7 +32,7 @@ def complete(run: Run) -> Run:
         raise UserError(f"{run.name} needs the run of a model that makes codes; name it with --model.tokenizer RUN")
     source, text = model.tokenizer, model.tokenizer_config
     if not source.startswith(UNTRAINED):
-        source = str(Path(source).expanduser().resolve())
+        source = str(expanded(source).resolve())
     if not text:
         text = _describe(source, model.image_shape)
     tokenizer = first_stage(text)

@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from genart_jax.config import UserError
+from genart_jax.paths import expanded
 
 Array = np.ndarray[Any, Any]
 
@@ -72,7 +73,7 @@ def read_tensors(path: str | Path) -> dict[str, Array]:
     Raises:
       UserError: the file cannot be read, is damaged, or holds anything but tensors; nothing in it is executed.
     """
-    path = Path(path)
+    path = expanded(path)
     try:
         with path.open("rb") as file:
             if path.suffix == ".safetensors":

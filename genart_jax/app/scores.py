@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genart_jax.app.arguments import leading, parse, peel, wants_help
-from genart_jax.app.words import ORIGINALITY
 from genart_jax.config import UserError
+from genart_jax.paths import expanded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,18 +175,14 @@ def originality(args: Sequence[str]) -> None:
     for space, figures in report["spaces"].items():
         print(space)
         for name, value in figures.items():
-            if name.endswith("_error"):
-                continue  # beside its figure
-            error = figures.get(f"{name}_error")
-            shown = "too few" if value is None else f"{value:.4g}" + ("" if error is None else f" +- {error:.2g}")
-            print(f"  {name:<36}{shown:<18}{ORIGINALITY.get(name, '')}".rstrip())
+            print(f"  {name:<38}{'too few' if value is None else format(value, '.4g')}")
     d, m = report["duplicates"], report["membership"]
     print(f"duplicates under mirroring and shifts: {d['share']:.1%}, of held-out pictures {d['share_of_held_out']:.1%}")
     if m:
         print(f"membership by {m['by']}: area under the ROC {m['auc']:.3f} +- {m['auc_error']:.3f}")
     for line in report["findings"] or ["no sign of copies beyond chance"]:
         print(line)
-    print(Path(run) / "originality.png")
+    print(expanded(run) / "originality.png")
     _note(options.extractor, word)
 
 
@@ -200,7 +196,7 @@ def plot(args: Sequence[str]) -> None:
 
     from genart_jax.app import plots
 
-    out = options.out or Path(runs[0]) / "plot.png"
+    out = expanded(options.out or Path(runs[0]) / "plot.png")
     if out.suffix != ".png":
         raise UserError(f"--out {out}: name FILE.png; the report is written to FILE.html beside it")
     for path in plots.write(runs, out):

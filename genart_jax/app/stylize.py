@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from genart_jax.app.arguments import leading, parse
 from genart_jax.config import UserError
+from genart_jax.paths import expanded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +49,16 @@ def run(args: Sequence[str]) -> None:
     options: Options = parse(Options, rest, prog, text)
     if len(words) != 2:
         raise UserError(f"stylize needs two pictures, not {len(words)}: genart stylize CONTENT STYLE [--out FILE]")
-    content, style = map(Path, words)
+    content, style = map(expanded, words)
+    out = options.out and expanded(options.out)
 
     from genart_jax import stylize
     from genart_jax.app.cli import _cache_programs
     from genart_jax.app.progress import Progress
 
-    if options.out is not None:
-        stylize.check_out(options.out)
-    directory = options.run or Path("runs") / f"{content.stem}-{style.stem}"
+    if out is not None:
+        stylize.check_out(out)
+    directory = expanded(options.run) if options.run else Path("runs") / f"{content.stem}-{style.stem}"
     plan = stylize.plan(
         content, style, options.size, options.steps, options.strength, options.keep_color, options.optimizer,
         options.scales, options.every, options.seed,
@@ -72,6 +74,6 @@ def run(args: Sequence[str]) -> None:
     if pixels is None:
         print(f"stopped with a checkpoint in {directory}; the same command goes on from there")
         return
-    out = options.out or directory / "stylized.png"
+    out = out or directory / "stylized.png"
     stylize.write(out, pixels)
     print(out)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.data.source import Split
+from genart_jax.data.source import Source, Split
 
 Table = Sequence[Sequence[int]]
 """Rows of one class a condition, and last the number of training pictures that have them."""
@@ -22,6 +22,16 @@ def condition_table(split: Split, names: Sequence[str]) -> list[list[int]]:
     rows = np.stack([split.condition[name] for name in names], axis=1)
     unique, counts = np.unique(rows, axis=0, return_counts=True)
     return [[*map(int, row), int(count)] for row, count in zip(unique, counts, strict=True)]
+
+
+def same_data(source: Source, facts: Mapping[str, Any]) -> bool:
+    """Whether this is the data that a run remembers, as `Saved.data`.
+
+    A fingerprint of an earlier version says nothing of labels; there the number of pictures of each class must agree.
+    """
+    if facts["fingerprint"] in source.former:
+        return condition_table(source.train, list(facts["class_names"])) == facts["condition_table"]
+    return bool(facts["fingerprint"] == source.fingerprint)
 
 
 def draw_conditions(

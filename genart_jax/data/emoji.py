@@ -19,6 +19,7 @@ from genart_jax.assets import cache_directory
 from genart_jax.config import UserError
 from genart_jax.data.color import COLOR_NAMES
 from genart_jax.data.source import Source, Split, count_lines
+from genart_jax.paths import expanded
 
 Array = np.ndarray[Any, Any]
 
@@ -94,7 +95,7 @@ def read(size: int = 32, path: str | os.PathLike[str] | None = None) -> Art:
     Raises:
       UserError: there is no such file, or it is not a set of that size.
     """
-    file = file_of(size) if path is None else Path(path)
+    file = file_of(size) if path is None else expanded(path)
     make = f"make it from a checkout with: python scripts/build_art_set.py --size {size} --out {file}"
     if not file.is_file():
         raise UserError(f"emoji: no art set of {size} pixels at {file}; {make}")

@@ -20,6 +20,7 @@ from genart_jax.data import picture
 from genart_jax.data.files import File, Found, find
 from genart_jax.data.layout import Item, Layout, arrange
 from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
+from genart_jax.paths import expanded
 
 _SHOWN = 5  # names in a line
 
@@ -63,7 +64,7 @@ def load(directory: str | Path, data: Data) -> Source:
     Raises:
       UserError: no such folder, no picture in it that can be read, or with `data.strict` one that cannot.
     """
-    directory = Path(directory)
+    directory = expanded(directory)
     size, channels = picture.picture_size(data.image_size), data.channels
     picture.check_channels(channels)
     found = find(directory)
@@ -94,15 +95,17 @@ def load(directory: str | Path, data: Data) -> Source:
     if found.others:
         report.append(f"{found.others} other files ignored")
     given = [] if kept.items[0].test is None else [np.packbits(test).tobytes()]
+    said: tuple[str | bytes, ...] = (
+        str((shape, class_names, data.test_fraction)), *(r.content for r in kept.reads), *given
+    )  # fmt: skip
     return Source(
         name=f"folder:{directory}",
         train=splits[0],
         test=splits[1],
         image_shape=shape,
         class_names=class_names,
-        fingerprint=fingerprint(
-            str((shape, class_names, data.test_fraction)), *(r.content for r in kept.reads), *given
-        ),
+        fingerprint=fingerprint(*said, kept.label) if kept.names else fingerprint(*said),
+        former=(fingerprint(*said),) if kept.names else (),
         report=(*count_lines(class_names, splits[0], splits[1]), *report),
         warnings=tuple(problems),
         unreadable=tuple(f"{path}: {error}" for path, error in [*bad, *_unread(found), *found.odd]),

@@ -12,6 +12,7 @@ import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint
+from genart_jax.paths import expanded
 
 MAX_BYTES = 8 * 2**30
 """Larger arrays are refused: a small gzip file can claim any size, and the set is held in memory."""
@@ -28,7 +29,7 @@ def load(directory: str | Path) -> Source:
     Raises:
       UserError: no such folder, a file is missing, is no IDX file of the expected kind, or is cut off.
     """
-    directory = Path(directory)
+    directory = expanded(directory)
     if not directory.is_dir():
         raise UserError(f"idx:{directory}: there is no such folder")
     train, test = (_split(directory, prefix) for prefix in ("train", "t10k"))

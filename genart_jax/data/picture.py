@@ -19,6 +19,7 @@ from genart_jax.data.reader import (
     upright_size,
 )
 from genart_jax.data.source import Array
+from genart_jax.paths import expanded
 
 __all__ = [
     "DEFAULT_SIZE",
@@ -81,7 +82,7 @@ def read_file(path: str | Path, size: tuple[int, int], channels: int) -> Array:
     """
     notes: list[str] = []
     try:
-        pixels = decode(read(Path(path)), size, channels, notes)
+        pixels = decode(read(expanded(path)), size, channels, notes)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     except BadPictureError as error:
@@ -98,7 +99,7 @@ def size_of_file(path: str | Path) -> tuple[int, int]:
       UserError: it cannot be read.
     """
     try:
-        return upright_size(read(Path(path)))
+        return upright_size(read(expanded(path)))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from None
     except BadPictureError as error:

@@ -9,17 +9,18 @@ import numpy as np
 from genart_jax.config import Data, UserError
 from genart_jax.data import picture
 from genart_jax.data.source import Source, Split, fingerprint
+from genart_jax.paths import split_list
 
 
 def load(files: str, data: Data) -> Source:
-    """Reads `FILE:FILE:...` (`os.pathsep` between them), each cut and resized to `data.image_size`.
+    """Reads `FILE:FILE:...` (see `paths.split_list`), each cut and resized to `data.image_size`.
 
     The training split holds them in their order, and gives them in it; the test split is the first of them.
 
     Raises:
       UserError: a file that is no picture.
     """
-    paths = files.split(os.pathsep)
+    paths = split_list(files)
     size = picture.picture_size(data.image_size)
     picture.check_channels(data.channels)
     if not all(paths):

@@ -8,14 +8,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genart_jax.config import BatchSpec, Data, UserError
+from genart_jax.paths import expanded, join_list, split_list
 
 Array = np.ndarray[Any, Any]
 
@@ -53,6 +52,7 @@ class Source:
       class_names: condition -> names of its classes, in the order of their integers.
       fingerprint: SHA-256 over the data (or over names and sizes of streamed files): tells a resumed run that the
         data is still the same.
+      former: what earlier versions took for the fingerprint, where it said less; see `conditions.same_data`.
       report: lines about the data to show at the start of a run.
       warnings: lines about what is wrong with it.
       unreadable: "path: reason" of every file that had to be left out.
@@ -67,6 +67,7 @@ class Source:
     report: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
 
     @property
     def spec(self) -> BatchSpec:
@@ -100,15 +101,15 @@ def open_source(data: Data) -> Source:
     elif kind == "idx":
         from genart_jax.data import idx
 
-        source = idx.load(_expanded(rest))
+        source = idx.load(rest)
     elif kind == "stacked":
         from genart_jax.data import stacked
 
-        source = stacked.load(_expanded(rest))
+        source = stacked.load(rest)
     elif kind == "folder":
         from genart_jax.data import folder
 
-        source = folder.load(_expanded(rest), data)
+        source = folder.load(rest, data)
     elif kind == "pictures":
         from genart_jax.data import pictures
 
@@ -153,24 +154,12 @@ def absolute(source: str) -> str:
     """The source with the folder that it names as an absolute path, to mean the same from everywhere."""
     kind, _, rest = source.partition(":")
     if kind == "pictures":
-        return f"{kind}:{os.pathsep.join(str(_expanded(path).resolve()) for path in rest.split(os.pathsep) if path)}"
-    return f"{kind}:{_expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder") and rest else source
-
-
-def _expanded(path: str) -> Path:
-    """The path with ~ as the home folder.
-
-    Raises:
-      UserError: there is none.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise UserError(f"{path}: {error}; write the whole path") from None
+        return f"{kind}:{join_list([expanded(path).resolve() for path in split_list(rest) if path])}"
+    return f"{kind}:{expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder") and rest else source
 
 
 def _advice(source: str, kind: str) -> str:
-    if source and (_expanded(source).is_dir() or (source.lower().endswith(".zip") and _expanded(source).is_file())):
+    if source and (expanded(source).is_dir() or (source.lower().endswith(".zip") and expanded(source).is_file())):
         return f"for a folder of pictures say folder:{source}"
     near = difflib.get_close_matches(kind, KINDS, 1)
     return (

@@ -27,6 +27,7 @@ from genart_jax import assets, compiler, registry
 from genart_jax.config import UserError, override
 from genart_jax.metrics.exact import Array
 from genart_jax.nn import inception
+from genart_jax.paths import expanded
 from genart_jax.steps import common
 from genart_jax.tensorfiles import read_tensors
 from genart_jax.train.checkpoint import load, read_config
@@ -111,7 +112,7 @@ def make_extractor(word: str) -> Extractor:
     if kind in ("inception", "classifier"):
         if not rest:
             raise UserError(f"extractor {kind} needs a {'file' if kind == 'inception' else 'run'}: {kind}:...")
-        return _inception(Path(rest)) if kind == "inception" else _classifier(Path(rest))
+        return _inception(expanded(rest)) if kind == "inception" else _classifier(expanded(rest))
     default = 16 if kind == "pixels" else 224
     if rest and not (rest.isdecimal() and int(rest) > 0):
         raise UserError(f"extractor {word!r}: the size is a number of pixels, as in {kind}:{default // 2}")

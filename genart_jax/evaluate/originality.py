@@ -24,6 +24,7 @@ from genart_jax.grid import make_grid, write
 from genart_jax.metrics import memorisation
 from genart_jax.metrics.neighbours import nearest
 from genart_jax.nn import random
+from genart_jax.paths import expanded
 from genart_jax.sample import Samples
 from genart_jax.types import Algorithm, State, to_float
 
@@ -92,7 +93,7 @@ def originality(
     report["findings"] = findings(report)
     report["pictures"] = _neighbours_of(found)
     last = list(found)[-1]
-    path = Path(directory)
+    path = expanded(directory)
     _card(found[last], train, fake, shown, last).save(path / "originality.png", format="PNG")
     (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")
     return report

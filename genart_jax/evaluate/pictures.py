@@ -17,9 +17,11 @@ import numpy as np
 
 from genart_jax.assets import cache_directory
 from genart_jax.config import UserError
+from genart_jax.data.conditions import same_data
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, Split, example, open_source
 from genart_jax.evaluate.extractors import Extractor
+from genart_jax.paths import expanded
 from genart_jax.sample import Samples, draw_samples
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
 
@@ -58,7 +60,7 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
         size = () if data.partition(":")[0] in ("emoji", "idx", "stacked") else (height, width)
         options = dataclasses.replace(options, source=data, image_size=size, channels=channels)
     source = open_source(options)
-    if data is None and source.fingerprint != saved.data["fingerprint"]:
+    if data is None and not same_data(source, saved.data):
         raise UserError(f"{source.name} has changed since {directory} was trained; name a source with --data")
     spec = algorithm.batch_spec
     if source.image_shape != spec.image_shape:
@@ -67,7 +69,7 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
         if list(source.class_names.get(name, ())) != list(names):
             here = ", ".join(source.class_names.get(name, ())) or "none"
             raise UserError(f"{source.name}: the model knows {name} as {', '.join(names)}; here are {here}")
-    return Trained(Path(directory), saved, Model(algorithm, state if ema else state.replace(ema={})), source)
+    return Trained(expanded(directory), saved, Model(algorithm, state if ema else state.replace(ema={})), source)
 
 
 def draw(trained: Trained, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 
 from genart_jax.config import Data, UserError
 from genart_jax.data import files, folder, picture, reader
-from genart_jax.data.source import held_out, open_source
+from genart_jax.data.conditions import condition_table, same_data
+from genart_jax.data.source import absolute, held_out, open_source
 
 RED = (255, 0, 0)
 
@@ -279,6 +281,39 @@ def test_copies_stay_on_one_side_and_the_split_is_stable(tmp_path):
     more = opened(tmp_path, test_fraction=0.3)
     assert more.fingerprint != first.fingerprint
     assert test <= {image.tobytes() for image in more.test.images}  # nothing moves when pictures come
+
+
+def test_the_fingerprint_sees_a_picture_moved_to_another_class(tmp_path):
+    """Order and bytes of the files stay the same; what was trained with a former fingerprint is still known."""
+    for name in ("a/1", "a/2", "a/3", "a/4", "b/5", "b/6"):
+        save(tmp_path / f"{name}.png")
+    before = opened(tmp_path, test_fraction=0.0)
+    for old, new in (("3", "0"), ("4", "00")):
+        (tmp_path / "a" / f"{old}.png").rename(tmp_path / "b" / f"{new}.png")
+    after = opened(tmp_path, test_fraction=0.0)
+    assert after.fingerprint != before.fingerprint
+    assert after.former == before.former
+    facts = {"class_names": {"label": ["a", "b"]}, "condition_table": condition_table(after.train, ["label"])}
+    for fingerprint, now in ((after.fingerprint, after), (*after.former, after), (before.fingerprint, before)):
+        assert same_data(now, facts | {"fingerprint": fingerprint})
+    assert not same_data(before, facts | {"fingerprint": after.fingerprint})
+    assert not same_data(before, facts | {"fingerprint": before.former[0]})
+
+
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    """No shell sees to it behind a colon or a sign, nor does Python."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for i in range(3):
+        save(tmp_path / "pictures" / f"{i}.png")
+    files = os.pathsep.join(("~/pictures/0.png", "~/pictures/1.png"))
+    for name in ("folder:~/pictures", f"pictures:{files}"):
+        found = open_source(Data(source=name, image_size=(8,)))
+        same = open_source(Data(source=absolute(name), image_size=(8,)))
+        assert found.fingerprint == same.fingerprint
+    assert folder.load("~/pictures", Data()).train.size == 2
+    assert picture.read_file("~/pictures/0.png", (8, 8), 3).shape == (8, 8, 3)
+    with pytest.raises(UserError, match="write the whole path"):
+        open_source(Data(source="folder:~nobody-of-this-name/x"))
 
 
 def test_order_is_that_of_the_names(tmp_path):
