@@ -6,23 +6,27 @@ import dataclasses
 import hashlib
 import logging
 import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from genart_jax.config import Data, UserError
-from genart_jax.data import picture
+from genart_jax.data import cache, picture
 from genart_jax.data.files import File, Found, find
 from genart_jax.data.layout import Item, Layout, arrange
 from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
 from genart_jax.paths import expanded
 
 _SHOWN = 5  # names in a line
+_SAY_EVERY = 5.0  # seconds between lines of how many pictures have been read
+_WORTH_KEEPING = 2.0  # seconds of decoding from which on the decoded set is kept in the user's cache
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,17 @@ class _Read:
     size: tuple[int, int] = (0, 0)
     error: str = ""
     notes: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """What JSON holds of it, without `content`."""
+        return {"pixels": self.pixels.hex(), "size": self.size, "error": self.error, "notes": self.notes}
+
+    @classmethod
+    def of(cls, content: bytes, record: dict[str, Any]) -> _Read:
+        """From what `record` gave."""
+        height, width = record["size"]
+        pixels, notes = bytes.fromhex(record["pixels"]), tuple(record["notes"])
+        return cls(content, pixels, (height, width), record["error"], notes)
 
 
 class _Set(NamedTuple):
@@ -118,16 +133,46 @@ def decode_all(
     """The first pass over all files: what each holds, and their pixels, uint8 (files, height, width, channels).
 
     Streamed sets have no array, and only their headers are looked at. Rows of files that cannot be read hold nothing.
+    What took long to decode is kept in the user's cache; see `cache`.
     """
-    images = None if stream else np.empty((len(files), *size, channels), np.uint8)
-    read = partial(_read, images=images, size=size, channels=channels)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        return list(pool.map(read, range(len(files)), files)), images
+        if not stream and cache.may_hold(len(files), (*size, channels)):
+            digests = list(_watched(pool.map(_digest, files), len(files), "looked at"))
+            if (found := cache.load(digests, (*size, channels))) is not None:
+                return [_Read.of(digest, r) for digest, r in zip(digests, found.records, strict=True)], found.images
+        images = None if stream else np.empty((len(files), *size, channels), np.uint8)
+        read = partial(_read, images=images, size=size, channels=channels)
+        started = time.monotonic()
+        reads = list(_watched(pool.map(read, range(len(files)), files), len(files), "read"))
+    if images is not None and time.monotonic() - started > _WORTH_KEEPING:
+        cache.save([r.content for r in reads], cache.Decoded(images, [r.record() for r in reads]))
+    return reads, images
+
+
+def _watched(results: Iterable[_T], total: int, done: str) -> Iterator[_T]:
+    """The results as they come, with a line in the log now and then of how many there are."""
+    started = said = time.monotonic()
+    for count, result in enumerate(results, 1):
+        now = time.monotonic()
+        if now - said > _SAY_EVERY:
+            said, left = now, (now - started) / count * (total - count)
+            text = "%s of %s pictures %s, left %d:%02d"
+            logging.getLogger(__name__).info(text, f"{count:,}", f"{total:,}", done, *divmod(int(left), 60))
+        yield result
+
+
+def _digest(file: File) -> bytes:
+    """SHA-256 of a file's bytes; b"" where it cannot be read."""
+    try:
+        return hashlib.sha256(file.read()).digest()
+    except (OSError, picture.BadPictureError):
+        return b""
 
 
 def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int], channels: int) -> _Read:
     """Hashes a file and decodes it into `images[index]`, or, where that is None, reads just its header."""
     notes: list[str] = []
+    digest = b""
     try:
         content = file.read()
         digest = hashlib.sha256(content).digest()
@@ -138,7 +183,7 @@ def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int]
         images[index] = picture.decode(content, size, channels, notes)
         return _Read(digest, hashlib.sha256(images[index].data).digest(), seen, notes=tuple(notes))
     except (OSError, picture.BadPictureError) as error:
-        return _Read(error=str(error))
+        return _Read(digest, error=str(error))
 
 
 def _kept(layout: Layout, reads: list[_Read], images: Array | None) -> _Set:

@@ -1,0 +1,21 @@
+"""What the library logs, on the terminal: how far the reading of many pictures is, and what it warns of."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+class _Handler(logging.Handler):
+    """Writes messages as they are to the present standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def listen() -> None:
+    """Shows the package's log on standard error, once however often it is called."""
+    logger = logging.getLogger("genart_jax")
+    if not any(isinstance(handler, _Handler) for handler in logger.handlers):
+        logger.addHandler(_Handler())
+        logger.setLevel(logging.INFO)
