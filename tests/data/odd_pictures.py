@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 H, W = 60, 80
+Image.init()
 
 
 def base(seed=0):
@@ -181,7 +182,6 @@ SOUND = {
     ),
     "anim.png": (animation("PNG"), RGB, 0),
     "multi.tif": (animation("TIFF"), RGB, 0),
-    "avif.avif": (encoded(IMAGE, "AVIF", quality=95), RGB, 60),
     "j2k.jp2": (encoded(IMAGE, "JPEG2000"), RGB, 0),
     "mpo.jpg": (encoded(IMAGE, "MPO", save_all=True, append_images=[Image.fromarray(base(1))], quality=95), RGB, 40),
     "srgb.png": (encoded(IMAGE, "PNG", icc_profile=SRGB), RGB, 0),
@@ -210,6 +210,8 @@ SOUND = {
     ),
 }
 """Read without a word (but `broken_profile.png`)."""
+if "AVIF" in Image.SAVE:  # from Pillow 11.3 on
+    SOUND["avif.avif"] = encoded(IMAGE, "AVIF", quality=95), RGB, 60
 
 _jpeg = encoded(IMAGE, "JPEG", quality=95)
 _gif = encoded(IMAGE, "GIF")

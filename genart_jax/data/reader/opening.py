@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import logging
 import struct
 import threading
 import warnings
@@ -29,6 +30,7 @@ MAX_BYTES = 512 * 2**20
 """Larger files are refused unread."""
 _LARGE = 10_000_000  # pixels
 _one_at_a_time = threading.Lock()
+_pillows_log = logging.getLogger("PIL")
 
 
 class BadPictureError(ValueError):
@@ -83,7 +85,7 @@ def _open(data: bytes) -> Image.Image:
         try:
             return factory(io.BytesIO(data), "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
-            words = naming.unread_tiff(data) if name == "TIFF" else ""
+            words = naming.unread_tiff(data) if name == "TIFF" and "unknown" in str(error).lower() else ""
             raise BadPictureError(words or f"damaged {name}: {' '.join(str(error).split())}") from error
     raise BadPictureError(naming.foreign(data))
 
@@ -112,14 +114,14 @@ def _check_size(picture: Image.Image, length: int) -> None:
 
 
 class _Quiet:
-    """Keeps warnings out of Pillow's modules to itself while any thread is within: each problem is a line of our own.
+    """Keeps Pillow's warnings and log to itself while any thread is within: each problem is a line of our own.
 
     `warnings.catch_warnings` alone is not for threads: the first one in sets the filter, the last one out takes it off.
     """
 
     def __init__(self) -> None:
         self._lock, self._inside = threading.Lock(), 0
-        self._caught = warnings.catch_warnings()
+        self._caught, self._level = warnings.catch_warnings(), logging.NOTSET
 
     def __enter__(self) -> None:
         with self._lock:
@@ -127,12 +129,15 @@ class _Quiet:
                 self._caught = warnings.catch_warnings()
                 self._caught.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL\b")
+                self._level = _pillows_log.level
+                _pillows_log.setLevel(logging.CRITICAL)
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
+                _pillows_log.setLevel(self._level)
                 self._caught.__exit__(None, None, None)
 
 
