@@ -1,7 +1,7 @@
 """Models that leave the house: a folder with a program that runs wherever jax does, and with the weights.
 
 The program is a serialised `jax.export` artifact with the weights inside. Whoever loads it needs jax, and neither this
-package nor its model's code.
+package nor its model's code; to classify picture files Pillow too, as they are read by a copy of `data/reader`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from jax import export as jax_export
 
 from genart_jax import reference
 from genart_jax.config import UserError
+from genart_jax.data import reader
 from genart_jax.paths import expanded
 from genart_jax.steps import common
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
@@ -51,6 +52,10 @@ def program_of(model: Model, saved: Saved) -> Program:
     spec = algorithm.batch_spec
     conditions = {name: (("batch",), "int32") for name, _ in spec.conditions}
     names = list(conditions)
+    for name in {"images", "latents", "seed"} & set(names):
+        raise UserError(
+            f"the condition {name!r} has the name of another input of the program; give it another in the data"
+        )
     pictures = f"images (batch, {', '.join(map(str, spec.image_shape))}) float32 in [-1, 1]"
     if algorithm.predict is not None:
         predict = algorithm.predict
@@ -86,8 +91,8 @@ def program_of(model: Model, saved: Saved) -> Program:
 def export_run(run: str | Path, out: str | Path, platforms: Sequence[str] = PLATFORMS) -> Path:
     """Writes a run's newest model to the folder `out`, whole or not at all; returns the folder.
 
-    It gets model.jaxexport, weights.safetensors, config.json, inputs.json, README.md, make_picture.py, and for a model
-    that `reference.SAMPLERS` knows sampler_numpy.py.
+    It gets model.jaxexport, weights.safetensors, config.json, inputs.json, README.md, make_picture.py, for a model
+    that `reference.SAMPLERS` knows sampler_numpy.py, and for a classifier picture_reader, which reads picture files.
 
     Raises:
       UserError: no run there, `out` is there already, a platform is unknown, or the model cannot be exported.
@@ -100,30 +105,55 @@ def export_run(run: str | Path, out: str | Path, platforms: Sequence[str] = PLAT
     saved, model = read_config(run), load(run)
     # On one device, wherever the arrays lay: they become constants of the program.
     model = Model(model.algorithm, jax.device_put(jax.device_get(model.state), jax.local_devices()[0]))
-    program = program_of(model, saved)
-    blob = serialize(program, platforms)
-    from safetensors.numpy import save_file
+    weights = flatten_dict(common.lend(model.state), sep="/")
+    write(out, program_of(model, saved), saved, weights, platforms)
+    return out
 
+
+def write(
+    out: Path, program: Program, saved: Saved, weights: Mapping[str, Any], platforms: Sequence[str] = PLATFORMS
+) -> None:
+    """Writes a program with its weights, scripts and words to the new folder `out`, whole or not at all.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    blob = serialize(program, platforms)
+    from safetensors.numpy import save
+
+    run = {"run": dataclasses.asdict(saved.run), "class_names": saved.data["class_names"]}
+    about = {"operation": program.operation, "inputs": program.inputs, "output": program.output}
+    texts = {
+        "config.json": json.dumps(run, indent=2) + "\n",
+        "inputs.json": json.dumps(about, indent=2) + "\n",
+        "README.md": _readme(saved, program, platforms),
+        "make_picture.py": _script(program, saved),
+    }
     temporary = out.with_name(out.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
         (temporary / "model.jaxexport").write_bytes(blob)
-        weights = flatten_dict(common.lend(model.state), sep="/")
-        save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, temporary / "weights.safetensors")
-        text = {"run": dataclasses.asdict(saved.run), "class_names": saved.data["class_names"]}
-        (temporary / "config.json").write_text(json.dumps(text, indent=2) + "\n")
-        about = {"operation": program.operation, "inputs": program.inputs, "output": program.output}
-        (temporary / "inputs.json").write_text(json.dumps(about, indent=2) + "\n")
-        (temporary / "README.md").write_text(_readme(saved, program, platforms))
-        (temporary / "make_picture.py").write_text(_script(program, saved))
+        # Not by `save_file`, whose files nobody else may read.
+        packed = save({k: np.ascontiguousarray(v) for k, v in weights.items()})
+        (temporary / "weights.safetensors").write_bytes(packed)
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
         if saved.run.name in reference.SAMPLERS:
-            shutil.copy(reference.__file__, temporary / "sampler_numpy.py")
+            shutil.copyfile(reference.__file__, temporary / "sampler_numpy.py")
+        if program.operation == "predict":
+            _copy_sources(Path(reader.__file__).parent, temporary / "picture_reader")
         temporary.rename(out)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(f"{out} cannot be written: {error.strerror or error}") from None
-    return out
+
+
+def _copy_sources(package: Path, out: Path) -> None:
+    """The modules of a package, with ordinary modes whatever theirs are."""
+    out.mkdir()
+    for module in sorted(package.glob("*.py")):
+        shutil.copyfile(module, out / module.name)
 
 
 def serialize(program: Program, platforms: Sequence[str]) -> bytes:
@@ -138,8 +168,8 @@ def serialize(program: Program, platforms: Sequence[str]) -> bytes:
     return bytes(exported.serialize())
 
 
-def _call(function: Callable[..., jax.Array], names: tuple[str, ...], **arrays: jax.Array) -> jax.Array:
-    """Arguments by name, as inputs.json has them."""
+def _call(function: Callable[..., jax.Array], names: tuple[str, ...], /, **arrays: jax.Array) -> jax.Array:
+    """Arguments by name, as inputs.json has them; a condition may have any name."""
     return function(*(arrays[name] for name in names))
 
 
@@ -161,8 +191,7 @@ def _readme(saved: Saved, program: Program, platforms: Sequence[str]) -> str:
     )
     return f"""# {saved.run.name}, exported by genart_jax
 
-`model.jaxexport` runs with jax alone, on {", ".join(platforms)}, with a batch of any length. `python make_picture.py`
-uses it.
+`model.jaxexport` runs with jax alone, on {", ".join(platforms)}, with a batch of any length. {_USES[program.operation]}
 
 Inputs of `{program.operation}`, by name:
 
@@ -180,40 +209,86 @@ Output: {program.output}. -1 hides a condition. Classes by number, from 0:
 """
 
 
+_DRAWS = "`python make_picture.py [FILE.png]`\ndraws 16 pictures, also with jax alone."
+_USES = {
+    "decode": _DRAWS,
+    "sample": _DRAWS,
+    "predict": "`python make_picture.py PICTURE ...`\nsays what it sees in picture files. It reads them as `genart "
+    "predict` does, by `picture_reader`, which needs\nPillow.",
+}
+
+
 def _script(program: Program, saved: Saved) -> str:
+    """A small program that uses the exported one."""
     if program.operation == "predict":
         ((_, words),) = list(saved.data["class_names"].items())[:1]
-        height, width, channels = saved.run.model.image_shape
-        mode = "L" if channels == 1 else "RGB"
-        return f"""import sys
+        return _CLASSIFY.format(names=list(words), size=tuple(saved.run.model.image_shape))
+    inputs = [
+        f"    {name!r}: rng.integers(0, {len(saved.data['class_names'].get(name, [0]))}, 16, dtype=np.int32),\n"
+        for name, (shape, _) in program.inputs.items()
+        if shape == ("batch",)
+    ]
+    latent = program.inputs.get("latents")
+    first = f"'latents': rng.standard_normal((16, {latent[0][1]}), np.float32)" if latent else "'seed': np.uint32(0)"
+    return _DRAW.format(inputs=f"    {first},\n{''.join(inputs)}")
+
+
+_CLASSIFY = """import sys
 from pathlib import Path
 
 import jax.export
 import numpy as np
-from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parent))
+from picture_reader import BadPictureError, decode
+
+NAMES = {names!r}
+height, width, channels = {size!r}
+if len(sys.argv) < 2:
+    print("python make_picture.py PICTURE ...", file=sys.stderr)
+    sys.exit(2)
 model = jax.export.deserialize(bytearray(Path(__file__).with_name("model.jaxexport").read_bytes()))
-image = Image.open(sys.argv[1]).convert("{mode}").resize(({width}, {height}))
-images = np.asarray(image, np.float32).reshape(1, {height}, {width}, {channels}) / 127.5 - 1
-scores = np.exp(model.call(images=images))[0]
-for index in np.argsort(-scores)[:5]:
-    print({words!r}[index], scores[index])
+for path in sys.argv[1:]:
+    try:
+        pixels = decode(Path(path).read_bytes(), (height, width), channels)
+    except (OSError, BadPictureError) as error:
+        print(f"{{path}}: {{error}}", file=sys.stderr)
+        sys.exit(2)
+    scores = np.exp(model.call(images=pixels[None].astype(np.float32) / 127.5 - 1))[0]
+    if len(sys.argv) > 2:
+        print(path)
+    for index in np.argsort(-scores)[:5]:
+        print(NAMES[index], scores[index])
 """
-    classes = "".join(
-        f", {name}=rng.integers(0, {len(saved.data['class_names'].get(name, [0]))}, 16, dtype=np.int32)"
-        for name, (shape, _) in program.inputs.items()
-        if shape == ("batch",)
-    )
-    latent = program.inputs.get("latents")
-    first = f"latents=rng.standard_normal((16, {latent[0][1]}), np.float32)" if latent else "seed=np.uint32(0)"
-    return f"""from pathlib import Path
+
+_DRAW = """import struct
+import sys
+import zlib
+from pathlib import Path
+
 import jax.export
 import numpy as np
-from PIL import Image
 
+out = Path(sys.argv[1] if len(sys.argv) > 1 else "picture.png")
+if out.exists():
+    print(f"{{out}} is already there; name another: python make_picture.py FILE.png", file=sys.stderr)
+    sys.exit(2)
 model = jax.export.deserialize(bytearray(Path(__file__).with_name("model.jaxexport").read_bytes()))
 rng = np.random.default_rng(0)
-images = np.asarray(model.call({first}{classes}))
+inputs = {{
+{inputs}}}
+images = np.asarray(model.call(**inputs))
 rows = np.concatenate([np.concatenate(images[i : i + 4], 1) for i in range(0, 16, 4)], 0)
-Image.fromarray(np.uint8((rows.clip(-1, 1) + 1) * 127.5).squeeze()).save("picture.png")
+pixels = np.rint((rows.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+height, width, channels = pixels.shape
+head = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+body = zlib.compress(b"".join(b"\\0" + row.tobytes() for row in pixels))
+with out.open("xb") as file:  # a PNG
+    file.write(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b""))
 """

@@ -423,7 +423,7 @@ def _bench(args: Sequence[str]) -> None:
 def _export(args: Sequence[str]) -> None:
     prog, text = (
         "genart export RUN OUT",
-        "Writes a model to a folder that needs jax alone.",
+        "Writes a model to a folder that needs jax alone (to classify picture files also Pillow).",
     )
     if _wants_help(args):
         _parse(ExportOptions, ["--help"], prog, text)
