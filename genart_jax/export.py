@@ -249,11 +249,14 @@ if len(sys.argv) < 2:
     sys.exit(2)
 model = jax.export.deserialize(bytearray(Path(__file__).with_name("model.jaxexport").read_bytes()))
 for path in sys.argv[1:]:
+    notes = []
     try:
-        pixels = decode(Path(path).read_bytes(), (height, width), channels)
+        pixels = decode(Path(path).read_bytes(), (height, width), channels, notes)
     except (OSError, BadPictureError) as error:
         print(f"{{path}}: {{error}}", file=sys.stderr)
         sys.exit(2)
+    for note in notes:
+        print(f"{{path}}: {{note}}", file=sys.stderr)
     scores = np.exp(model.call(images=pixels[None].astype(np.float32) / 127.5 - 1))[0]
     if len(sys.argv) > 2:
         print(path)
