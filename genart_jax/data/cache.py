@@ -39,7 +39,10 @@ class Decoded(NamedTuple):
 
 def may_hold(count: int, shape: Sequence[int]) -> bool:
     """Whether there is a set of so many files and this shape at all: if not, nobody need hash files beforehand."""
-    return any(_folder().glob(f"{_prefix(count, shape)}-*.npz"))
+    try:
+        return any(_folder().glob(f"{_prefix(count, shape)}-*.npz"))
+    except OSError:  # another user's
+        return False
 
 
 def load(digests: Sequence[bytes], shape: Sequence[int]) -> Decoded | None:

@@ -12,57 +12,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from genart_jax.config import Data, UserError
 from genart_jax.data import cache, picture
-from genart_jax.data.files import File, Found, find
-from genart_jax.data.layout import Item, Layout, arrange
+from genart_jax.data import folder_words as words
+from genart_jax.data.files import File, find
+from genart_jax.data.folder_words import Read, Readable
+from genart_jax.data.layout import Layout, arrange
 from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
 from genart_jax.paths import expanded
 
-_SHOWN = 5  # names in a line
 _SAY_EVERY = 5.0  # seconds between lines of how many pictures have been read
 _WORTH_KEEPING = 2.0  # seconds of decoding from which on the decoded set is kept in the user's cache
 _T = TypeVar("_T")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Read:
-    """What the first pass finds out about a file; `pixels` is a hash of them (streamed: of the file)."""
-
-    content: bytes = b""
-    pixels: bytes = b""
-    size: tuple[int, int] = (0, 0)
-    error: str = ""
-    notes: tuple[str, ...] = ()
-
-    def record(self) -> dict[str, Any]:
-        """What JSON holds of it, without `content`."""
-        return {"pixels": self.pixels.hex(), "size": self.size, "error": self.error, "notes": self.notes}
-
-    @classmethod
-    def of(cls, content: bytes, record: dict[str, Any]) -> _Read:
-        """From what `record` gave."""
-        height, width = record["size"]
-        pixels, notes = bytes.fromhex(record["pixels"]), tuple(record["notes"])
-        return cls(content, pixels, (height, width), record["error"], notes)
-
-
-class _Set(NamedTuple):
-    """Pictures that can be read, one after the other; `label` is -1 where there are no classes.
-
-    `rows`: where they are in `images`, which holds the unreadable ones too, and is None if the set is streamed.
-    """
-
-    items: list[Item]
-    reads: list[_Read]
-    images: Array | None
-    rows: Array
-    names: tuple[str, ...]
-    label: Array
 
 
 def load(directory: str | Path, data: Data) -> Source:
@@ -85,7 +50,7 @@ def load(directory: str | Path, data: Data) -> Source:
     found = find(directory)
     layout = arrange(found)
     if not layout.items:
-        raise UserError(_nothing(directory, found, layout))
+        raise UserError(words.nothing(directory, found, layout))
     shape = (*size, channels)
     stream = len(layout.items) * int(np.prod(shape)) > data.memory_limit_mb * 2**20
     reads, images = decode_all([item.file for item in layout.items], size, channels, stream, data.workers)
@@ -98,38 +63,35 @@ def load(directory: str | Path, data: Data) -> Source:
     class_names: dict[str, tuple[str, ...]] = {"label": kept.names} if kept.names else {}
     test, problems = _test_split(kept, data.test_fraction)
     splits = _splits(kept, test, data)
-    problems = [*_problems(directory, kept, bad, found), *layout.problems, *problems]
-    problems += _class_problems(directory, kept, splits[0])
+    problems = [*words.file_problems(directory, kept, bad, found), *layout.problems, *problems]
+    problems += words.class_problems(directory, kept, splits[0])
     default = "" if data.image_size else " (the default: set data.image_size for another)"
     report = [
         *layout.report,
-        f"pictures of {_sizes(kept.reads)}, brought to {size[0]}x{size[1]}{default}",
+        f"pictures of {words.sizes(kept.reads)}, brought to {size[0]}x{size[1]}{default}",
         _moments(splits[0]),
         "too large for data.memory_limit_mb: streamed" if stream else "held in memory",
     ]
     if found.others:
         report.append(f"{found.others} other files ignored")
-    given = [] if kept.items[0].test is None else [np.packbits(test).tobytes()]
-    said: tuple[str | bytes, ...] = (
-        str((shape, class_names, data.test_fraction)), *(r.content for r in kept.reads), *given
-    )  # fmt: skip
+    now, former = _fingerprints(kept, str((shape, class_names, data.test_fraction)), test)
     return Source(
         name=f"folder:{directory}",
         train=splits[0],
         test=splits[1],
         image_shape=shape,
         class_names=class_names,
-        fingerprint=fingerprint(*said, kept.label) if kept.names else fingerprint(*said),
-        former=(fingerprint(*said),) if kept.names else (),
+        fingerprint=now,
+        former=former,
         report=(*count_lines(class_names, splits[0], splits[1]), *report),
         warnings=tuple(problems),
-        unreadable=tuple(f"{path}: {error}" for path, error in [*bad, *_unread(found), *found.odd]),
+        unreadable=tuple(f"{path}: {error}" for path, error in [*bad, *words.unread(found), *found.odd]),
     )
 
 
 def decode_all(
     files: Sequence[File], size: tuple[int, int], channels: int, stream: bool, workers: int
-) -> tuple[list[_Read], Array | None]:
+) -> tuple[list[Read], Array | None]:
     """The first pass over all files: what each holds, and their pixels, uint8 (files, height, width, channels).
 
     Streamed sets have no array, and only their headers are looked at. Rows of files that cannot be read hold nothing.
@@ -139,7 +101,7 @@ def decode_all(
         if not stream and cache.may_hold(len(files), (*size, channels)):
             digests = list(_watched(pool.map(_digest, files), len(files), "looked at"))
             if (found := cache.load(digests, (*size, channels))) is not None:
-                return [_Read.of(digest, r) for digest, r in zip(digests, found.records, strict=True)], found.images
+                return [Read.of(digest, r) for digest, r in zip(digests, found.records, strict=True)], found.images
         images = None if stream else np.empty((len(files), *size, channels), np.uint8)
         read = partial(_read, images=images, size=size, channels=channels)
         started = time.monotonic()
@@ -169,7 +131,7 @@ def _digest(file: File) -> bytes:
         return b""
 
 
-def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int], channels: int) -> _Read:
+def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int], channels: int) -> Read:
     """Hashes a file and decodes it into `images[index]`, or, where that is None, reads just its header."""
     notes: list[str] = []
     digest = b""
@@ -179,14 +141,14 @@ def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int]
         with picture.opened(content) as opened:
             seen = (opened.height, opened.width)
         if images is None:
-            return _Read(digest, digest, seen)
+            return Read(digest, digest, seen)
         images[index] = picture.decode(content, size, channels, notes)
-        return _Read(digest, hashlib.sha256(images[index].data).digest(), seen, notes=tuple(notes))
+        return Read(digest, hashlib.sha256(images[index].data).digest(), seen, notes=tuple(notes))
     except (OSError, picture.BadPictureError) as error:
-        return _Read(digest, error=str(error))
+        return Read(digest, error=str(error))
 
 
-def _kept(layout: Layout, reads: list[_Read], images: Array | None) -> _Set:
+def _kept(layout: Layout, reads: list[Read], images: Array | None) -> Readable:
     """Without the files that cannot be read; a class that has none left is no class."""
     good = np.array([i for i, r in enumerate(reads) if not r.error], np.int64)
     items = [layout.items[i] for i in good]
@@ -194,10 +156,10 @@ def _kept(layout: Layout, reads: list[_Read], images: Array | None) -> _Set:
     names = tuple(sorted(present, key=int if layout.numbered else None))
     number = {name: i for i, name in enumerate(names)}
     label = np.array([number.get(item.label, -1) for item in items], np.int32)
-    return _Set(items, [reads[i] for i in good], images, good, names, label)
+    return Readable(items, [reads[i] for i in good], images, good, names, label)
 
 
-def _test_split(kept: _Set, fraction: float) -> tuple[Array, list[str]]:
+def _test_split(kept: Readable, fraction: float) -> tuple[Array, list[str]]:
     """Which rows to test on, and what is to be said about it; if none, the training split serves as both."""
     drawn = held_out([r.content for r in kept.reads], fraction)
     if kept.items[0].test is None:
@@ -212,7 +174,14 @@ def _test_split(kept: _Set, fraction: float) -> tuple[Array, list[str]]:
     return test, [f"{copies} of the {test.sum()} test pictures are training pictures too"] if copies else []
 
 
-def _splits(kept: _Set, test: Array, data: Data) -> list[Split]:
+def _fingerprints(kept: Readable, about: str, test: Array) -> tuple[str, tuple[str, ...]]:
+    """That of the data, and those that earlier versions, which did not look at the labels, took it for."""
+    given = [] if kept.items[0].test is None else [np.packbits(test).tobytes()]
+    said: list[str | bytes] = [about, *(r.content for r in kept.reads), *given]
+    return (fingerprint(*said, kept.label), (fingerprint(*said),)) if kept.names else (fingerprint(*said), ())
+
+
+def _splits(kept: Readable, test: Array, data: Data) -> list[Split]:
     size, out = picture.picture_size(data.image_size), []
     for rows in (np.flatnonzero(~test), np.flatnonzero(test) if test.any() else np.arange(len(test))):
         labels = {"label": kept.label[rows]} if kept.names else {}
@@ -272,12 +241,6 @@ class _Reader:
         raise UserError(f"{self.files[index]}: neither this nor any other picture of its split can be read any more")
 
 
-def _sizes(results: list[_Read]) -> str:
-    sizes = sorted({r.size for r in results}, key=lambda s: (s[0] * s[1], s))
-    low, high = (f"{h}x{w}" for h, w in (sizes[0], sizes[-1]))
-    return low if len(sizes) == 1 else f"{len(sizes)} sizes, {low} to {high}"
-
-
 def _moments(split: Split, most: int = 256) -> str:
     """Mean and standard deviation of the pixels, from at most so many pictures spread over the split."""
     chosen = np.unique(np.linspace(0, split.size - 1, min(split.size, most)).astype(int))
@@ -285,69 +248,3 @@ def _moments(split: Split, most: int = 256) -> str:
     means, stds = (f(sample / 255, axis=(0, 1, 2)) for f in (np.mean, np.std))
     per_channel = [" ".join(f"{v:.3f}" for v in values) for values in (means, stds)]
     return f"pixels in [0, 1]: mean {per_channel[0]}, std {per_channel[1]} (of {len(chosen)} training pictures)"
-
-
-def _nothing(directory: Path, found: Found, layout: Layout) -> str:
-    """Why a set has no pictures."""
-    if found.unread:
-        return f"folder:{directory}: there are no pictures in it that are read: {_unread_line(found)}"
-    if layout.problems:
-        return f"folder:{directory}: there are no pictures left: {'; '.join(layout.problems)}"
-    return f"folder:{directory}: there are no pictures in it ({', '.join(picture.SUFFIXES)})"
-
-
-def _unread(found: Found) -> list[tuple[File, str]]:
-    return [(file, picture.UNREAD_SUFFIXES[file.path.suffix.lower()]) for file in found.unread]
-
-
-def _unread_line(found: Found) -> str:
-    kinds = {reason: file for file, reason in reversed(_unread(found))}
-    shown = ", ".join(f"{file.name} ({reason})" for reason, file in reversed(kinds.items()))
-    return f"{len(found.unread)} pictures of formats that are not read: {shown}"
-
-
-def _some(names: Sequence[object]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(str, names[:_SHOWN])) + more
-
-
-def _problems(directory: Path, kept: _Set, bad: list[tuple[File, str]], found: Found) -> list[str]:
-    """Lines about files: what cannot be read, what is odd, what is a copy."""
-    lines, total = [], len(kept.items) + len(bad)
-    if bad:
-        shown = _some([f"{file.name} ({error})" for file, error in bad])
-        lines.append(f"{len(bad)} of {total} pictures cannot be read and are left out: {shown}")
-    if found.unread:
-        lines.append(f"left out: {_unread_line(found)}")
-    if found.odd:
-        lines.append(f"left out: {_some([f'{path} ({error})' for path, error in found.odd])}")
-    noted: dict[str, list[str]] = {}
-    for item, read in zip(kept.items, kept.reads, strict=True):
-        for note in read.notes:
-            noted.setdefault(note, []).append(item.file.name)
-    lines += [f"{len(names)} pictures: {note}: {_some(names)}" for note, names in noted.items()]
-    if len(kept.items) < 100:
-        lines.append(f"only {len(kept.items)} pictures: a model will learn them by heart")
-    copies = len(kept.reads) - len({r.pixels for r in kept.reads})
-    if copies:
-        lines.append(f"{copies} of {len(kept.reads)} pictures are copies of others")
-    return lines
-
-
-def _class_problems(directory: Path, kept: _Set, train: Split) -> list[str]:
-    """Lines about classes: a single one, unequal ones, some without training pictures."""
-    if not kept.names:
-        return []
-    lines, counts = [], np.bincount(kept.label, minlength=len(kept.names))
-    if len(kept.names) == 1:
-        deep = any(len(item.file.parts) > 2 for item in kept.items)
-        hint = f"; if its sub-folders are the classes, say folder:{directory / kept.names[0]}" if deep else ""
-        lines.append(f"there is only one class, {kept.names[0]}: a condition that tells nothing{hint}")
-    if counts.max() > 10 * counts.min():
-        large, small = int(counts.argmax()), int(counts.argmin())
-        sizes = f"{kept.names[large]} has {counts[large]} pictures, {kept.names[small]} {counts[small]}"
-        lines.append(f"the classes are unbalanced: {sizes}")
-    absent = np.flatnonzero(np.bincount(train.condition["label"], minlength=len(kept.names)) == 0)
-    if len(absent):
-        lines.append(f"no training pictures of {_some([kept.names[i] for i in absent])}: the test split has them all")
-    return lines
