@@ -84,28 +84,54 @@ def packed12(values):
     return np.stack([a >> 4, (a & 15) << 4 | b >> 8, b & 255], -1).astype(np.uint8).tobytes()
 
 
+def _xyz(values):
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in values))
+
+
 def icc(matrix, gamma=None):
     """A display's ICC profile (version 2): columns of D50 XYZ for red, green, blue; a gamma, or sRGB's curve."""
-    fixed = lambda v: struct.pack(">i", round(v * 65536))
-    xyz = lambda v: b"XYZ " + bytes(4) + b"".join(map(fixed, v))
     if gamma:
         curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
     else:
         x = np.arange(1024) / 1023
         y = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
         curve = b"curv" + bytes(4) + struct.pack(">I", 1024) + (y * 65535).round().astype(">u2").tobytes()
+    parts = [(name, _xyz(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix, strict=True)]
+    return _profile(b"RGB XYZ ", parts + [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")])
+
+
+def _profile(spaces, tags):
+    """A profile of these colour spaces, with what every one has besides its tags."""
     text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"Test\0" + bytes(4 + 4 + 2 + 1 + 67)
-    text += bytes(-len(text) % 4)
-    parts = [(b"desc", text), (b"cprt", b"text" + bytes(4) + b"CC0\0"), (b"wtpt", xyz((0.9642, 1.0, 0.8249)))]
-    parts += [(name, xyz(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix, strict=True)]
-    parts += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    parts = [(b"desc", text), (b"cprt", b"text" + bytes(4) + b"CC0\0"), (b"wtpt", _xyz((0.9642, 1.0, 0.8249))), *tags]
+    parts = [(name, content + bytes(-len(content) % 4)) for name, content in parts]
     place, table, body = 128 + 4 + 12 * len(parts), b"", b""
     for name, content in parts:
         table += name + struct.pack(">II", place + len(body), len(content))
         body += content
-    head = struct.pack(">I", place + len(body)) + bytes(4) + bytes([2, 0x40, 0, 0]) + b"mntrRGB XYZ " + bytes(12)
-    head += b"acsp" + bytes(28) + b"".join(map(fixed, (0.9642, 1.0, 0.8249)))
+    head = (
+        struct.pack(">I", place + len(body))
+        + bytes(4)
+        + bytes([2, 0x40, 0, 0])
+        + (b"prtr" if b"CMYK" in spaces else b"mntr")
+    )
+    head += spaces + bytes(12)
+    head += b"acsp" + bytes(28) + _xyz((0.9642, 1.0, 0.8249))[8:]
     return head.ljust(128, b"\0") + struct.pack(">I", len(parts)) + table + body
+
+
+def grey_icc(gamma):
+    """A grey profile."""
+    return _profile(b"GRAYXYZ ", [(b"kTRC", b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2))])
+
+
+def black_ink_icc():
+    """A CMYK profile in which only black shows: L* falls from 100 to 0 with it."""
+    corners = [(0 if index & 1 else 255, 128, 128) for index in range(16)]  # the last ink varies fastest
+    ramp = bytes(range(256))
+    unit = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + unit + 4 * ramp + bytes(sum(corners, ())) + 3 * ramp
+    return _profile(b"CMYKLab ", [(b"A2B0", table)])
 
 
 DISPLAY_P3 = icc(((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)))

@@ -81,6 +81,19 @@ def test_the_red_of_display_p3_is_redder_than_srgbs():
     np.testing.assert_allclose(decoded(data)[0][0, 0], (214, 95, 97), atol=2)
 
 
+def test_grey_and_cmyk_profiles_are_heeded_and_foreign_ones_are_not():
+    linear = odd.encoded(Image.new("L", (8, 8), 55), "PNG", icc_profile=odd.grey_icc(1.0))
+    assert abs(int(decoded(linear, channels=1)[0][0, 0, 0]) - 128) <= 1  # sRGB's 128 is 0.2159 in light
+    for ink, level in (((255, 0, 0, 0), 255), ((0, 0, 0, 128), 119), ((9, 9, 9, 255), 0)):
+        image = Image.new("CMYK", (8, 8), ink)
+        for fmt in ("TIFF", "JPEG"):
+            pixels, notes = decoded(odd.encoded(image, fmt, icc_profile=odd.black_ink_icc()))
+            assert not notes
+            assert np.abs(pixels.astype(int) - level).max() <= 3
+    grey = Image.new("L", (8, 8), 55)
+    assert (decoded(odd.encoded(grey, "PNG", icc_profile=odd.DISPLAY_P3))[0] == 55).all()
+
+
 def test_photographs_over_the_limit_are_decoded_at_a_fraction(monkeypatch):
     """As 200 megapixels against 100, but small."""
     pixels = np.asarray(Image.fromarray(odd.RGB).resize((640, 480), Image.Resampling.BICUBIC))
