@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -31,9 +32,9 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def plan(longest=128, steps=3, every=2):
+def plan(longest=128, steps=3, every=2, strength=2.0, scales=3, content="content.png"):
     return stylize.plan(
-        stylize.Path("content.png"), stylize.Path("style.jpg"), longest, steps, 2.0, False, "lbfgs", 3, every, 0
+        stylize.Path(content), stylize.Path("style.jpg"), longest, steps, strength, False, "lbfgs", scales, every, 0
     )
 
 
@@ -135,6 +136,71 @@ def test_missing_weights_name_the_command(files, monkeypatch, capsys):
     assert main(["stylize", "content.png", "style.jpg"]) == 2
     assert "genart assets fetch vgg19" in capsys.readouterr().err
     assert not (files / "runs").exists()
+
+
+def begun(plans, directory):
+    """A directory in which this picture was begun and finished, as `stylize` leaves it."""
+    place = directory / "x".join(map(str, plans[-1].data.image_size))
+    place.mkdir(parents=True)
+    (place / "plan.json").write_text(json.dumps(stylize.made_of(plans)))
+    return place
+
+
+def test_another_picture_has_a_directory_of_its_own(files):
+    """Other options, an edited file, or another file with the same stem; the same picture goes on where it was."""
+    base, words = files / "runs" / "content-style", []
+    assert stylize.place_for(plan(), base) == base
+    begun(plan(), base)
+    assert stylize.place_for(plan(every=0), base) == base
+    (files / "other").mkdir()
+    Image.open("style.jpg").resize((80, 50)).save(files / "other" / "content.png")
+    edited = np.asarray(Image.open("content.png")).copy()
+    edited[0, 0] ^= 1
+
+    def edit():
+        Image.fromarray(edited).save("content.png")
+        return plan()
+
+    for number, make in enumerate(
+        (
+            lambda: plan(steps=4),
+            lambda: plan(longest=64),
+            lambda: plan(strength=5.0),
+            lambda: plan(scales=1),
+            lambda: plan(content="other/content.png"),
+            edit,
+        ),
+        2,
+    ):
+        other = make()
+        words.append(stylize.other_picture(other, base))
+        assert stylize.place_for(other, base) == base.with_name(f"content-style-{number}")
+        begun(other, base.with_name(f"content-style-{number}"))
+        assert stylize.place_for(other, base) == base.with_name(f"content-style-{number}")
+    assert words == ["options", "the size, 80x128", "options", "options", "content", "content"]
+    with pytest.raises(ga.UserError, match=rf"{base} holds another picture \(other in content\); choose another --run"):
+        stylize.stylize(plan(), base, lambda event, values: None)
+
+
+def test_a_picture_that_an_earlier_version_began_goes_on(files):
+    """Without a record of what it is made of."""
+    base = files / "run"
+    stylize.stylize(plan()[:1], base, lambda event, values: None)
+    (base / "40x64" / "plan.json").unlink()
+    assert stylize.other_picture(plan()[:1], base) == ""
+    assert stylize.other_picture(plan(strength=5.0)[:1], base) == "options"
+    Image.new("RGB", (80, 50), "red").save("content.png")
+    assert stylize.other_picture(plan()[:1], base) == "a picture"
+
+
+def test_a_name_with_a_colon(files, capsys):
+    name = f"12{os.pathsep}30.png"
+    shutil.copy("content.png", name)
+    words = ["--size", "32", "--steps", "1", "--scales", "1", "--optimizer", "adam"]
+    assert main(["stylize", name, "style.jpg", *words]) == 0
+    out = files / "runs" / f"12{os.pathsep}30-style" / "stylized.png"
+    assert capsys.readouterr().out.splitlines()[-1] == str(out.relative_to(files))
+    assert np.asarray(Image.open(out)).shape == (20, 32, 3)
 
 
 def test_summary_is_whole(files):

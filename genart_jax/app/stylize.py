@@ -35,7 +35,8 @@ class Options:
     seed: int = 0
     """Seed of the noise that the picture starts with."""
     run: Path | None = None
-    """Run directory; None: runs/CONTENT-STYLE. What was begun there goes on."""
+    """Run directory; None: runs/CONTENT-STYLE, or with a number behind it where that holds another picture, of other
+    files, weights or options. What was begun there goes on."""
 
 
 def run(args: Sequence[str]) -> None:
@@ -58,11 +59,12 @@ def run(args: Sequence[str]) -> None:
 
     if out is not None:
         stylize.check_out(out)
-    directory = expanded(options.run) if options.run else Path("runs") / f"{content.stem}-{style.stem}"
     plan = stylize.plan(
         content, style, options.size, options.steps, options.strength, options.keep_color, options.optimizer,
         options.scales, options.every, options.seed,
     )  # fmt: skip
+    directory = expanded(options.run) if options.run else None
+    directory = directory or stylize.place_for(plan, Path("runs") / f"{content.stem}-{style.stem}")
     _cache_programs()
     with Progress() as progress:
 
