@@ -215,8 +215,9 @@ class Pixels:
 class Data:
     """Where pictures come from and what is done to them."""
 
-    source: str = "emoji"
-    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE... or tfds:NAME[:SPLIT]."""
+    source: str = ""
+    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE... or tfds:NAME[:SPLIT]. Empty: emoji, or, for
+    a model of another's codes, what that one was trained on."""
     image_size: tuple[int, ...] = ()
     """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
     channels: int = 3

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from genart_jax import registry
-from genart_jax.config import Run, UserError, from_dict
+from genart_jax.config import Data, Run, UserError, from_dict
 from genart_jax.paths import expanded
 from genart_jax.saved import read_config
 
@@ -49,6 +49,24 @@ def complete(run: Run) -> Run:
             raise UserError(f"model.{name} {given}: the tokenizer {source} has {there}; leave it out")
     changes = {"tokenizer": source, "tokenizer_config": text, "image_shape": shape, "grid": grid, "codes": codes}
     return dataclasses.replace(run, model=dataclasses.replace(model, **changes))
+
+
+def with_data(run: Run) -> Run:
+    """Names the source of data where none is given: that of the tokenizer's run, cut and split as there, or emoji.
+
+    Raises:
+      UserError: there is no such run.
+    """
+    tokenizer = getattr(run.model, "tokenizer", None)
+    if run.data.source:
+        return run
+    if not tokenizer or tokenizer.startswith(UNTRAINED):
+        return dataclasses.replace(run, data=dataclasses.replace(run.data, source="emoji"))
+    there, default = read_config(tokenizer).run.data, Data()
+    # What makes the same set of pictures; what is given here stays.
+    names = ("image_size", "channels", "test_fraction", "limit")
+    taken = {name: getattr(there, name) for name in names if getattr(run.data, name) == getattr(default, name)}
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, source=there.source, **taken))
 
 
 def first_stage(tokenizer_config: str) -> Run:

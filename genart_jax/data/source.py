@@ -84,6 +84,8 @@ def open_source(data: Data) -> Source:
     Raises:
       UserError: an unknown kind, or what the kind itself finds wrong.
     """
+    if not data.source:
+        data = dataclasses.replace(data, source="emoji")
     kind, _, rest = data.source.partition(":")
     if kind not in KINDS:
         raise UserError(f"unknown data source {data.source!r}; {_advice(data.source, kind)}")

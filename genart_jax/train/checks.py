@@ -63,6 +63,19 @@ def check_sweep(run: Run, source: Source, init_from: str | None) -> None:
         )
 
 
+def compare_tokenizer(run: Run, source: Source, note: Callable[[str], None]) -> None:
+    """Notes where a model of codes is trained on other pictures than its tokenizer, if that one's run is there."""
+    tokenizer = getattr(run.model, "tokenizer", None)
+    if not tokenizer or not (Path(tokenizer) / "config.json").is_file():
+        return
+    there = checkpoint.read_config(tokenizer).data
+    if not same_data(source, there):
+        note(
+            f"warning: the tokenizer {tokenizer} was trained on {there['source']}, and this is on {source.name}: its"
+            " codes may not suit these pictures; leave --data out to take the tokenizer's"
+        )
+
+
 def check_best(best: str, algorithm: Algorithm, abstract: State) -> None:
     """Raises UserError unless `best` names a figure of the algorithm's evaluation and says which way is better."""
     if not best:

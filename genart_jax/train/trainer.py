@@ -34,6 +34,7 @@ from genart_jax.train.checks import (
     check_place,
     check_resume,
     check_sweep,
+    compare_tokenizer,
     data_facts,
 )
 from genart_jax.train.clock import Clock
@@ -123,12 +124,14 @@ class Trainer:
         self.directory, self.tell, self.owner = directory, tell, owner or Owner(directory, self._note)
         self.means = Means()
         self.init_from = None if init_from is None else str(expanded(init_from).resolve())
+        run = stages.with_data(run)
         run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         tell("devices", {"text": parallel.describe(list(self.mesh.devices.flat))})
         with beside_other_data(directory, run.data.source):
             self.source = open_source(run.data)
             run = stages.complete(resolve(run, self.source.spec))
+        compare_tokenizer(run, self.source, self._note)
         self.run = run = checkpoint.with_age(run, directory, self.init_from)
         if run.data.crop >= min(run.model.image_shape[:2]):
             raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
