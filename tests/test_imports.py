@@ -25,6 +25,7 @@ FLOOR = (
     "weights",
     "optim",
     "grid",
+    "watch",
     "nn",
     "metrics",
 )

@@ -413,7 +413,7 @@ def _bench(args: Sequence[str]) -> None:
             shape = "x".join(map(str, run.model.image_shape))
             print(f"{name:<16}{shape:<12}batch {run.train.batch:<6}{figures['images_per_second']:>10,.0f} images/s")
             print(f"    step {middle:.3g} ms ({low:.3g} to {high:.3g}), compiled in {figures['compile_seconds']:.1f} s,"
-                  f" host {figures['host_fraction']:.1%}")  # fmt: skip
+                  f" {figures['host_fraction']:.1%} of it on the host")  # fmt: skip
             print(f"    {figures['flops'] / 1e9:.3g} GFLOP a step, {figures['mfu']:.0%} of the matmul rate,"
                   f" {figures['memory']['peak_bytes'] / 2**20:.0f} MiB")  # fmt: skip
     if options.json:

@@ -11,7 +11,10 @@ import jax
 import numpy as np
 from rich import progress
 
+from genart_jax.app.words import collapsed
+from genart_jax.config import Run
 from genart_jax.train.records import pictures_of
+from genart_jax.watch import clock
 
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_EVERY = 0.5  # seconds between new figures beside the bar
@@ -29,6 +32,7 @@ class Progress:
             disable=not sys.stdout.isatty(),
         )
         self._task: progress.TaskID | None = None
+        self._run: Run | None = None
         self._line = self._device = ""
         self._losses = ""  # of a row of the log that no line has shown yet
         self._steps, self._first, self._printed = 0, 0, 0.0
@@ -59,6 +63,7 @@ class Progress:
             self._print(f"on {self._device}")
 
     def _on_data(self, values: dict[str, Any]) -> None:
+        self._run = values["run"]
         for line in values["source"].report:
             self._print(line)
         for line in values["source"].warnings:
@@ -96,9 +101,7 @@ class Progress:
         losses, self._losses = self._losses or _line(newest), ""
         if not settled:
             return losses
-        hours, left = divmod(int(values["left"] or 0), 3600)
-        clock = f"{hours}:{left // 60:02d}:{left % 60:02d}" if hours else f"{left // 60}:{left % 60:02d}"
-        return "  ".join(filter(None, (f"{values['rate']:.0f} images/s", losses, f"left {clock}")))
+        return "  ".join(filter(None, (f"{values['rate']:.0f} images/s", losses, f"left {clock(values['left'] or 0)}")))
 
     def _on_log(self, values: dict[str, Any]) -> None:
         self._losses = _line(_shown(values["metrics"]))
@@ -113,6 +116,8 @@ class Progress:
         if values["interrupted"]:
             self._print(f"stopped at step {values['step']} with a checkpoint; the same command goes on from there")
             return
+        for line in collapsed(self._run, summary["test"]) if self._run else ():
+            self._print(f"warning: {line}")
         member = ""
         if "sweep" in summary:
             member = " --member 0"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genart_jax.app.arguments import leading, parse, peel, wants_help
+from genart_jax.app.words import ORIGINALITY
 from genart_jax.config import UserError
 from genart_jax.paths import expanded
 
@@ -175,7 +176,11 @@ def originality(args: Sequence[str]) -> None:
     for space, figures in report["spaces"].items():
         print(space)
         for name, value in figures.items():
-            print(f"  {name:<38}{'too few' if value is None else format(value, '.4g')}")
+            if name.endswith("_error"):
+                continue  # beside its figure
+            error = figures.get(f"{name}_error")
+            shown = "too few" if value is None else f"{value:.4g}" + ("" if error is None else f" +- {error:.2g}")
+            print(f"  {name:<36}{shown:<18}{ORIGINALITY.get(name, '')}".rstrip())
     d, m = report["duplicates"], report["membership"]
     print(f"duplicates under mirroring and shifts: {d['share']:.1%}, of held-out pictures {d['share_of_held_out']:.1%}")
     if m:

@@ -8,11 +8,11 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +24,9 @@ from genart_jax.data.folder_words import Read, Readable
 from genart_jax.data.layout import Layout, arrange
 from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
 from genart_jax.paths import expanded
+from genart_jax.watch import watched
 
-_SAY_EVERY = 5.0  # seconds between lines of how many pictures have been read
 _WORTH_KEEPING = 2.0  # seconds of decoding from which on the decoded set is kept in the user's cache
-_T = TypeVar("_T")
 
 
 def load(directory: str | Path, data: Data) -> Source:
@@ -99,28 +98,16 @@ def decode_all(
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
         if not stream and cache.may_hold(len(files), (*size, channels)):
-            digests = list(_watched(pool.map(_digest, files), len(files), "looked at"))
+            digests = list(watched(pool.map(_digest, files), len(files), "pictures looked at"))
             if (found := cache.load(digests, (*size, channels))) is not None:
                 return [Read.of(digest, r) for digest, r in zip(digests, found.records, strict=True)], found.images
         images = None if stream else np.empty((len(files), *size, channels), np.uint8)
         read = partial(_read, images=images, size=size, channels=channels)
         started = time.monotonic()
-        reads = list(_watched(pool.map(read, range(len(files)), files), len(files), "read"))
+        reads = list(watched(pool.map(read, range(len(files)), files), len(files), "pictures read"))
     if images is not None and time.monotonic() - started > _WORTH_KEEPING:
         cache.save([r.content for r in reads], cache.Decoded(images, [r.record() for r in reads]))
     return reads, images
-
-
-def _watched(results: Iterable[_T], total: int, done: str) -> Iterator[_T]:
-    """The results as they come, with a line in the log now and then of how many there are."""
-    started = said = time.monotonic()
-    for count, result in enumerate(results, 1):
-        now = time.monotonic()
-        if now - said > _SAY_EVERY:
-            said, left = now, (now - started) / count * (total - count)
-            text = "%s of %s pictures %s, left %d:%02d"
-            logging.getLogger(__name__).info(text, f"{count:,}", f"{total:,}", done, *divmod(int(left), 60))
-        yield result
 
 
 def _digest(file: File) -> bytes:

@@ -1,8 +1,11 @@
 """What a run tells on a terminal, and in a file of lines."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import genart_jax as ga
 from genart_jax.app import progress
 
 
@@ -45,3 +48,15 @@ def test_lines_come_by_time_and_each_has_new_figures(capsys, now):
         "step 8/1000  2 images/s  loss 17.000  left 1:01",
         "step 12/1000  2 images/s  loss 21.000  left 1:01",
     ]
+
+
+def test_a_collapse_is_said_at_the_end(capsys, tmp_path):
+    run = ga.configure("conv_vae", image_shape=(32, 32, 3))
+    summary = {"model": "conv_vae", "test": {"kl": 0.02, "elbo": -9.0}}
+    end = {"directory": tmp_path, "interrupted": False, "samples": True, "class_names": {}, "step": 9}
+    with progress.Progress() as told:
+        told("data", {"source": SimpleNamespace(report=(), warnings=()), "run": run, "devices": 1})
+        told("end", end | {"summary": summary})
+    out = capsys.readouterr().out
+    assert "warning: the latents carry 0.02 nats a picture: the posterior has collapsed" in out
+    assert out.index("warning") < out.index("next:")

@@ -83,6 +83,9 @@ def test_originality(runs, capsys):
     assert main(["originality", run, "--num", "12", "--extractor", "none", "--shown", "2"]) == 0
     out = capsys.readouterr().out
     assert "three_sample_z" in out
+    (line, *_) = (line for line in out.splitlines() if line.split()[:1] == ["authenticity"])
+    assert "+-" in line
+    assert "no near copies" in line
     assert "membership by elbo" in out
     assert out.strip().endswith("originality.png")
     assert main(["originality", run, "--num", "0"]) == 2

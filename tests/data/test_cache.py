@@ -1,6 +1,5 @@
 """Decoded sets that are kept, and found again."""
 
-import logging
 import os
 
 import numpy as np
@@ -109,11 +108,3 @@ def test_a_cache_that_cannot_be_written_is_none(pictures, monkeypatch):
     (pictures.parent / "file").write_text("")
     monkeypatch.setenv("GENART_CACHE", str(pictures.parent / "file"))
     assert opened(pictures).train.size
-
-
-def test_many_files_show_progress(pictures, monkeypatch, caplog):
-    monkeypatch.setattr(folder, "_SAY_EVERY", -1.0)
-    with caplog.at_level(logging.INFO, "genart_jax"):
-        opened(pictures)
-    assert caplog.messages[0] == "1 of 12 pictures read, left 0:00"
-    assert caplog.messages[11] == "12 of 12 pictures read, left 0:00"

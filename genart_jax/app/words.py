@@ -1,0 +1,65 @@
+"""What figures say, in words: for readers who have not read the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from genart_jax import registry
+from genart_jax.config import Run, Vae, VectorQuantized
+
+FIGURES: Mapping[str, str] = {
+    "accuracy": "share of examples whose likeliest class (or code) is right",
+    "balanced_accuracy": "the same as the mean over the classes, however many examples each has",
+    "bits_per_code": "bits that a code costs; lower is better",
+    "bits_per_dim": "bits that a pixel's colour costs; lower is better",
+    "commitment": "squared distance of encodings from their codes",
+    "content_loss": "distance from the content picture, in features",
+    "critic_accuracy": "share of real and generated pictures that the critic tells apart; 0.5 is a guess",
+    "critic_lipschitz": "steepest slope of the critic's score between a real and a generated picture",
+    "critic_loss": "of the critic; GANs' losses do not say how good the pictures are",
+    "elbo": "lower bound of the log likelihood, in nats a picture; higher is better",
+    "fake_score": "mean score that the critic gives generated pictures",
+    "kl": "nats that the latents carry, a picture",
+    "loss": "mean over the examples; lower is better",
+    "mse": "mean squared error of reconstructed pixels in [-1, 1]; lower is better",
+    "perplexity": "how many codes are in use, as if each were used equally often",
+    "real_score": "mean score that the critic gives real pictures",
+    "reconstruction": "nats that a picture costs, given its latents",
+    "style_loss": "distance from the style picture's statistics of features",
+}
+"""What each figure of an evaluation is."""
+
+ORIGINALITY: Mapping[str, str] = {
+    "three_sample_z": "0: as close to the training set as held-out pictures; below -3: closer",
+    "three_sample_cells": "the same within regions of alike pictures",
+    "closer_than_held_out": "chance that a picture is closer than a held-out one; 0.5 is none",
+    "authenticity": "share that are no near copies: farther from their training picture than its own neighbour is",
+    "authenticity_of_held_out": "the same of held-out pictures: what to expect without copying",
+    "median_distance": "to the nearest training picture",
+    "nearer_than_5_percent_of_held_out": "share nearer than all but 5 % of held-out pictures; 0.05 is chance",
+}
+"""What each figure of `originality` is."""
+
+_NATS = 0.5
+_CODES = 0.05  # of all
+
+
+def collapsed(run: Run, figures: Mapping[str, Any]) -> list[str]:
+    """Lines that say where a latent space carries next to nothing, and what to try; [] where all is well.
+
+    Args:
+      run: the resolved configuration.
+      figures: of the test split.
+    """
+    lines = []
+    kl, perplexity = float(figures.get("kl", "nan")), float(figures.get("perplexity", "nan"))
+    if isinstance(run.step, Vae) and kl < _NATS:
+        what = f"the latents carry {kl:.2g} nats a picture: the posterior has collapsed, or has not been trained enough"
+        lines.append(f"{what}; try a smaller --step.beta, or --step.free-bits 0.1")
+    if isinstance(run.step, VectorQuantized):
+        _, codes = registry.model_module(run.name).code_space(run.model)
+        if perplexity < max(2.0, _CODES * codes):
+            what = f"{perplexity:.2g} of {codes} codes are in use: the codebook has collapsed, or has not been trained"
+            lines.append(f"{what} enough; try a larger --model.revive-below, fewer --model.codes, or --model.levels")
+    return lines
