@@ -7,7 +7,7 @@ import inspect
 import io
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from genart_jax.nn import random
 from genart_jax.paths import expanded
 from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.types import to_uint8
+from genart_jax.watch import watched
 
 _GRID = 1024  # pictures: more of them on one canvas are nothing to look at, and a lot of memory
 _BATCH = 64  # fixed, so that the same seed gives the same picture however many are asked for
@@ -55,13 +56,19 @@ def draw_samples(
         options["truncation"] = truncation
     whole = -(-num // _BATCH) * _BATCH
     condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
-    sample = compiler.jit(functools.partial(algorithm.sample, **options), static_argnums=2)
+    sample = _compiled(algorithm.sample, tuple(options.items()))
     key = jax.random.key(seed)
     parts = []
-    for index in range(whole // _BATCH):
+    for index in watched(range(whole // _BATCH), num, "pictures drawn", _BATCH):
         part = {name: value[index * _BATCH : (index + 1) * _BATCH] for name, value in condition.items()}
         parts.append(to_uint8(sample(state, random.stream(key, "batch", index), _BATCH, part)))
     return Samples(np.concatenate(parts)[:num], {name: value[:num] for name, value in condition.items()})
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled(sample: Callable[..., jax.Array], options: tuple[tuple[str, float], ...]) -> Callable[..., jax.Array]:
+    """Compiled once for a model whose pictures are drawn several times."""
+    return compiler.jit(functools.partial(sample, **dict(options)), static_argnums=2)
 
 
 def caption(condition: Mapping[str, Any], class_names: Mapping[str, Sequence[str]]) -> str:

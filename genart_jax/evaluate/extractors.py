@@ -32,6 +32,7 @@ from genart_jax.steps import common
 from genart_jax.tensorfiles import read_tensors
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.types import to_float
+from genart_jax.watch import watched
 
 KINDS = ("lite0", "vgg19", "inception", "classifier", "pixels")
 CUBIC = "bicubic (a = -0.5), antialiased, in float32 without clipping"
@@ -86,7 +87,8 @@ class Extractor:
         if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8 or not len(images):
             raise UserError(f"features are made of uint8 pictures (n, height, width, 1 or 3), not of {images.shape}")
         features, logits = [], []
-        for start in range(0, len(images), self.batch):
+        starts = range(0, len(images), self.batch)
+        for start in watched(starts, len(images), f"pictures seen by {self.name}", self.batch):
             part = images[start : start + self.batch]
             short = self.batch - len(part)
             # Whole batches, so that one program serves for all.

@@ -17,11 +17,13 @@ import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.evaluate import pictures
+from genart_jax.evaluate.duration import estimate
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Features, Trained, open_run
 from genart_jax.metrics import accuracy, diversity, frechet, inception_score, kernel, precision_recall
 from genart_jax.paths import expanded
 from genart_jax.train.checkpoint import seals
+from genart_jax.watch import clock
 
 FILE = "scores.json"
 NEIGHBOURS = 5
@@ -128,6 +130,10 @@ def score_run(
     num_real = min(num, part.size)
     if min(num, num_real) < 2 * NEIGHBOURS:
         raise UserError(f"--num {num}: scores need at least {2 * NEIGHBOURS} pictures; {split} has {part.size}")
+    reals = num_real * (2 if part.size >= 2 * num_real else 1)  # as many again for the distances' floors
+    seconds = estimate(trained, network, num, reals)
+    about = "" if seconds is None else f", at most about {clock(seconds)}"
+    tell(f"{network.name} sees {num:,} generated and {reals:,} real pictures{about}")
     samples = pictures.draw(trained, num, seed, given)
     tell(f"features of {num} generated pictures: {network.name}")
     fake = pictures.extract(network, samples)

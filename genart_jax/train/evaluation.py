@@ -18,6 +18,7 @@ from genart_jax.data.source import Split
 from genart_jax.nn import random
 from genart_jax.train import parallel
 from genart_jax.types import Algorithm, State, Sums
+from genart_jax.watch import watched
 
 _BATCH = 256  # over all devices, or the next multiple of their number
 
@@ -53,7 +54,7 @@ def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[St
         totals: Sums | None = None
         size = devices * max(1, min(_BATCH, split.size) // devices)
         batches = evaluation_batches(split, size, jax.process_index(), jax.process_count(), data.workers)
-        for index, raw in enumerate(batches):
+        for index, raw in enumerate(watched(batches, split.size, "test pictures evaluated", size)):
             raw["condition"] = {name: raw["condition"][name] for name in names}
             placed = parallel.put(raw, parallel.batch_sharding(mesh))
             sums = jax.device_get(compiled(state, placed, random.stream(key, "evaluation", index)))
