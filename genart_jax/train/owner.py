@@ -38,7 +38,7 @@ class Owner:
     """This process as the one that trains `directory`; in the other processes of a run it does nothing."""
 
     def __init__(self, directory: Path, note: Callable[[str], None]) -> None:
-        self.directory, self._path, self._note = directory, directory / NAME, note
+        self.directory, self._path, self._note = directory, directory.absolute() / NAME, note  # whoever goes elsewhere
         self._token, self._done, self._made = secrets.token_hex(8), threading.Event(), list[Path]()
         self._thread: threading.Thread | None = None
         self.lost = False  # another process has taken the directory over

@@ -8,6 +8,7 @@ import re
 import pytest
 from PIL import Image
 
+import genart_jax as ga
 from genart_jax.app import plots
 from genart_jax.app.cli import main
 from genart_jax.evaluate.scores import Score
@@ -104,6 +105,22 @@ def test_the_picture_and_the_page(runs, tmp_path):
     assert "generator_loss" in groups["losses"]
     assert any("norm" in name for name in groups["norms"])
     assert "test/critic_loss" in groups["test split"]
+
+
+def test_the_page_takes_no_summary_of_another_state(tmp_path):
+    """As that of a run that goes on, or of other options in this place."""
+    run = ga.fit(
+        ga.configure("tests.train.toy:Config", data={"source": "emoji"}, parallel={"data": 1}), tmp_path / "run"
+    )
+    page = lambda: plots.report([plots.read_history(run)], b"")
+    assert "<td>test loss</td>" in page()
+    whole = json.loads((run / "summary.json").read_text())
+    for changes in ({"step": 3}, {"id": "another"}):
+        (run / "summary.json").write_text(json.dumps(whole | changes))
+        assert "<td>test loss</td>" not in page()
+    del whole["id"]  # as an earlier version has written it
+    (run / "summary.json").write_text(json.dumps(whole))
+    assert "<td>test loss</td>" in page()
 
 
 def test_scores_over_steps_and_other_contracts(runs, tmp_path):

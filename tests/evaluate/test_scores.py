@@ -11,6 +11,7 @@ from genart_jax.config import Data
 from genart_jax.data.source import open_source
 from genart_jax.evaluate import conditional_accuracy, pictures
 from genart_jax.evaluate import modes as modes_module
+from genart_jax.evaluate import scores as scores_module
 from genart_jax.evaluate.extractors import make_extractor
 from genart_jax.evaluate.modes import mode_labels, stacked_modes
 from genart_jax.evaluate.scores import Score, accuracy_score, read_scores, score_run, write_scores
@@ -90,6 +91,26 @@ def test_scores_are_kept_by_contract(tmp_path):
         read_scores(tmp_path)
     with pytest.raises(ga.UserError, match="genart evaluate"):
         read_scores(tmp_path / "nowhere")
+
+
+def test_scores_of_states_that_are_gone_are_not_the_runs(tmp_path, monkeypatch):
+    """It went back and came to other states, or to the same step again. The file keeps them all."""
+    there: dict[int, str] = {}
+    monkeypatch.setattr(scores_module, "seals", lambda directory: there)
+    score = Score("fd_x", 1.0, 0.1, "bootstrap", {"extractor": "x"}, {"samples": 0}, {})
+    models = [{"step": 2}, {"step": 4, "state": "a"}, {"step": 6, "state": "b"}, {"step": 8, "state": "c"}]
+    write_scores(tmp_path, [dataclasses.replace(score, model=model, value=float(model["step"])) for model in models])
+    values = lambda: [s.value for s in read_scores(tmp_path)]
+    assert values() == [2, 4, 6, 8], "no run, so nothing to hold them against"
+    there.update({4: "a", 8: "c"})
+    assert values() == [2, 4, 6, 8]
+    there.pop(8)
+    there[6] = "another"
+    assert values() == [2, 4]
+    write_scores(tmp_path, [dataclasses.replace(score, model={"step": 6, "state": "another"}, value=7.0)])
+    assert values() == [2, 4, 7]
+    there[8] = "c"
+    assert values() == [2, 4, 7, 8]
 
 
 def test_real_features_are_kept(runs, cache, monkeypatch):
