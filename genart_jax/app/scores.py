@@ -109,14 +109,17 @@ def evaluate(args: Sequence[str]) -> None:
     run, rest = peel(args, "evaluate", "run")
     options: EvaluateOptions = parse(EvaluateOptions, rest, prog, text)
 
+    from genart_jax.app import tables
     from genart_jax.data.conditions import parse_conditions
     from genart_jax.evaluate import conditional_accuracy, evaluate_run
     from genart_jax.evaluate.modes import stacked_modes
     from genart_jax.evaluate.scores import Score, score_run
+    from genart_jax.train import parallel
     from genart_jax.train.checkpoint import load, member_directory, read_config
 
     run = str(member_directory(run, options.member))
     saved = read_config(run)
+    _tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
     scores: list[Score] = []
     if options.classifier is not None:
@@ -133,10 +136,9 @@ def evaluate(args: Sequence[str]) -> None:
     if options.json:
         print(json.dumps(figures | {"scores": [dataclasses.asdict(s) for s in scores]}, indent=2))
         return
-    for name, value in figures.items():
-        print(f"{name:<28}{value:.4f}" if isinstance(value, float) else f"{name:<28}{value}")
-    for score in scores:
-        print(score.line())
+    print(tables.figures(figures))
+    if scores:
+        print(f"\n{tables.scores(scores)}")
     if makes_pictures:
         _note(options.extractor, word)
 

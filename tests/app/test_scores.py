@@ -45,7 +45,11 @@ def test_evaluate_compare_and_plot(runs, capsys):
     assert main(["evaluate", gan, "--extractor", "pixels:4", "--num", "40", *judge]) == 0
     out = capsys.readouterr().out
     assert "style_accuracy_of_samples" in out
-    assert re.search(r"^fd_pixels_4 \S+ \+- \S+ \(bootstrap.*emoji, train.*antialiased", out, re.M)
+    contract = r"^40 generated \(.*\) vs 40 real \(emoji, train\); pixels_4 .*antialiased"
+    assert len(re.findall(contract, out, re.M)) == 1  # once, not in every line
+    assert re.search(r"^score +value +\+- +floor +better$", out, re.M)
+    assert re.search(r"^fd_pixels_4 +\S+ +\S+ +\S+ +lower +\+-: bootstrap", out, re.M)
+    assert re.search(r"^precision_pixels_4 +\S+ +\S+ +higher", out, re.M)
     assert main(["compare", gan, vae]) == 0
     out = capsys.readouterr().out
     assert "fd_pixels_4" in out
@@ -159,3 +163,16 @@ def test_mistakes(args, words, capsys):
     assert words in message
     assert message.startswith("genart: ")
     assert "\n" not in message
+
+
+def test_scores_say_how_long_they_will_take(runs, capsys, monkeypatch):
+    from genart_jax.evaluate import duration
+
+    seconds = iter([2.0, 250.0])
+    monkeypatch.setattr(duration, "_WORTH_IT", 40)
+    monkeypatch.setattr(duration, "_twice", lambda work: (work(), next(seconds)))
+    assert main(["evaluate", str(runs / "dcgan"), "--extractor", "pixels:4", "--num", "40"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("on cpu, ")
+    # 2 s for 64 drawn, 250 s for 500 seen, here of 40 generated and 80 real ones.
+    assert "pixels_4 sees 40 generated and 80 real pictures, at most about 1:01 ..." in err

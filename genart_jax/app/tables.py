@@ -1,0 +1,62 @@
+"""Figures and scores as tables: what made them once, then a line each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genart_jax.app.words import FIGURES
+from genart_jax.evaluate import meaning
+from genart_jax.evaluate.scores import Score
+
+_FLOORS = ("floor", "real")  # what real pictures have in the model's place
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, the columns two spaces apart."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def figures(values: Mapping[str, Any]) -> str:
+    """What was evaluated in the first lines, then the model's own figures, each with what it says."""
+    facts = {name: value for name, value in values.items() if not isinstance(value, float)}
+    rows = [[name, f"{value:.4f}", FIGURES.get(name, "")] for name, value in values.items() if name not in facts]
+    head = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value is not None)
+    return "\n".join(filter(None, (head, columns(rows) if rows else "")))
+
+
+def scores(found: Sequence[Score]) -> str:
+    """Scores by what made them: that once, then score, value, standard error, floor and direction."""
+    groups: dict[str, list[Score]] = {}
+    for score in found:
+        groups.setdefault(json.dumps([_made_of(score), score.seeds, score.model["step"]]), []).append(score)
+    parts = []
+    for group in groups.values():
+        rows = [["score", "value", "+-", "floor", "better", ""], *map(_row, group)]
+        parts.append("\n".join([_made_of(group[0]), columns(rows)]))
+    if any(name in score.details for score in found for name in _FLOORS):
+        parts.append("floor: what as many real pictures have in the model's place")
+    return "\n\n".join(parts)
+
+
+def _made_of(score: Score) -> str:
+    """The contract in words."""
+    return dataclasses.replace(score, standard_error=None, details={}).line().partition("; ")[2]
+
+
+def _row(score: Score) -> list[str]:
+    error = "" if score.standard_error is None else f"{score.standard_error:.2g}"
+    floor = next((f"{score.details[name]:.4g}" for name in _FLOORS if name in score.details), "")
+    others = [
+        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+        for name, value in score.details.items()
+        if name not in _FLOORS
+    ]
+    direction = {"real": "as real", "": "?"}.get(meaning.better(score.name), meaning.better(score.name))
+    about = "; ".join(filter(None, (f"+-: {score.error_by}" if score.error_by else "", ", ".join(others))))
+    return [score.name, f"{score.value:.5g}", error, floor, direction, about]
