@@ -49,6 +49,8 @@ def test_zips_that_are_hostile_or_broken(tmp_path):
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
         archive.writestr("in/swells.bmp", bytes(2**25))
+        archive.writestr("in/secret.png", good)
+        archive.getinfo("in/secret.png").flag_bits |= 1
         archive.writestr("in/damaged.png", b"0123456789" * 50, zipfile.ZIP_STORED)
     whole = (tmp_path / "x.zip").read_bytes()
     (tmp_path / "x.zip").write_bytes(whole.replace(b"0123456789", b"012345678x", 1))
@@ -58,6 +60,7 @@ def test_zips_that_are_hostile_or_broken(tmp_path):
     assert text.count("leads out of the archive") == 4
     assert "link.png: a link in an archive" in text
     assert "swells.bmp: unpacks to 32 MiB" in text
+    assert "secret.png: encrypted: unpack the archive first" in text
     assert "damaged.png: cannot be unpacked" in text
     for content in (b"", b"PK\3\4 no archive", whole[:-30]):
         (tmp_path / "x.zip").write_bytes(content)
