@@ -46,6 +46,8 @@ class BatchSpec:
     """(height, width, channels)."""
     conditions: tuple[tuple[str, int], ...] = ()
     """(name, number of classes) of each integer condition."""
+    hidden: tuple[str, ...] = ()
+    """The conditions that the model also learns without: of these, -1 (not told) can be asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +125,8 @@ class Gan:
     ema_ramp: float = 0.05
     """The half-life in images is at most this times the images seen (0: no ramp)."""
     condition_dropout: float = 0.0
-    """Probability with which each condition of an example is hidden from both players in training."""
+    """Probability with which each condition of an example is hidden from both players in training; above 0, samples
+    may hide it too."""
     augment: Literal["none", "diffaugment", "ada"] = "none"
     """How the critic's pictures are augmented, real and generated alike: DiffAugment (Zhao et al. 2020), or the
     pipeline of adaptive discriminator augmentation (Karras et al. 2020b)."""
@@ -156,6 +159,8 @@ class Vae:
     """Standard deviation in units of [-1, 1], where scale is fixed."""
     binarize: Literal["none", "threshold", "stochastic"] = "none"
     """How pixels become 0 or 1 for the Bernoulli likelihood (none: grey values as probabilities)."""
+    condition_dropout: float = 0.0
+    """Probability with which each condition of an example is hidden in training; above 0, samples may hide it too."""
     ema_decay: float = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""
 
@@ -173,7 +178,7 @@ class Autoregressive:
     """Options of the autoregressive step."""
 
     condition_dropout: float = 0.1
-    """Probability with which each condition of an example is hidden in training."""
+    """Probability with which each condition of an example is hidden in training; above 0, samples may hide it too."""
     temperature: float = 1.0
     """Logits are divided by this when codes are drawn: below 1 the likelier ones are drawn more often still."""
     ema_decay: float = 0.999
@@ -367,7 +372,9 @@ def spec_of(run: Run) -> BatchSpec:
     shape, conditions = run.model.image_shape, getattr(run.model, "conditions", ())
     if shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
-    return BatchSpec(tuple(shape), classes_of(conditions))
+    classes = classes_of(conditions)
+    hidden = tuple(name for name, _ in classes) if getattr(run.step, "condition_dropout", 0.0) > 0 else ()
+    return BatchSpec(tuple(shape), classes, hidden)
 
 
 def resolve(run: Run, spec: BatchSpec) -> Run:

@@ -21,7 +21,7 @@ from flax.traverse_util import flatten_dict
 from jax import export as jax_export
 
 from genart_jax import reference
-from genart_jax.config import UserError
+from genart_jax.config import UserError, spec_of
 from genart_jax.data import reader
 from genart_jax.paths import expanded
 from genart_jax.steps import common
@@ -182,6 +182,8 @@ _LICENCES = {
 def _readme(saved: Saved, program: Program, platforms: Sequence[str]) -> str:
     source = saved.run.data.source
     licence = _LICENCES.get(source, f"Trained on {source}: whoever passes this folder on must know its licence.")
+    note = " (-1 hides a condition; another number gives NaN)" if spec_of(saved.run).hidden else " (others give NaN)"
+    note = "" if program.operation == "predict" else note
     rows = "\n".join(f"- `{name}`: {tuple(shape)} {dtype}" for name, (shape, dtype) in program.inputs.items())
     classes = "\n".join(f"- `{name}`: {', '.join(words)}" for name, words in saved.data["class_names"].items())
     numpy = (
@@ -197,7 +199,7 @@ Inputs of `{program.operation}`, by name:
 
 {rows}
 
-Output: {program.output}. -1 hides a condition. Classes by number, from 0:
+Output: {program.output}. Classes by number, from 0{note}:
 
 {classes or "none"}
 

@@ -2,7 +2,7 @@
 
 `SAMPLERS[name](weights, config, latents, condition)` gives images (batch, height, width, channels) in [-1, 1]:
 `weights` as `read` gives them, `config` the "run" of config.json, `latents` (batch, latent_dim) float32, `condition`
-integers (batch,) by name, -1 for hidden; names that are missing are hidden.
+integers (batch,) by name. -1, or a name left out, hides a condition, if the model was trained with condition_dropout.
 """
 
 import json
@@ -53,10 +53,17 @@ def _conv_transpose(w: Weights, name: str, x: Array) -> Array:
 
 
 def _joined(w: Weights, config: dict[str, Any], z: Array, condition: dict[str, Array]) -> Array:
-    """Z and the vector of each condition; a hidden one has the last row of its table."""
+    """Z and the vector of each condition; a hidden one has the last row of its table.
+
+    Raises:
+      ValueError: a number that is no class, or a hidden condition that the model has not learnt to do without.
+    """
     parts = [z]
     for name, classes in config["model"]["conditions"]:
         index = np.asarray(condition.get(name, np.full(len(z), -1)))
+        lowest = -1 if config["step"].get("condition_dropout", 0) > 0 else 0
+        if index.min(initial=0) < lowest or index.max(initial=0) >= classes:
+            raise ValueError(f"condition {name}: wanted {lowest} to {classes - 1}, got {condition.get(name)}")
         parts.append(w[f"embed/{name}"][np.where(index < 0, classes, index)])
     return np.concatenate(parts, -1)
 

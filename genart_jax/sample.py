@@ -17,12 +17,12 @@ from PIL import Image
 
 from genart_jax import compiler
 from genart_jax.config import UserError
-from genart_jax.data.conditions import draw_conditions
+from genart_jax.data.conditions import class_word, draw_conditions
 from genart_jax.grid import make_grid
 from genart_jax.nn import random
 from genart_jax.paths import expanded
 from genart_jax.train.checkpoint import Model, Saved
-from genart_jax.types import to_uint8
+from genart_jax.types import check_condition, to_uint8
 from genart_jax.watch import watched
 
 _GRID = 1024  # pictures: more of them on one canvas are nothing to look at, and a lot of memory
@@ -42,13 +42,15 @@ def draw_samples(
     """`num` pictures from a seed. Conditions that are not given are drawn as they occur in the training data.
 
     Raises:
-      UserError: the model makes no pictures, or `num` is not positive, or there is nothing to truncate.
+      UserError: the model makes no pictures, or `num` is not positive, or there is nothing to truncate, or a condition
+        that is given has no such class, or cannot be hidden.
     """
     algorithm, state = model
     if algorithm.sample is None:
         raise UserError(f"{saved.run.name} makes no pictures from nothing; try `genart evaluate`")
     if num < 1:
         raise UserError(f"num {num}: wanted at least 1")
+    check_condition(given, algorithm.batch_spec)
     options: dict[str, float] = {}
     if truncation != 1.0:
         if "truncation" not in inspect.signature(algorithm.sample).parameters:
@@ -109,7 +111,7 @@ def write_samples(
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             for i, image in enumerate(images):
-                classes = [class_names[name][int(v[i])] if v[i] >= 0 else "none" for name, v in condition.items()]
+                classes = [class_word(class_names[name], int(v[i])) for name, v in condition.items()]
                 classes = [re.sub(r"[^\w.-]", "-", word) for word in classes]  # "T-shirt/top" is no file name
                 Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
                     out / ("_".join([f"{i:05d}", *classes]) + ".png")

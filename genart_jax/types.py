@@ -30,6 +30,11 @@ and averaged over the entries that have weight (balanced accuracy over classes, 
 the weight is not, the ratio is a distribution, and the figure is its perplexity, exp(-sum p log p)."""
 
 
+HIDDEN = -1
+"""In place of a class: not told."""
+TO_HIDE = "or train with step.condition-dropout above 0 to hide it"
+
+
 class State(flax.struct.PyTreeNode):
     """Everything that training changes, as one pytree: one donation, one checkpoint, one sharding rule set.
 
@@ -120,8 +125,21 @@ def check_images(images: Any, shape: tuple[int, ...], name: str = "image") -> No
 
 
 def check_condition(condition: Mapping[str, Any] | None, spec: BatchSpec) -> None:
-    """Raises UserError where `condition` has a name that the model does not know."""
-    known = [name for name, _ in spec.conditions]
-    for name in condition or {}:
+    """Raises UserError where `condition` has a name or a class that the model does not know.
+
+    -1, for a hidden one, is known only where the model was trained so. Under `jit` the classes cannot be checked.
+    """
+    known = dict(spec.conditions)
+    for name, value in (condition or {}).items():
         if name not in known:
             raise UserError(f"condition {name!r} is unknown; this model has {', '.join(known) or 'none'}")
+        if isinstance(value, jax.core.Tracer):
+            continue
+        wanted = f"wanted 0 to {known[name] - 1}{', or -1 to hide it' if name in spec.hidden else ''}"
+        value = np.asarray(value)
+        if not np.issubdtype(value.dtype, np.integer):
+            raise UserError(f"condition {name}: got {value}, {wanted}")
+        if (value == HIDDEN).any() and name not in spec.hidden:
+            raise UserError(f"condition {name}: this model has not learnt to do without it; {wanted}, {TO_HIDE}")
+        if (wrong := value[(value < HIDDEN) | (value >= known[name])]).size:
+            raise UserError(f"condition {name}: {wrong.flat[0]} is no class; {wanted}")

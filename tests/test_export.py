@@ -1,6 +1,7 @@
 """Exported models: the same pictures, with jax alone and with NumPy alone."""
 
 import ast
+import functools
 import json
 import os
 import stat
@@ -120,6 +121,19 @@ def test_numpy_draws_the_same_pictures(name, runs, tmp_path):
     algorithm, state = ga.load(run)
     np.testing.assert_allclose(images, algorithm.decode(state, latents, inputs), rtol=1e-4, atol=1e-5)
     assert (out / "sampler_numpy.py").read_text() == Path(reference.__file__).read_text()
+    assert "Classes by number, from 0 (others give NaN):" in (out / "README.md").read_text()
+    draw = functools.partial(reference.SAMPLERS[name], reference.read(str(out / "weights.safetensors")))
+    for condition, classes in config["model"]["conditions"]:
+        for number in (-1, classes):  # hidden, which was not learnt, and no class
+            wrong = inputs | {condition: np.array([number] + [0] * 4, np.int32)}
+            with pytest.raises(ValueError, match=f"condition {condition}: wanted 0 to {classes - 1}"):
+                draw(config, latents, wrong)
+            images = np.asarray(exported.call(latents=latents, **wrong))
+            assert np.isnan(images[0]).all()
+            assert np.isfinite(images[1:]).all()
+    hiding = config | {"step": config["step"] | {"condition_dropout": 0.1}}
+    hidden = dict.fromkeys(inputs, np.full(5, -1))
+    np.testing.assert_array_equal(draw(hiding, latents, {}), draw(hiding, latents, hidden))
 
 
 def run_script(folder, *arguments, modules=("genart_jax",), **options):

@@ -11,8 +11,9 @@ import pytest
 
 import genart_jax as ga
 from genart_jax import config as c
-from genart_jax.data.conditions import condition_table, draw_conditions, parse_conditions
+from genart_jax.data.conditions import class_word, condition_table, draw_conditions, parse_conditions
 from genart_jax.data.source import Split
+from genart_jax.metrics import accuracy
 from genart_jax.types import check_images
 
 
@@ -166,16 +167,37 @@ def test_conditions_are_drawn_as_they_occur():
     hidden = draw_conditions(CONDITIONS, table, 50, seed=0, given={"style": -1})
     assert set(hidden["style"]) == {-1}
     assert draw_conditions((), [], 3, seed=0) == {}
+    part = Split(4, {"style": np.array([-1, 0, 1, 2]), "color": np.array([0, 1, -1, 1])})
+    part = condition_table(part, ["style", "color"])
+    assert part == [[0, 1, 1], [2, 1, 1]]  # without the unlabelled, which no sample is drawn as
+    drawn = draw_conditions(CONDITIONS, [[-1, 0, 90], *part], 50, seed=0)
+    assert (set(drawn["style"]), set(drawn["color"])) == ({0, 2}, {1})
     for known in (table, []):  # the first are the same however many are drawn
         few, many = (draw_conditions(CONDITIONS, known, n, seed=4) for n in (5, 50))
         for name in few:
             np.testing.assert_array_equal(few[name], many[name][:5])
 
 
+def test_accuracy_counts_no_unlabelled_picture():
+    logits = np.eye(2)[[0, 1, 1, 0]]
+    state = accuracy.update(accuracy.empty(2), logits, np.array([0, -1, 0, 0]), np.array([1, 1, 1, 2]))
+    figures = accuracy.compute(state)
+    assert figures.value == figures.balanced == 0.75
+    with pytest.raises(ga.UserError, match="2 is no class; wanted 0 to 1"):
+        accuracy.update(accuracy.empty(2), logits, np.array([0, 1, 2, 0]))
+
+
 def test_condition_words():
     names = {"style": ("noto", "fluent"), "color": ("red", "blue")}
     assert parse_conditions(["style=fluent", "color=0"], names) == {"style": 1, "color": 0}
-    assert parse_conditions(["style=none"], names) == {"style": -1}
-    for words in (["style=noto", "style=fluent"], ["style"], ["=noto"], ["taste=sweet"], ["style=cubism"], ["style=7"]):
+    assert parse_conditions(["style=none"], names) == parse_conditions(["style=-1"], names) == {"style": -1}
+    # A name is taken before a number, and that before the word for a hidden one.
+    odd = {"style": ("none", "01", "7", "1", "x")}
+    asked = {word: parse_conditions([f"style={word}"], odd)["style"] for word in ("none", "01", "7", "1", "4", "-1")}
+    assert asked == {"none": 0, "01": 1, "7": 2, "1": 3, "4": 4, "-1": -1}
+    assert [class_word(odd["style"], i) for i in (-1, 0, 4)] == ["-1", "none", "x"]
+    assert class_word(names["style"], -1) == "none"
+    for words in (["style=noto", "style=fluent"], ["style"], ["=noto"], ["taste=sweet"], ["style=cubism"], ["style=7"],
+                  ["style=2"], ["style=01"], ["style=-2"], ["style=\N{ARABIC-INDIC DIGIT ZERO}"]):  # fmt: skip
         with pytest.raises(ga.UserError):
             parse_conditions(words, names)

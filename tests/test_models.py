@@ -158,11 +158,13 @@ def test_uses_have_the_right_shape_and_range(trained):
         with pytest.raises(ga.UserError, match="unknown"):
             algorithm.sample(state, KEY, 2, {"flavour": 1})
     image = batch["image"][:4]
+    # Latents are decoded, and pictures encoded, for conditions; what has none takes none.
+    told = [{name: value[:4] for name, value in batch["condition"].items()}] if spec.conditions else []
     if algorithm.encode is not None:
-        z = jax.jit(algorithm.encode)(state, image, KEY)
-        assert jax.jit(algorithm.decode)(state, z).shape == image.shape
+        z = jax.jit(algorithm.encode)(state, image, KEY, *told)
+        assert jax.jit(algorithm.decode)(state, z, *told).shape == image.shape
     if algorithm.transform is not None:
-        assert jax.jit(algorithm.transform)(state, image, KEY).shape == image.shape
+        assert jax.jit(algorithm.transform)(state, image, KEY, *told).shape == image.shape
     if algorithm.predict is not None:
         np.testing.assert_allclose(jnp.sum(jnp.exp(jax.jit(algorithm.predict)(state, image)), -1), 1, rtol=1e-5)
 

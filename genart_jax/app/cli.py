@@ -51,7 +51,8 @@ class SampleOptions:
     seed: int = 0
     """The same seed gives the same pictures."""
     condition: tuple[str, ...] = ()
-    """Words such as style=noto shape=food; the others are drawn as in the training data; style=none hides it."""
+    """Words such as style=noto shape=food; the others are drawn as in the training data. style=none hides it, if the
+    model was trained with step.condition-dropout."""
     truncation: float = 1.0
     """Below 1: styles pulled towards their mean by this factor, less varied and more typical (needs a mapping)."""
     step: str = ""

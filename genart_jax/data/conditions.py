@@ -16,10 +16,14 @@ Table = Sequence[Sequence[int]]
 
 
 def condition_table(split: Split, names: Sequence[str]) -> list[list[int]]:
-    """The combinations of the named conditions in a split, with their counts; empty where they are not known."""
+    """The combinations of the named conditions in a split, with their counts; empty where they are not known.
+
+    What is unlabelled (-1) in one of them is left out.
+    """
     if not names or any(name not in split.condition for name in names):
         return []
     rows = np.stack([split.condition[name] for name in names], axis=1)
+    rows = rows[(rows >= 0).all(axis=1)]
     unique, counts = np.unique(rows, axis=0, return_counts=True)
     return [[*map(int, row), int(count)] for row, count in zip(unique, counts, strict=True)]
 
@@ -45,6 +49,7 @@ def draw_conditions(
     rng = np.random.default_rng(seed)
     names = [name for name, _ in conditions]
     rows = np.array(table, dtype=np.int64).reshape(-1, len(names) + 1)
+    rows = rows[(rows >= 0).all(axis=1)]  # tables of old runs hold unlabelled pictures
     for i, name in enumerate(names):
         if given.get(name, -1) >= 0:
             rows = rows[rows[:, i] == given[name]]
@@ -57,11 +62,21 @@ def draw_conditions(
     return out | {name: np.full(num, value, np.int32) for name, value in given.items()}
 
 
+def class_word(names: Sequence[str], value: int) -> str:
+    """A class as a word: its name; of a hidden one "none", or "-1" where a class is called that."""
+    if value >= 0:
+        return names[value]
+    return "-1" if "none" in names else "none"
+
+
 def parse_conditions(words: Sequence[str], class_names: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Words such as "style=noto" -> {"style": 0}. The value is a class's name or number, or "none" to hide it.
+    """Words such as "style=noto" -> {"style": 0}.
+
+    The value is a class's name, else its number, else "none" or -1 to hide it; whether the model can do without, it
+    knows itself.
 
     Raises:
-      UserError: a word of another form, or a name that there is not.
+      UserError: a word of another form, or a name or number that there is not.
     """
     out: dict[str, int] = {}
     for word in words:
@@ -74,12 +89,13 @@ def parse_conditions(words: Sequence[str], class_names: Mapping[str, Sequence[st
         if name not in class_names:
             raise UserError(f"condition {name!r} is unknown; this model has {', '.join(class_names) or 'none'}")
         classes = list(class_names[name])
-        if value == "none":
-            out[name] = -1
-        elif value in classes:
+        numbers = [str(i) for i in range(len(classes))]
+        if value in classes:
             out[name] = classes.index(value)
-        elif value.isdecimal() and int(value) < len(classes):
-            out[name] = int(value)
+        elif value in numbers:
+            out[name] = numbers.index(value)
+        elif value in ("none", "-1"):
+            out[name] = -1
         else:
-            raise UserError(f"condition {name}={value}: choose from {', '.join(classes)}, or none")
+            raise UserError(f"condition {name}={value} is no class; choose from {', '.join(classes)}")
     return out

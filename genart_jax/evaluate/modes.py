@@ -35,6 +35,7 @@ def stacked_modes(
         wanted = "x".join(map(str, (*network.size, 3)))
         raise UserError(f"{directory} makes pictures of {shape}; modes are counted with a grey classifier, on {wanted}")
     table = np.array(judge.data["condition_table"])  # rows of a label and its count
+    table = table[table[:, 0] >= 0]  # the unlabelled, in tables of old runs
     share = np.bincount(table[:, 0], table[:, 1], len(judge.data["class_names"]["label"])) / table[:, 1].sum()
     wanted_modes = np.einsum("i,j,k->ijk", share, share, share).ravel()
     train = trained.source.train

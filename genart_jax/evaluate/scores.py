@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from genart_jax.config import UserError
+from genart_jax.data.conditions import class_word
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.duration import estimate
 from genart_jax.evaluate.extractors import Extractor, make_extractor
@@ -83,7 +84,7 @@ def contract_of(
 ) -> dict[str, Any]:
     """What a score is made of, as far as it decides about the score's value."""
     names = trained.saved.data["class_names"]
-    words = [f"{name}={names[name][value] if value >= 0 else 'none'}" for name, value in sorted((given or {}).items())]
+    words = [f"{name}={class_word(names[name], value)}" for name, value in sorted((given or {}).items())]
     return {
         "extractor": extractor.name,
         "weights": extractor.weights,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from genart_jax.config import UserError
 from genart_jax.metrics.exact import Array
 
 
@@ -31,9 +32,16 @@ def empty(classes: int) -> State:
 
 
 def update(state: State, logits: Array, labels: Array, weight: Array | None = None) -> State:
-    """Adds pictures by their logits (n, classes) and the classes (n,) that they were made for."""
+    """Adds pictures by their logits (n, classes) and the classes (n,) that they were made for; -1 is not counted.
+
+    Raises:
+      UserError: a label that is no class.
+    """
     logits, labels = np.asarray(logits), np.asarray(labels)
     weight = np.ones(len(labels)) if weight is None else np.asarray(weight)
+    if len(wrong := labels[(labels < -1) | (labels >= len(state.made))]):
+        raise UserError(f"labels: {wrong[0]} is no class; wanted 0 to {len(state.made) - 1}, or -1 for none")
+    logits, labels, weight = (x[labels >= 0] for x in (logits, labels, weight))
     right = weight * (np.argmax(logits, axis=1) == labels)
     classes = len(state.made)
     return merge(state, State(np.bincount(labels, weight, classes), np.bincount(labels, right, classes)))

@@ -9,8 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-HIDDEN = -1
-"""The class that stands for 'not told'."""
+from genart_jax.types import HIDDEN
 
 
 class ConditionEmbed(nn.Module):
@@ -31,14 +30,17 @@ class ConditionEmbed(nn.Module):
     def __call__(self, condition: Mapping[str, jax.Array] | None, batch: int) -> list[jax.Array]:
         """Integer arrays (batch,) by name -> one (batch, features) array a condition, in the order of `conditions`.
 
-        A condition that is missing, or negative for an example, is hidden.
+        A condition that is missing, or -1 for an example, is hidden. The vector of a number that is no class is NaN:
+        inside a compiled program nothing else can refuse it.
         """
         out = []
         for name, classes in self.conditions:
             table = self.param(name, nn.initializers.normal(self.stddev), (classes + 1, self.features))
             index = (condition or {}).get(name)
             index = jnp.full((batch,), HIDDEN) if index is None else jnp.asarray(index)
-            index = jnp.where(index < 0, classes, index)
+            known = (index >= HIDDEN) & (index < classes)
+            row = jnp.where(index < 0, classes, index)
             # A product with one-hot rows: its derivative is a product too, where a gather's is a slow scatter.
-            out.append(jax.nn.one_hot(index, classes + 1, dtype=self.dtype) @ table.astype(self.dtype))
+            vector = jax.nn.one_hot(row, classes + 1, dtype=self.dtype) @ table.astype(self.dtype)
+            out.append(jnp.where(known[:, None], vector, jnp.nan))
         return out

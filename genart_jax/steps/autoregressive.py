@@ -40,10 +40,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def init(key: jax.Array, batch: Batch) -> State:
         common.check_batch(batch, spec)
-        key, none = random.stream(key, "init"), common.wanted_condition(spec, None, 2, None)
+        key, none = random.stream(key, "init"), common.no_condition(spec, 2)
         codes = jnp.zeros((2, length), jnp.int32)
         params, mutable = common.init_module(prior, random.stream(key, "prior"), codes, none, train=False)
-        hidden = common.wanted_condition(tokenizer.batch_spec, None, 2, None)
+        hidden = common.no_condition(tokenizer.batch_spec, 2)
         example = {"image": jnp.zeros((2, *spec.image_shape)), "condition": hidden}
         state = State(
             step=jnp.zeros((), jnp.int32),
@@ -94,7 +94,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
-        weight, codes = common.weights_of(batch), tokens(state, batch["image"])
+        weight, codes = common.weights_of(batch, spec), tokens(state, batch["image"])
         logits, _ = prior.apply(variables_of(state), codes, common.conditions_of(batch, spec), train=False)
         loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes), axis=-1)
         correct = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes), axis=-1)

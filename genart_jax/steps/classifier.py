@@ -59,18 +59,23 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         keys = random.example_keys(random.stream(key, "dropout"), len(labels), axis_name)
         params = common.varying(state.params["classifier"], axis_name)
 
-        images, targets = batch["image"], jax.nn.one_hot(labels, classes)
+        images, targets = batch["image"], optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
+        # What is unlabelled (-1) has no target, and so neither loss nor gradient; a number that is no class has NaN.
+        without = jnp.where(labels < classes, 0.0, jnp.nan)
+        targets = jnp.where(((labels >= 0) & (labels < classes))[:, None], targets, without[:, None])
         if options.mixup or options.cutmix:
             mix_keys = random.example_keys(random.stream(key, "mix"), len(labels), axis_name)
             images, targets = mix(images, targets, mix_keys, options.mixup, options.cutmix)
 
+        share = jnp.maximum(common.pmean(jnp.mean(jnp.sum(targets, axis=-1)), axis_name), 1e-8)
+
         def gradient(images: jax.Array, targets: jax.Array, keys: jax.Array) -> tuple[Any, Any]:
             def objective(params: Any) -> tuple[jax.Array, Any]:
                 (logits, _), changed = common.apply(classifier, params, mutable, images, None, train=True, keys=keys)
-                smooth = optax.smooth_labels(targets, options.label_smoothing)
-                value = jnp.mean(optax.softmax_cross_entropy(logits, smooth))
+                value = jnp.mean(optax.softmax_cross_entropy(logits, targets)) / share
                 # Of a mixed example, the label that has more of it counts.
-                accuracy = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1)))
+                right = jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1)
+                accuracy = jnp.mean(jnp.sum(targets, axis=-1) * right) / share
                 return value, ({"loss": value, "accuracy": accuracy}, changed)
 
             return jax.grad(objective, has_aux=True)(params)
@@ -91,7 +96,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
-        labels, weight = batch["condition"][label], common.weights_of(batch)
+        labels, weight = batch["condition"][label], common.weights_of(batch, spec)
         logits = logits_of(state, batch["image"])
         correct = 1.0 * (jnp.argmax(logits, axis=-1) == labels)
         by_class = jax.nn.one_hot(labels, classes) * weight[:, None]

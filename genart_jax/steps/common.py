@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ import optax
 
 from genart_jax.config import BatchSpec, Run, UserError
 from genart_jax.nn import random, spectral
-from genart_jax.types import Batch, Metrics, State, check_condition, check_images
+from genart_jax.types import HIDDEN, TO_HIDE, Batch, Metrics, State, check_condition, check_images
 
 _whole: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("whole", default=lambda tree: tree)
 
@@ -238,10 +239,23 @@ def conditions_of(batch: Batch, spec: BatchSpec) -> dict[str, jax.Array]:
     return {name: batch["condition"][name] for name, _ in spec.conditions}
 
 
-def weights_of(batch: Batch) -> jax.Array:
-    """The batch's weights, ones where it has none: (batch,)."""
+def weights_of(batch: Batch, spec: BatchSpec) -> jax.Array:
+    """The batch's weights, ones where it has none: (batch,).
+
+    An example without a class that the model needs to be told (-1) has weight 0: it counts in no figure.
+    """
     weight: jax.Array = batch.get("weight", jnp.ones(len(batch["image"])))
+    for name, value in conditions_of(batch, spec).items():
+        if name not in spec.hidden:
+            weight = jnp.where(value == HIDDEN, 0.0, weight)
     return weight
+
+
+def per_example(values: Any) -> jax.Array:
+    """The mean of each example, (batch,), over the leaves of a tree and all their axes but the batch."""
+    means = [jnp.mean(x, axis=tuple(range(1, x.ndim))) for x in jax.tree.leaves(values)]
+    total: jax.Array = functools.reduce(jnp.add, means)
+    return total / len(means)
 
 
 def weighted(values: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -263,17 +277,24 @@ def hide(
     out = {}
     for name, value in condition.items():
         keys = random.example_keys(random.stream(key, name), len(value), axis_name)
-        out[name] = jnp.where(random.uniform(keys) < rate, -1, value)
+        out[name] = jnp.where(random.uniform(keys) < rate, HIDDEN, value)
     return out
+
+
+def no_condition(spec: BatchSpec, num: int) -> dict[str, jax.Array]:
+    """All conditions of `num` examples hidden, to initialise networks with."""
+    return {name: jnp.full((num,), HIDDEN) for name, _ in spec.conditions}
 
 
 def wanted_condition(
     spec: BatchSpec, condition: Mapping[str, Any] | None, num: int, key: jax.Array | None
 ) -> dict[str, jax.Array]:
-    """Conditions of `num` samples: those given, as scalars or (num,); the others drawn, or hidden without a key.
+    """Conditions of `num` examples: those given, as scalars or (num,); the others drawn, or hidden without a key.
+
+    Under `jit` a class is not known: for one that does not exist, or was not learnt, networks give NaN.
 
     Raises:
-      UserError: a name or a class that the model does not have.
+      UserError: a name or a class that the model does not have, or a condition that it has not learnt to do without.
     """
     check_condition(condition, spec)
     out = {}
@@ -281,11 +302,15 @@ def wanted_condition(
         value = (condition or {}).get(name)
         if value is not None:
             value = jnp.asarray(value)
-            if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value >= classes) | (value < -1))):
-                raise UserError(f"condition {name}: got {value}, wanted 0 to {classes - 1}, or -1 to hide it")
+            if value.shape not in ((), (num,)):
+                raise UserError(f"condition {name}: got shape {value.shape}, wanted one integer, or ({num},)")
+            if isinstance(value, jax.core.Tracer) and name not in spec.hidden:
+                value = jnp.where(value == HIDDEN, classes, value)  # no class: NaN
             out[name] = jnp.broadcast_to(value, (num,))
-        elif key is None:
-            out[name] = jnp.full((num,), -1)
-        else:
+        elif key is not None:
             out[name] = random.randint(random.example_keys(random.stream(key, name), num), classes)
+        elif name in spec.hidden:
+            out[name] = jnp.full((num,), HIDDEN)
+        else:
+            raise UserError(f"condition {name!r} is missing; give 0 to {classes - 1}, {TO_HIDE}")
     return out

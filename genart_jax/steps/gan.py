@@ -32,11 +32,15 @@ from genart_jax.nn import random
 from genart_jax.optim import lazy_correction, make_optimizer
 from genart_jax.steps import common
 from genart_jax.steps.augmentation import Augmentation, View
+from genart_jax.steps.common import per_example
 from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
 
 
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
     """The algorithm of a GAN: `networks` has a `generator` and a `critic`.
+
+    A critic's scores may be of patches, (batch, ...), or a tree of such arrays: losses are taken of each score, and
+    averaged over an example's.
 
     Raises:
       UserError: an option out of range.
@@ -73,7 +77,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     def init(key: jax.Array, batch: Batch) -> State:
         common.check_batch(batch, spec)
         z, image = jnp.zeros((2, latent_dim)), jnp.zeros((2, *spec.image_shape))
-        none = common.wanted_condition(spec, None, 2, None)
+        none = common.no_condition(spec, 2)
         key = random.stream(key, "init")
         made = {
             "generator": common.init_module(generator, random.stream(key, "generator"), z, none, train=True),
@@ -150,7 +154,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def score_both(
         params: Any, mutable: Any, real: Any, fake: Any, condition: Any, advance: bool = False
-    ) -> tuple[jax.Array, jax.Array, Any]:
+    ) -> tuple[Any, Any, Any]:
         if gan.critic_batch == "separate":
             real_scores, mutable = score(params, mutable, real, condition, advance)
             fake_scores, mutable = score(params, mutable, fake, condition)
@@ -168,8 +172,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         both = join(real, fake), jax.tree.map(join, condition, condition)
         scores, mutable = score(params, mutable, *both, advance)
-        pairs = scores.reshape(-1, 2, group)
-        return pairs[:, 0].reshape(-1), pairs[:, 1].reshape(-1), mutable
+        part = lambda i: jax.tree.map(
+            lambda x: x.reshape(-1, 2, group, *x.shape[1:])[:, i].reshape(-1, *x.shape[1:]), scores
+        )
+        return part(0), part(1), mutable
 
     def r1(state: State, real: jax.Array, condition: Any, view: View) -> tuple[Any, dict[str, jax.Array]]:
         """The gradient of the R1 penalty at real pictures, and its value."""
@@ -180,7 +186,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         def part(real: jax.Array, condition: Any, view: View) -> tuple[Any, jax.Array]:
             def penalty(params: Any) -> tuple[jax.Array, jax.Array]:
-                seen = lambda x: score(params, mutable, augment(x, view, "real"), condition)[0]
+                seen = lambda x: per_example(score(params, mutable, augment(x, view, "real"), condition)[0])
                 value = jnp.mean(squared_gradient(seen, real))
                 return weight * value, value
 
@@ -250,7 +256,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         def objective(params: Any) -> tuple[jax.Array, Any]:
             real_scores, fake_scores, changed = score_both(params, mutable, real, fake, condition, True)
-            value = jnp.mean(loss.critic(real_scores, fake_scores))
+            value = jnp.mean(per_example(jax.tree.map(loss.critic, real_scores, fake_scores)))
+            real_scores, fake_scores = per_example(real_scores), per_example(fake_scores)
             metrics = {"critic_loss": value, "real_score": jnp.mean(real_scores), "fake_score": jnp.mean(fake_scores)}
             metrics |= augment.metrics(real_scores, view)
             return value, (metrics, changed)
@@ -271,7 +278,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             else:  # apart: no gradient goes back through the real pictures
                 fake_scores, _ = score(params, mutable, fake, condition)
                 real_scores = score(params, mutable, seen, condition)[0] if loss.paired else fake_scores
-            return jnp.mean(loss.generator(real_scores, fake_scores))
+            return jnp.mean(per_example(jax.tree.map(loss.generator, real_scores, fake_scores)))
 
         value, cotangent = jax.value_and_grad(objective)(fake)
         return pullback(cotangent)[0], {"generator_loss": value}
@@ -383,7 +390,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
-        weight = common.weights_of(batch)
+        weight = common.weights_of(batch, spec)
         # Scores may depend on neighbours, so padding becomes a copy of the first example.
         real, condition = jax.tree.map(
             lambda x: jnp.where(weight.reshape(-1, *[1] * (x.ndim - 1)) > 0, x, x[:1]),
@@ -395,14 +402,12 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             critic, state.params["critic"], state.mutable["critic"], x, condition, train=False
         )[0][0]
         real_scores, fake_scores = critic_of(real), critic_of(fake)
-        values = {
-            "critic_loss": loss.critic(real_scores, fake_scores),
-            "real_score": real_scores,
-            "fake_score": fake_scores,
-        }
-        if loss.threshold is not None:
-            right = 1.0 * (real_scores > loss.threshold) + 1.0 * (fake_scores <= loss.threshold)
-            values["critic_accuracy"] = 0.5 * right
+        values = {"critic_loss": per_example(jax.tree.map(loss.critic, real_scores, fake_scores))}
+        if (threshold := loss.threshold) is not None:
+            right = lambda real, fake: 1.0 * (real > threshold) + 1.0 * (fake <= threshold)
+            values["critic_accuracy"] = 0.5 * per_example(jax.tree.map(right, real_scores, fake_scores))
+        real_scores, fake_scores = per_example(real_scores), per_example(fake_scores)
+        values |= {"real_score": real_scores, "fake_score": fake_scores}
         # The steepest of a batch's pairs is a Lipschitz constant that the critic at least has.
         steepest = jnp.max(jnp.where(weight > 0, slope(real_scores, fake_scores, real, fake), 0.0))
         values["critic_lipschitz"] = jnp.broadcast_to(common.pmax(steepest, axis_name), weight.shape)

@@ -145,7 +145,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         """Losses of the changed pictures, against what they were and against the style."""
         common.check_batch(batch, spec)
-        weight = common.weights_of(batch)
+        weight = common.weights_of(batch, spec)
         images = luminance(batch["image"]) if options.keep_color else batch["image"]
         found = activations(state.frozen, images + state.params["pixels"]["offset"])
         targets = activations(state.frozen, images)[0], state.extra["style"]

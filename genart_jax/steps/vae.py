@@ -38,6 +38,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     optimal = gaussian and options.scale == "optimal"
     if options.beta < 0 or options.free_bits < 0:
         raise UserError("step: beta and free-bits must not be negative")
+    if not 0 <= options.condition_dropout < 1:
+        raise UserError(f"step.condition-dropout {options.condition_dropout}: wanted 0 to below 1")
     if gaussian and options.fixed_scale <= 0:
         raise UserError(f"step.fixed-scale {options.fixed_scale}: wanted more than 0")
     optimizer = make_optimizer(config.optimizer, config.train.steps)
@@ -46,7 +48,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def init(key: jax.Array, batch: Batch) -> State:
         common.check_batch(batch, spec)
-        none = common.wanted_condition(spec, None, 2, None)
+        none = common.no_condition(spec, 2)
         z, image = jnp.zeros((2, latent_dim)), jnp.zeros((2, *spec.image_shape))
         key = random.stream(key, "init")
         made = {
@@ -106,7 +108,8 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         params, mutable = common.varying(state.params, axis_name), state.mutable
         common.refuse_statistics(mutable, chunks)
         keys = random.example_keys(key, len(batch["image"]), axis_name)
-        trees = batch["image"], common.conditions_of(batch, spec), keys
+        hide = random.stream(key, "hide"), options.condition_dropout, axis_name
+        trees = batch["image"], common.hide(common.conditions_of(batch, spec), *hide), keys
 
         def batch_means(images: jax.Array, condition: Any, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
             """The squared error, and the KL divergence of each latent dimension."""
@@ -158,7 +161,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
-        weight, condition = common.weights_of(batch), common.conditions_of(batch, spec)
+        weight, condition = common.weights_of(batch, spec), common.conditions_of(batch, spec)
         keys = random.example_keys(random.stream(key, "evaluate"), len(weight), axis_name)
         squared_error = state.extra.get("squared_error")
         params, mutable = averaged(state)

@@ -34,7 +34,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def init(key: jax.Array, batch: Batch) -> State:
         common.check_batch(batch, spec)
-        none, image = common.wanted_condition(spec, None, 2, None), jnp.zeros((2, *spec.image_shape))
+        none, image = common.no_condition(spec, 2), jnp.zeros((2, *spec.image_shape))
         stream = lambda name: random.stream(random.stream(key, "init"), name)
         made = {"encoder": common.init_module(encoder, stream("encoder"), image, none, train=False)}
         encoded = lambda: common.apply(encoder, *made["encoder"], image, none, train=False)[0][0]
@@ -90,7 +90,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
-        weight, condition = common.weights_of(batch), common.conditions_of(batch, spec)
+        weight, condition = common.weights_of(batch, spec), common.conditions_of(batch, spec)
         values, share, _ = forward(state.params, state.mutable, batch["image"], condition, None, False)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         sums["perplexity"] = (weight @ share, jnp.sum(weight))

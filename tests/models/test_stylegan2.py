@@ -76,14 +76,15 @@ def test_truncation_0_gives_the_mean_picture(trained):
     average = state.ema["generator"] | {"moving": {"styles": {"style_mean": mean}}}
     state = state.replace(ema={"generator": average})
     z = jax.random.normal(KEY, (4, 8))
-    pictures = algorithm.decode(state, z, {"style": 1}, truncation=0.0)
+    pictures = algorithm.decode(state, z, {"style": 1, "shape": 0}, truncation=0.0)
     generator = stylegan2.networks(stylegan2.Config(zoo.SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
     styles = jnp.broadcast_to(mean, (1, 6, 8))
     expected, _ = generator.apply({"params": state.ema["generator"]["params"]}, styles, method="synthesis")
     for picture in pictures:
         np.testing.assert_allclose(picture, jnp.clip(expected[0], -1, 1), atol=1e-5)
-    whole, half = (algorithm.decode(state, z, truncation=psi) for psi in (1.0, 0.5))
-    np.testing.assert_array_equal(whole, algorithm.decode(state, z))
+    told = {"style": 1, "shape": 2}
+    whole, half = (algorithm.decode(state, z, told, truncation=psi) for psi in (1.0, 0.5))
+    np.testing.assert_array_equal(whole, algorithm.decode(state, z, told))
     away = lambda x: float(jnp.mean(jnp.abs(x - pictures[:1])))
     assert 0.01 < away(half) < away(whole)
     drawn = algorithm.sample(state, KEY, 3, truncation=0.0)  # the noise is each picture's own

@@ -48,7 +48,7 @@ def build(networks, config, axis_name=None):
 
     def evaluate(state, batch, key):
         distance = jnp.sum(jnp.square(state.frozen["teacher"]["mean"]["params"]["w"] - state.params["mean"]["w"]))
-        weight = common.weights_of(batch)
+        weight = common.weights_of(batch, spec)
         return {"loss": common.weighted(jnp.full(len(weight), distance), weight)}
 
     frozen = (("teacher", model.source),) if model.source else ()
