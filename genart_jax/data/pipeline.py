@@ -198,29 +198,39 @@ def _int32(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluation_batches(
-    split: Split, batch: int, process_index: int = 0, process_count: int = 1, workers: int = 4
+    split: Split,
+    batch: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 4,
+    columns: int | None = None,
 ) -> Iterator[Batch]:
     """Yields this process's columns of the split's batches, in order, each example once.
 
-    `batch` counts over all processes, and each of them gets equally many batches of equal size: the last one is
-    filled up with copies that have `weight` 0.
+    A batch has `batch` examples of the split in `columns` places (None: as many), over all processes. Each of these
+    gets equally many batches of equal size: what is left over holds copies that have `weight` 0. There may be fewer
+    places than `batch` where the split has no more examples.
 
     Yields:
       {"image": uint8 (B, height, width, channels), "condition": {name: int32 (B,)}, "weight": float32 (B,)} as numpy
-      arrays, where B = batch / process_count.
+      arrays, where B = columns / process_count.
 
     Raises:
-      UserError: the batch does not divide by the processes.
+      UserError: the places do not divide by the processes, or are too few.
     """
-    if batch < 1 or batch % process_count:
-        raise UserError(f"a batch of {batch} cannot be shared by {process_count} processes")
-    return _evaluation_batches(split, batch, batch // process_count, process_index, workers)
+    columns = columns or batch
+    if batch < 1 or columns % process_count:
+        raise UserError(f"a batch of {columns} cannot be shared by {process_count} processes")
+    if columns < min(batch, split.size):
+        raise UserError(f"{columns} places are too few for batches of {batch}")
+    return _evaluation_batches(split, batch, columns // process_count, process_index, workers)
 
 
 def _evaluation_batches(split: Split, batch: int, local: int, process_index: int, workers: int) -> Iterator[Batch]:
+    place = np.arange(process_index * local, (process_index + 1) * local)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for start in range(process_index * local, process_index * local + split.size, batch):
-            positions = np.arange(start, start + local)
+        for start in range(0, split.size, batch):
+            positions = np.where(place < batch, start + place, split.size)
             chosen = np.minimum(positions, split.size - 1)
             if split.images is not None:
                 condition = {name: values[chosen].astype(np.int32) for name, values in split.condition.items()}

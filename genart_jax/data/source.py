@@ -144,11 +144,12 @@ def limited(split: Split, limit: int) -> Split:
     words = np.random.Philox(key=np.array([0, split.size], np.uint64)).random_raw(split.size)
     rows = np.sort(np.argsort(words, kind="stable")[:limit])
     read = split.read
-    return Split(
-        limit,
-        {name: values[rows] for name, values in split.condition.items()},
-        None if split.images is None else split.images[rows],
-        None if read is None else lambda index: read(int(rows[index])),
+    return dataclasses.replace(
+        split,
+        size=limit,
+        condition={name: values[rows] for name, values in split.condition.items()},
+        images=None if split.images is None else split.images[rows],
+        read=None if read is None else lambda index: read(int(rows[index])),
     )
 
 
@@ -189,13 +190,20 @@ def summary(source: Source) -> str:
 
 
 def count_lines(class_names: Mapping[str, Sequence[str]], train: Split, test: Split, most: int = 20) -> tuple[str, ...]:
-    """One line a condition: how many examples its first `most` classes have in each split, where that is known."""
+    """One line a condition: how many examples its first `most` classes have in each split, where that is known.
+
+    What is unlabelled (-1) is in no class; where there is some, the line says how much.
+    """
     lines = []
     for name, names in class_names.items():
         if name in train.condition and name in test.condition:
-            counts = [np.bincount(split.condition[name], minlength=len(names)) for split in (train, test)]
+            labels = [split.condition[name] for split in (train, test)]
+            counts = [np.bincount(x[x >= 0], minlength=len(names)) for x in labels]
+            without = [int(np.sum(x < 0)) for x in labels]
             shown = [f"{word} {a} + {b}" for word, a, b in list(zip(names, *counts, strict=False))[:most]]
-            lines.append(f"{name} (train + test): {', '.join(shown)}{', ...' if len(names) > most else ''}")
+            more = ", ..." if len(names) > most else ""
+            more += f"; unlabelled {without[0]} + {without[1]}" if any(without) else ""
+            lines.append(f"{name} (train + test): {', '.join(shown)}{more}")
     return tuple(lines)
 
 

@@ -18,6 +18,8 @@ from genart_jax.config import Data, UserError
 from genart_jax.data import picture
 from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint, held_out
 
+_Records = Sequence[dict[str, Any]]
+
 _PREPARE = (
     'python -c "import tensorflow_datasets as tfds; '
     "tfds.builder('{}', file_format='array_record').download_and_prepare()\""
@@ -31,7 +33,8 @@ def load(name: str, data: Data) -> Source:
     the feature `image`, or the first one by name; each ClassLabel is a condition, `label` before the others. Pictures
     are brought to `data.image_size` (where empty: the feature's own size, or 64x64) by `picture.to_uint8_picture`.
     SPLIT is `train` where it is left out, and may be any of TFDS's split expressions. `test` is used for evaluation
-    where there is one that has labels and is not SPLIT itself; else a share of SPLIT is held out. Above
+    where there is one that has labels and is not SPLIT itself; else a share of SPLIT is held out. A ClassLabel that no
+    picture of SPLIT has is no condition. Above
     `data.memory_limit_mb` pictures are decoded when asked for; conditions are then not known in advance.
 
     Raises:
@@ -58,7 +61,6 @@ def load(name: str, data: Data) -> Source:
     if np.dtype(features[key].np_dtype) not in (np.uint8, np.uint16):
         raise UserError(f"tfds:{name}: feature {key!r} is {features[key].np_dtype}, wanted uint8 or uint16 pixels")
     labels = {k: f for k, f in features.items() if isinstance(f, tfds.features.ClassLabel) and f.num_classes}
-    class_names = {k: tuple(f.names) for k, f in labels.items()}
 
     def records(split: str) -> Sequence[dict[str, Any]]:
         skip = {image: tfds.decode.SkipDecoding() for image in images}
@@ -77,14 +79,14 @@ def load(name: str, data: Data) -> Source:
     picture.check_channels(data.channels)
     shape = (*size, data.channels)
     train, rows = records(split), None
-    # Some sets publish their test split without labels (-1): nothing conditional can be evaluated on that.
     test = records("test") if "test" in builder.info.splits and not re.search(r"\b(test|all)\b", split) else None
-    unlabelled = test is not None and any(test[0][label] < 0 for label in labels)
-    whole = len(train) + (len(test) if test is not None and not unlabelled else 0)
-    stream = whole * int(np.prod(shape)) > data.memory_limit_mb * 2**20
-    if test is None or unlabelled:
+    class_names, test, warnings = _told({k: tuple(f.names) for k, f in labels.items()}, split, train, test)
+    stream = (len(train) + len(test or ())) * int(np.prod(shape)) > data.memory_limit_mb * 2**20
+    if test is None:
         test, rows = train, _hold_out(train, key, stream, data)
-    make = partial(_split, name=name, key=key, labels=tuple(labels), shape=shape, stream=stream, workers=data.workers)
+    make = partial(
+        _split, name=name, key=key, labels=tuple(class_names), shape=shape, stream=stream, workers=data.workers
+    )
     splits = make(train, rows and rows[0]), make(test, rows and rows[1])
     report = [
         f"version {builder.version}, split {split}, {'streamed' if stream else 'held in memory'}, "
@@ -101,7 +103,7 @@ def load(name: str, data: Data) -> Source:
         class_names=class_names,
         fingerprint=fingerprint(str((shape, split, class_names, data.test_fraction)), *(in_memory or files)),
         report=(*count_lines(class_names, *splits), *report),
-        warnings=("the test split has no labels, and is not used",) if unlabelled else (),
+        warnings=warnings,
     )
 
 
@@ -144,6 +146,32 @@ def _prepared(name: str, version: str) -> Path:
     if version and version not in [p.name for p in found]:
         raise UserError(f"tfds:{name}:{version}: not prepared; there is {', '.join(p.name for p in found)}")
     return next((p for p in found if p.name == version), found[-1])
+
+
+def _told(
+    class_names: dict[str, tuple[str, ...]], split: str, train: _Records, test: _Records | None
+) -> tuple[dict[str, tuple[str, ...]], _Records | None, tuple[str, ...]]:
+    """The conditions that pictures of `train` have, the test split where these have labels there, and warnings."""
+    shares = _labelled(train, tuple(class_names))
+    warnings = [f"no picture of {split} has a {name}: it is no condition" for name in class_names if not shares[name]]
+    class_names = {name: names for name, names in class_names.items() if shares[name]}
+    in_test = {} if test is None else _labelled(test, tuple(class_names))
+    # Some sets publish their test split without labels (-1): nothing conditional can be evaluated on that.
+    if 0 in in_test.values():
+        warnings.append("the test split has no labels, and is not used")
+        test, in_test = None, {}
+    for where, found in ((split, shares), ("test", in_test)):
+        for name, share in found.items():
+            if 0 < share < 1:
+                warnings.append(f"{1 - share:.1%} of {where} have no {name}: they count in none of its figures")
+    return class_names, test, tuple(warnings)
+
+
+def _labelled(records: _Records, labels: tuple[str, ...], most: int = 1000) -> dict[str, float]:
+    """The share of records that have each label (are not -1), over at most `most` that are spread over all of them."""
+    looked_at = np.linspace(0, len(records) - 1, min(len(records), most)).astype(int)
+    found = [[records[int(i)][label] >= 0 for label in labels] for i in looked_at] if labels else []
+    return dict(zip(labels, np.mean(found, axis=0).tolist(), strict=True)) if labels else {}
 
 
 def _hold_out(records: Sequence[dict[str, Any]], key: str, stream: bool, data: Data) -> tuple[Array, Array]:

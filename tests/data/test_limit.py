@@ -5,7 +5,8 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.config import Data
-from genart_jax.data.source import Split, example, limited, open_source
+from genart_jax.data.pipeline import MemoryLoader
+from genart_jax.data.source import Split, count_lines, example, limited, open_source
 
 
 def test_smaller_choices_are_parts_of_larger_ones_and_spread():
@@ -28,6 +29,27 @@ def test_streamed_splits_too():
     assert split.size == 7 == len({int(example(split, i)["image"][0, 0, 0]) for i in range(7)})
     for i in range(7):
         assert example(split, i)["condition"]["a"] == split.condition["a"][i]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_order_stays_as_given(stream):
+    """A split whose rows come in their order keeps it: two pictures, limited to two, are not shuffled."""
+    images = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1)
+    read = (lambda i: {"image": images[i], "condition": {}}) if stream else None
+    split = limited(Split(3, {}, None if stream else images, read, ordered=True), 2)
+    assert split.ordered
+    rows = [int(example(split, i)["image"][0, 0, 0]) for i in range(2)]
+    assert rows == sorted(rows)
+    if not stream:
+        for seed in range(4):
+            loader = MemoryLoader(split, seed, 2, slice(0, 2), place=lambda x: x)
+            assert loader.next(0)["rows"].tolist() == loader.next(7)["rows"].tolist() == [0, 1]
+
+
+def test_what_is_unlabelled_is_in_no_class():
+    labels = [np.array(x, np.int32) for x in ([-1, -1, -1], [0, 1, 0, -1])]
+    splits = [Split(len(x), {"label": x}, np.zeros((len(x), 1, 1, 3), np.uint8)) for x in labels]
+    assert count_lines({"label": ("a", "b")}, *splits) == ("label (train + test): a 0 + 2, b 0 + 1; unlabelled 3 + 1",)
 
 
 @pytest.mark.parametrize("limit", [7000, -1])

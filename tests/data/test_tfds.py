@@ -61,6 +61,26 @@ class GenartMute(GenartTiny):
         return super()._generate_examples(rows, "unlabelled" if name == "test" else name)
 
 
+class GenartPart(GenartTiny):
+    """The first picture to test on has no label, the others do; no picture has a group, but one to test on."""
+
+    SPLITS = {"train": range(20), "test": range(20, 25)}
+
+    def _generate_examples(self, rows, name):
+        for i, one in super()._generate_examples(rows, name):
+            yield i, one | {"label": -1 if i == 20 else i % 2, "group": 1 if i == 24 else -1}
+
+
+class GenartLate(GenartTiny):
+    """Of the pictures to test on, only the first has a label."""
+
+    SPLITS = {"train": range(20), "test": range(20, 25)}
+
+    def _generate_examples(self, rows, name):
+        for i, one in super()._generate_examples(rows, name):
+            yield i, one | {"label": -1 if i > 20 else i % 2}
+
+
 class GenartWords(tfds.core.GeneratorBasedBuilder):
     """No image."""
 
@@ -87,7 +107,7 @@ def prepared(tmp_path_factory):
     sys.path.insert(0, str(root))
     try:
         module = importlib.import_module("genart_test_builders.tiny")
-        for cls in (module.GenartTiny, module.GenartMute, module.GenartWords):
+        for cls in (module.GenartTiny, module.GenartMute, module.GenartWords, module.GenartPart, module.GenartLate):
             cls(data_dir=str(root / "data"), file_format="array_record").download_and_prepare()
     finally:
         sys.path.remove(str(root))
@@ -159,6 +179,31 @@ def test_unlabelled_test_split_is_not_used():
     assert source.train.size + source.test.size == 20
     assert source.test.condition["label"].min() >= 0
     assert any("has no labels" in w for w in source.warnings)
+
+
+@pytest.mark.parametrize("limit", [2048, 0])
+def test_more_than_one_record_says_what_is_labelled(limit):
+    """Neither the first alone nor any: what no picture has is no condition, what some lack is said."""
+    source = opened("genart_part", image_size=(4,), memory_limit_mb=limit)
+    assert source.class_names == {"label": ("even", "odd")}
+    assert (source.train.size, source.test.size) == (20, 5)
+    assert source.warnings == (
+        "no picture of train has a group: it is no condition",
+        "20.0% of test have no label: they count in none of its figures",
+    )
+    late = opened("genart_late", image_size=(4,), memory_limit_mb=limit)
+    assert (late.train.size, late.test.size) == (20, 5)
+    assert late.warnings == ("80.0% of test have no label: they count in none of its figures",)
+    if not limit:
+        return
+    assert sorted(source.test.condition["label"].tolist()) == [-1, 0, 0, 1, 1]
+    assert any("label (train + test): even 10 + 2, odd 10 + 2; unlabelled 0 + 1" in line for line in source.report)
+
+
+def test_a_split_without_labels_has_no_conditions():
+    source = opened("genart_mute:test", image_size=(4,))
+    assert source.class_names == {"group": ("0", "1", "2")}
+    assert source.spec.conditions == (("group", 3),)
 
 
 def test_streamed_equals_in_memory():
