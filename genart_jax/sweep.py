@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -140,21 +140,24 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
         return new.replace(extra=new.extra | {DIVERGED: state.extra[DIVERGED]})
 
     def use(name: str) -> Callable[..., jax.Array] | None:
-        """One of the algorithm's uses: keys are each member's own, all else is the same for all."""
+        """One of the algorithm's uses: keys are each member's own, and so are conditions (members, num); all else is
+        the same for all.
+        """
         function = getattr(first, name)
         if function is None:
             return None
 
         @functools.wraps(function)
         def used(state: State, *args: Any, **options: Any) -> jax.Array:
-            places = [i for i, x in enumerate(args) if _is_key(x)]
+            own = {i: each(x) for i, x in enumerate(args) if _is_key(x)}
+            own |= {i: x for i, x in enumerate(args) if isinstance(x, Mapping)}
+            axes = {i: jax.tree.map(lambda leaf: 0 if _is_key(leaf) or jnp.ndim(leaf) > 1 else None, x)
+                    for i, x in own.items()}  # fmt: skip
 
-            def one(state: State, keys: list[jax.Array]) -> Any:
-                own = dict(zip(places, keys, strict=True))
+            def one(state: State, own: dict[int, Any]) -> Any:
                 return function(state, *(own.get(i, x) for i, x in enumerate(args)), **options)
 
-            mapped = jax.vmap(one, in_axes=(_AXES, 0), axis_size=count)
-            made: jax.Array = mapped(_inner(state), [each(args[i]) for i in places])
+            made: jax.Array = jax.vmap(one, in_axes=(_AXES, axes), axis_size=count)(_inner(state), own)
             return made
 
         return used

@@ -20,7 +20,7 @@ from genart_jax.train import parallel
 from genart_jax.types import Algorithm, State, Sums
 from genart_jax.watch import watched
 
-_BATCH = 256  # over all devices, or the next multiple of their number
+_BATCH = 256  # examples, over all devices
 
 
 def ratios(sums: Sums) -> dict[str, float]:
@@ -40,7 +40,8 @@ def ratios(sums: Sums) -> dict[str, float]:
 def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[State, Split, jax.Array], dict[str, Any]]:
     """A function (state, split, key) -> figures; compiled once, each example counted once on any number of devices.
 
-    A figure is a float; of a sweep, an array (members,).
+    What is drawn for an example follows from its row in the split alone. A figure is a float; of a sweep, an array
+    (members,).
     """
 
     def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
@@ -52,9 +53,12 @@ def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[St
 
     def run(state: State, split: Split, key: jax.Array) -> dict[str, Any]:
         totals: Sums | None = None
-        size = devices * max(1, min(_BATCH, split.size) // devices)
-        batches = evaluation_batches(split, size, jax.process_index(), jax.process_count(), data.workers)
-        for index, raw in enumerate(watched(batches, split.size, "test pictures evaluated", size)):
+        # Draws are by batch and column, so neither may depend on the devices: what they need more is padding.
+        columns = min(_BATCH, 1 << max(0, split.size - 1).bit_length())
+        columns = -(-columns // devices) * devices
+        processes = jax.process_index(), jax.process_count()
+        batches = evaluation_batches(split, _BATCH, *processes, data.workers, columns)
+        for index, raw in enumerate(watched(batches, split.size, "test pictures evaluated", _BATCH)):
             raw["condition"] = {name: raw["condition"][name] for name in names}
             placed = parallel.put(raw, parallel.batch_sharding(mesh))
             sums = jax.device_get(compiled(state, placed, random.stream(key, "evaluation", index)))

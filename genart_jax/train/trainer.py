@@ -229,11 +229,10 @@ class Trainer:
 
     @functools.cached_property
     def _sample_condition(self) -> dict[str, Any]:
-        """The conditions of the sample grids: the same all along."""
-        conditions = self.algorithm.batch_spec.conditions
-        return draw_conditions(
-            conditions, self.saved.data["condition_table"], self.run.train.samples, self.run.train.seed
-        )
+        """The conditions of the sample grids: the same all along; of a sweep (members, num), as each alone has them."""
+        facts = self.algorithm.batch_spec.conditions, self.saved.data["condition_table"], self.run.train.samples
+        drawn = [draw_conditions(*facts, one.train.seed) for one in sweep.runs(self.run) or (self.run,)]
+        return jax.tree.map(lambda *x: np.stack(x), *drawn) if self.algorithm.members else drawn[0]
 
     def train(self, checkpoints: Checkpoints) -> Path:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
@@ -417,9 +416,12 @@ class Trainer:
         """The first test pictures, each followed by what the model makes of it."""
         assert self.algorithm.transform is not None
         split = self.source.test if self.source.test.size else self.source.train
-        examples = [example(split, i)["image"] for i in range(min(num, split.size))]
-        images = parallel.put(to_float(np.stack(examples)), self.replicated)
-        made = jax.device_get(self._on_mesh(self.algorithm.transform)(self.state, images, key))
+        examples = [example(split, i) for i in range(min(num, split.size))]
+        images = parallel.put(to_float(np.stack([one["image"] for one in examples])), self.replicated)
+        names = [name for name, _ in self.algorithm.batch_spec.conditions]
+        told = {name: np.array([one["condition"][name] for one in examples], np.int32) for name in names}
+        transform = self._on_mesh(self.algorithm.transform)
+        made = jax.device_get(transform(self.state, images, key, *([told] if told else [])))
         both = np.stack([np.broadcast_to(jax.device_get(images), made.shape), made], axis=-images.ndim)
         return both.reshape(*made.shape[: -images.ndim], -1, *images.shape[1:])
 

@@ -75,6 +75,29 @@ def test_each_member_is_the_run_that_it_would_be_alone(tmp_path):
     assert all(np.abs(kernels[i] - kernels[j]).max() > 1e-3 for i in range(4) for j in range(i))
 
 
+def test_members_draw_the_conditions_that_each_alone_draws(tmp_path, monkeypatch):
+    """In the sample grid too: one seed, one grid."""
+    drawn = lambda place, **options: trainer.Trainer(
+        ga.configure("mlp_vae", preset="tiny", conditions=("style",), parallel={"data": 1}, **options), place,
+        lambda *args: None,
+    )._sample_condition["style"]  # fmt: skip
+    train = {"seed": 3, "samples": 16}
+    both = drawn(tmp_path, train=train, sweep={"seeds": 2})
+    alone = [drawn(tmp_path, train=train | {"seed": seed}) for seed in (3, 4)]
+    np.testing.assert_array_equal(both, alone)
+    assert not np.array_equal(*alone)
+
+    one = ga.build("mlp_vae", preset="tiny", image_shape=zoo.SHAPE, conditions=(("style", 5),))
+    many = ga.build("mlp_vae", preset="tiny", image_shape=zoo.SHAPE, conditions=(("style", 5),), sweep={"seeds": 2})
+    key = jax.random.key(0)
+    state = jax.jit(many.init)(key, zoo.batch(many.batch_spec, 2))
+    images = jax.jit(many.sample, static_argnums=2)(state, jnp.stack([key, key]), 16, {"style": both})
+    sample = jax.jit(one.sample, static_argnums=2)
+    for i in range(2):
+        expected = sample(sweep.member(state, i), key, 16, {"style": alone[i]})
+        np.testing.assert_allclose(images[i], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("rule", ["sgd", "adamw"])
 def test_every_option_that_may_be_swept_is_exact(rule):
     """Against optimizers with the numbers compiled in."""
