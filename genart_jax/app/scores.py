@@ -187,7 +187,7 @@ def originality(args: Sequence[str]) -> None:
     print(f"duplicates under mirroring and shifts: {d['share']:.1%}, of held-out pictures {d['share_of_held_out']:.1%}")
     if m:
         print(f"membership by {m['by']}: area under the ROC {m['auc']:.3f} +- {m['auc_error']:.3f}")
-    for line in report["findings"] or ["no sign of copies beyond chance"]:
+    for line in (report["findings"] or ["no sign of copies beyond chance"]) + report["caveats"]:
         print(line)
     print(expanded(run) / "originality.png")
     _note(options.extractor, word)

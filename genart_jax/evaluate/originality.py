@@ -16,6 +16,7 @@ from PIL import Image
 
 from genart_jax import compiler
 from genart_jax.config import UserError
+from genart_jax.data.source import Split
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Trained, open_run
@@ -29,6 +30,9 @@ from genart_jax.sample import Samples
 from genart_jax.types import Algorithm, State, to_float
 
 NEIGHBOURS = 5
+STREAMED = 20_000
+"""Pictures of a streamed split to compare with, at most; fewer where these would fill more than `_BYTES`."""
+_BYTES = 2**28
 DUPLICATE = 1.0
 """Percentile of held-out pictures' distances below which a picture counts as a duplicate."""
 _MEMBERSHIP = (("real_score", 1), ("elbo", 1), ("bits_per_dim", -1), ("bits_per_code", -1), ("loss", -1))
@@ -44,6 +48,8 @@ def originality(
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Tests a run's pictures against its training set, with its test split as the yardstick.
+
+    Of a split that is streamed, as it does not fit into memory, a fixed choice is read: see `STREAMED`.
 
     Writes RUN/originality.json, the report that is returned, and RUN/originality.png, the card: the `shown` pictures
     that are nearest to the training set, each with its nearest five there, and their distances as percentiles of the
@@ -64,7 +70,8 @@ def originality(
     trained = open_run(directory)
     source = trained.source
     splits = {name: pictures.split_of(source, name) for name in ("train", "test")}
-    train, test = (pictures.read_rows(split, np.arange(split.size)) for split in splits.values())
+    rows = {name: _rows(split, source.image_shape) for name, split in splits.items()}
+    train, test = (pictures.read_rows(split, rows[name]) for name, split in splits.items())
     if len(test.images) < 2 * NEIGHBOURS or np.array_equal(test.images, train.images):
         raise UserError(f"{source.name} has no test split to measure by: originality needs held-out pictures")
     tell(f"{num} generated pictures")
@@ -73,13 +80,14 @@ def originality(
     spaces = {"pixels": tuple(flat(x) for x in (train, test, fake))}
     if network is not None:
         tell(f"features of {len(train.images)} training and {len(test.images)} test pictures: {network.name}")
-        of = [pictures.real_features(network, source, n, np.arange(s.size)).values for n, s in splits.items()]
+        of = [pictures.real_features(network, source, name, rows[name]).values for name in splits]
         spaces[network.name] = (*of, pictures.extract(network, fake).values)
     report: dict[str, Any] = {
         "model": {"name": trained.saved.run.name, "run": str(directory), "step": int(trained.model.state.step)},
         "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
         "seed": seed,
         "held_out": len(test.images),
+        "caveats": _caveats(len(train.images), splits["train"].size),
         "spaces": {},
     }
     found = {}
@@ -91,12 +99,23 @@ def originality(
     tell("membership")
     report["membership"] = membership(trained, train, test, seed)
     report["findings"] = findings(report)
-    report["pictures"] = _neighbours_of(found)
+    report["pictures"] = _neighbours_of(found, rows["train"])
     last = list(found)[-1]
     path = expanded(directory)
     _card(found[last], train, fake, shown, last).save(path / "originality.png", format="PNG")
     (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _rows(split: Split, shape: tuple[int, ...]) -> Any:
+    """The rows of a split to compare with: all that are in memory, and of a streamed one as many as may be read."""
+    most = split.size if split.images is not None else min(STREAMED, max(1, _BYTES // math.prod(shape)))
+    return np.sort(pictures.choose_rows(split, most)) if most < split.size else np.arange(split.size)
+
+
+def _caveats(read: int, size: int) -> list[str]:
+    text = f"compared with {read} of {size} training pictures, which are streamed: copies of the others are not seen"
+    return [text] if read < size else []
 
 
 def _space(train: Any, test: Any, fake: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,9 +165,13 @@ def membership(trained: Trained, train: Samples, test: Samples, seed: int, most:
     held-out ones; None for a model that gives neither.
     """
     rng = np.random.default_rng(seed)
-    scores = []
+    spec, scores = trained.model.algorithm.batch_spec, []
+    needed = [name for name, _ in spec.conditions if name not in spec.hidden]
     for samples in (train, test):
-        rows = rng.permutation(len(samples.images))[:most]
+        rows = rng.permutation(len(samples.images))
+        for name in needed:  # what is unlabelled has no score
+            rows = rows[samples.condition[name][rows] >= 0]
+        rows = rows[:most]
         condition = {name: values[rows] for name, values in samples.condition.items()}
         scores.append(example_scores(*trained.model, Samples(samples.images[rows], condition), seed))
     for name, sign in _MEMBERSHIP:
@@ -211,14 +234,14 @@ def findings(report: dict[str, Any]) -> list[str]:
     return out
 
 
-def _neighbours_of(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _neighbours_of(found: dict[str, Any], rows: Any) -> list[dict[str, Any]]:
     """The nearest training pictures of each generated one: rows of the training split, distances and percentiles."""
     number = len(next(iter(found.values()))["index"])
     rounded = lambda x: [round(float(v), 6) for v in x]
     return [
         {
             space: {
-                "rows": f["index"][i].tolist(),
+                "rows": rows[f["index"][i]].tolist(),
                 "distances": rounded(f["distance"][i]),
                 "percentiles": rounded(f["percentile"][i]),
             }

@@ -115,13 +115,15 @@ def real_features(extractor: Extractor, source: Source, split: str, rows: np.nda
     if path.is_file():
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                condition = {name: values[rows] for name, values in part.condition.items()}
+                condition = {name: arrays[f"condition_{name}"] for name in source.class_names}
                 if len(arrays["values"]) == len(rows):
                     return Features(arrays["values"], arrays.get("logits"), condition)
         except (OSError, ValueError, KeyError):
-            pass  # damaged: made anew
+            pass  # damaged, or of an older version: made anew
     features = extract(extractor, read_rows(part, rows))
     arrays = {"values": features.values} | ({} if features.logits is None else {"logits": features.logits})
+    # A streamed split's are not known before its pictures are read.
+    arrays |= {f"condition_{name}": values for name, values in features.condition.items()}
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")

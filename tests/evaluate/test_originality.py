@@ -113,6 +113,47 @@ def test_pictures_from_elsewhere_are_no_copies(examine):
     assert report["spaces"]["pixels"]["three_sample_z"] > 5
 
 
+def test_a_streamed_split_is_not_read_whole(runs, tmp_path, monkeypatch):
+    saved = read_config(runs / "gan")
+    reads = {"train": set(), "test": set()}
+
+    def streamed(name, images):
+        def read(i):
+            reads[name].add(i)
+            return {"image": images[i], "condition": {}}
+
+        return Split(len(images), {}, read=read)
+
+    source = Source("discs", streamed("train", TRAIN), streamed("test", TEST), (16, 16, 3), {}, "streamed")
+    trained = pictures.Trained(tmp_path, saved._replace(data=saved.data | {"class_names": {}}), critic(False), source)
+    monkeypatch.setattr(module, "open_run", lambda directory: trained)
+    monkeypatch.setattr(pictures, "draw", lambda *args: Samples(HONEST[:20], {}))
+    monkeypatch.setattr(module, "STREAMED", 60)
+    report = originality(tmp_path, "pixels:8", 20, shown=1)
+    assert len(reads["train"]) == len(reads["test"]) == 60
+    assert report["contract"]["num_real"] == report["held_out"] == 60
+    (caveat,) = report["caveats"]
+    assert "60 of 400 training pictures" in caveat
+    for picture in report["pictures"]:  # rows of the split, not of what was read
+        for space in picture.values():
+            assert set(space["rows"]) <= reads["train"]
+    rows = sorted(reads["train"])
+    nearest = [TRAIN[rows].astype(float) / 255 - HONEST[0] / 255.0]
+    best = rows[int(np.argmin(np.square(nearest[0]).sum((1, 2, 3))))]
+    assert report["pictures"][0]["pixels"]["rows"][0] == best
+
+
+def test_the_unlabelled_have_no_score(runs):
+    """A model that needs a condition says nothing of a picture without one."""
+    trained = pictures.open_run(runs / "gan")
+    names = [name for name, _ in trained.model.algorithm.batch_spec.conditions]
+    labels = np.array([0, -1] * 10)
+    samples = Samples(np.zeros((20, 32, 32, 3), np.uint8), dict.fromkeys(names, labels))
+    found = module.membership(trained, samples, samples, 0)
+    assert (found["members"], found["others"]) == (10, 10)
+    assert np.isfinite(found["auc"])
+
+
 @pytest.mark.parametrize(("name", "figure"), [("gan", "real_score"), ("vae", "elbo")])
 def test_scores_of_single_pictures(runs, name, figure):
     """Over a batch, their mean is the algorithm's own figure."""

@@ -8,7 +8,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.config import Data
-from genart_jax.data.source import open_source
+from genart_jax.data.source import Source, Split, open_source
 from genart_jax.evaluate import conditional_accuracy, pictures
 from genart_jax.evaluate import modes as modes_module
 from genart_jax.evaluate import scores as scores_module
@@ -128,6 +128,17 @@ def test_real_features_are_kept(runs, cache, monkeypatch):
     np.testing.assert_array_equal(pictures.real_features(extractor, trained.source, "test", rows).values, first.values)
     other = pictures.real_features(make_extractor("pixels:5"), trained.source, "test", rows)
     assert other.values.shape != first.values.shape
+
+
+def test_conditions_of_streamed_pictures_are_kept_with_their_features():
+    """They are known only from reading, so the cache has them."""
+    images = np.random.default_rng(0).integers(0, 255, (40, 4, 4, 3), np.uint8)
+    split = Split(40, {}, read=lambda i: {"image": images[i], "condition": {"label": i % 2}})
+    source, extractor = Source("set", split, split, (4, 4, 3), {"label": ("a", "b")}, "sum"), make_extractor("pixels:4")
+    rows = pictures.choose_rows(split, 30)
+    for _ in range(2):
+        found = pictures.real_features(extractor, source, "train", rows)
+        np.testing.assert_array_equal(found.condition["label"], rows % 2)
 
 
 def test_conditions_and_averages_are_part_of_the_contract(runs):
