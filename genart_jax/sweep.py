@@ -149,7 +149,7 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
 
         @functools.wraps(function)
         def used(state: State, *args: Any, **options: Any) -> jax.Array:
-            own = {i: each(x) for i, x in enumerate(args) if _is_key(x)}
+            own: dict[int, Any] = {i: each(x) for i, x in enumerate(args) if _is_key(x)}
             own |= {i: x for i, x in enumerate(args) if isinstance(x, Mapping)}
             axes = {i: jax.tree.map(lambda leaf: 0 if _is_key(leaf) or jnp.ndim(leaf) > 1 else None, x)
                     for i, x in own.items()}  # fmt: skip

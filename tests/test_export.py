@@ -47,7 +47,7 @@ def inputs_of(program, batch, seed=0):
     out = {}
     for name, (shape, dtype) in program.inputs.items():
         shape = tuple(batch if n == "batch" else n for n in shape)
-        out[name] = np.asarray(rng.integers(-1, 3, shape) if dtype != "float32" else rng.uniform(-1, 1, shape), dtype)
+        out[name] = np.asarray(rng.integers(0, 3, shape) if dtype != "float32" else rng.uniform(-1, 1, shape), dtype)
     if "seed" in out:
         out["seed"] = np.uint32(7)
     return out

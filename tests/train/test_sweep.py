@@ -78,23 +78,23 @@ def test_each_member_is_the_run_that_it_would_be_alone(tmp_path):
 def test_members_draw_the_conditions_that_each_alone_draws(tmp_path, monkeypatch):
     """In the sample grid too: one seed, one grid."""
     drawn = lambda place, **options: trainer.Trainer(
-        ga.configure("mlp_vae", preset="tiny", conditions=("style",), parallel={"data": 1}, **options), place,
+        ga.configure("mlp_vae", preset="tiny", conditions=("color",), parallel={"data": 1}, **options), place,
         lambda *args: None,
-    )._sample_condition["style"]  # fmt: skip
+    )._sample_condition["color"]  # fmt: skip
     train = {"seed": 3, "samples": 16}
     both = drawn(tmp_path, train=train, sweep={"seeds": 2})
     alone = [drawn(tmp_path, train=train | {"seed": seed}) for seed in (3, 4)]
     np.testing.assert_array_equal(both, alone)
     assert not np.array_equal(*alone)
 
-    one = ga.build("mlp_vae", preset="tiny", image_shape=zoo.SHAPE, conditions=(("style", 5),))
-    many = ga.build("mlp_vae", preset="tiny", image_shape=zoo.SHAPE, conditions=(("style", 5),), sweep={"seeds": 2})
+    one = ga.build("mlp_vae", preset="tiny", image_shape=zoo.SHAPE, conditions=(("color", 10),))
+    many = ga.build("mlp_vae", preset="tiny", image_shape=zoo.SHAPE, conditions=(("color", 10),), sweep={"seeds": 2})
     key = jax.random.key(0)
     state = jax.jit(many.init)(key, zoo.batch(many.batch_spec, 2))
-    images = jax.jit(many.sample, static_argnums=2)(state, jnp.stack([key, key]), 16, {"style": both})
+    images = jax.jit(many.sample, static_argnums=2)(state, jnp.stack([key, key]), 16, {"color": both})
     sample = jax.jit(one.sample, static_argnums=2)
     for i in range(2):
-        expected = sample(sweep.member(state, i), key, 16, {"style": alone[i]})
+        expected = sample(sweep.member(state, i), key, 16, {"color": alone[i]})
         np.testing.assert_allclose(images[i], expected, atol=1e-5)
 
 
