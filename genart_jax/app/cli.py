@@ -23,7 +23,7 @@ from genart_jax.app.arguments import near
 from genart_jax.app.arguments import parse as _parse
 from genart_jax.app.arguments import peel as _peel
 from genart_jax.app.arguments import wants_help as _wants_help
-from genart_jax.app.listen import listen
+from genart_jax.app.listen import listening
 from genart_jax.app.preempt import ends_in_time
 from genart_jax.assets import cache_directory, private
 from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, PeerLostError, Run, Sweep, Train, UserError
@@ -136,7 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     where nobody reads what it prints any more, as in `| head`.
     """
     try:
-        code = _run(argv)
+        with listening():
+            code = _run(argv)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes as it ends
@@ -154,7 +155,6 @@ def _run(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files that the locale has no letters for
-    listen()
     try:
         if not args or args[0] in ("-h", "--help"):
             print(_usage())

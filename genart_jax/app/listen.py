@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 
 
 class _Handler(logging.Handler):
@@ -13,19 +15,17 @@ class _Handler(logging.Handler):
         print(self.format(record), file=sys.stderr, flush=True)
 
 
-def listen() -> None:
-    """Shows the package's log on standard error, once however often it is called.
-
-    The root logger gets a handler for everybody else's: without one, the first library that logs to it would have one
-    made that shows the package's lines a second time.
-    """
-    logger = logging.getLogger("genart_jax")
-    if not any(isinstance(handler, _Handler) for handler in logger.handlers):
-        logger.addHandler(_Handler())
-        logger.setLevel(logging.INFO)
-    root = logging.getLogger()
-    if not root.handlers:
-        others = logging.StreamHandler()
-        others.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
-        others.addFilter(lambda record: not record.name.startswith("genart_jax"))
-        root.addHandler(others)
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Shows the package's log on standard error, and there alone: other libraries set up handlers of their own."""
+    logger, handler = logging.getLogger("genart_jax"), _Handler()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
