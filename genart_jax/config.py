@@ -116,6 +116,11 @@ class Gan:
     """Share of the newest in the running mean of path lengths."""
     lazy_updates: Literal["joint", "separate"] = "joint"
     """R1 and path length join the next update, or get one of their own and learning rate and moments that allow it."""
+    critic_terms: tuple[str, ...] = ()
+    """Regularisers of the critic, as NAME=WEIGHT, or NAME=WEIGHT@PERIOD for a lazy one, such as r1=0.5@8 r2=0.5@8 gp=10
+    (r1, r2, gp, zero_gp, lecam, consistency, latent_consistency, orthogonal)."""
+    generator_terms: tuple[str, ...] = ()
+    """Regularisers of the generator, likewise (latent_spread, orthogonal; path length has options of its own)."""
     style_mixing: float = 0.0
     """Probability that the styles of an example's later layers come from another z. Needs a mapping network."""
     ema_decay: float = 0.999

@@ -9,6 +9,7 @@ import difflib
 import inspect
 import re
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -39,14 +40,14 @@ def schedule(config: Optimizer, steps: int, peak: float | None = None) -> optax.
 
 
 def lazy_correction(
-    config: Optimizer, every: int, learning_rate: float | None = None
+    config: Optimizer, every: int | Fraction, learning_rate: float | None = None
 ) -> tuple[Optimizer, float | None]:
     """The options for a player that makes one more update, by a penalty alone, after each `every` updates.
 
     Karras et al. 2020, appendix B: with c = every / (every + 1), the learning rate becomes c times, and the decays of
     moments b^c, so that over `every` + 1 updates they are what they were over `every`.
     """
-    c = every / (every + 1)
+    c = float(every / (every + 1))
     rate = None if learning_rate is None else c * learning_rate
     return replace(config, learning_rate=c * config.learning_rate, b1=config.b1**c, b2=config.b2**c), rate
 

@@ -7,7 +7,7 @@ videos NTHWC with the same range.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import flax.struct
 import jax
@@ -93,6 +93,87 @@ class Algorithm(NamedTuple):
     def due(self, step: int) -> tuple[str, ...]:
         """The lazy terms that are due at `step` (an int on the host): the static `due` to pass to `step`."""
         return tuple(name for name, every in self.lazy if step % every == 0)
+
+
+class Variables(NamedTuple):
+    """Where all networks stand: role -> parameters, mutable collections, and parameters that never train."""
+
+    params: Mapping[str, Any]
+    mutable: Mapping[str, Any]
+    frozen: Mapping[str, Any]
+
+
+class Scene(NamedTuple):
+    """What one round is about.
+
+    The leaves of `batch`, `drawn`, `made` and `view` have the batch as leading axis, and are cut for microbatches. The
+    rest is the same for all examples.
+
+    Attributes:
+      batch: real examples, with what is hidden or mixed in them.
+      drawn: random latents, noise, weights, by name.
+      made: what the maker's networks made of it; None where there is no maker.
+      view: how pictures are augmented for critics.
+      carried: `State.extra`.
+      key: the round's, for what is drawn for the batch as a whole.
+      means: what `Player.measure` found of the whole batch; None where the loss sees the whole batch itself.
+    """
+
+    batch: Batch
+    drawn: Mapping[str, Any]
+    made: Any = None
+    view: Any = None
+    carried: Mapping[str, Any] = {}
+    key: Any = None
+    means: Any = None
+
+
+class Outcome(NamedTuple):
+    """What a loss says of a scene.
+
+    Attributes:
+      value: of each example (batch,), or their mean.
+      metrics: means over the examples, for the log.
+      mutable: role -> its collections afterwards, where they change.
+      found: other means over the examples, for `Player.after`.
+    """
+
+    value: jax.Array
+    metrics: Metrics
+    mutable: Mapping[str, Any] = {}
+    found: Mapping[str, Any] = {}
+
+
+class Loss(Protocol):
+    """What a player plays for."""
+
+    def __call__(self, at: Variables, scene: Scene, /) -> Outcome:
+        """The loss with all networks where `at` says."""
+
+
+Keys = Callable[[str], jax.Array]
+"""name -> keys (batch,), one an example, of a stream of a term's own."""
+
+
+class Term(NamedTuple):
+    """A regulariser as data: what is added to a player's loss besides.
+
+    Attributes:
+      name: in the log, in `State.extra`, in `due`, and of its random stream.
+      value: (subject, scene) -> values (batch,) and new entries of `State.extra`, each linear in means over examples.
+        `subject` is what `Player.subject` makes: a critic's is its score of pictures.
+      weight: of the mean of these values.
+      every: 0: joins every update. n: lazy, computed in every n-th step, with n times its weight.
+      start: what it carries in `State.extra`, at first.
+      prepare: (keys, scene) -> the scene that it is computed on, with what it draws for itself.
+    """
+
+    name: str
+    value: Callable[[Any, Scene], tuple[jax.Array, Mapping[str, jax.Array]]]
+    weight: float | jax.Array
+    every: int = 0
+    start: Mapping[str, float] = {}
+    prepare: Callable[[Keys, Scene], Scene] = lambda keys, scene: scene
 
 
 def to_float(images: Any) -> jax.Array:

@@ -16,7 +16,8 @@ def squared_gradient(score: Callable[[jax.Array], jax.Array], images: jax.Array)
     R2 (eq. 10). `score` maps (batch, ...) to (batch,), each score from its own image.
     """
     gradient = jax.grad(lambda x: jnp.sum(score(x)))(images)
-    return jnp.sum(jnp.square(gradient.astype(jnp.float32)), axis=tuple(range(1, gradient.ndim)))
+    gradient = gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32))
+    return jnp.sum(jnp.square(gradient), axis=tuple(range(1, gradient.ndim)))
 
 
 def slope(scores: jax.Array, other_scores: jax.Array, images: jax.Array, other: jax.Array) -> jax.Array:

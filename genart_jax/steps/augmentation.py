@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -88,14 +89,16 @@ class Augmentation:
         sign = jnp.sign(real_scores - (self.threshold or 0.0))
         return {"real_sign": jnp.mean(sign), "augment_p": jnp.mean(view[1])}
 
-    def adapted(self, state: State, metrics: Metrics, batch: int) -> State:
-        """The state after one minibatch of the critic that had these metrics."""
+    def after(
+        self, state: State, metrics: Metrics, found: Mapping[str, Any], batch: int
+    ) -> tuple[dict[str, Any], Metrics]:
+        """`State.extra` and the metrics after one minibatch of the critic, as `play.Player.after` wants it."""
         if "augment" not in state.extra:
-            return state
+            return state.extra, metrics
         gan, controller = self.gan, state.extra["augment"]
         limits = gan.augment_target, gan.augment_images, gan.augment_p
         new = probability.adapt(controller, metrics["real_sign"], self._images(batch), *limits)
-        return state.replace(extra={**state.extra, "augment": new})
+        return {**state.extra, "augment": new}, metrics
 
     def _images(self, batch: int) -> int:
         """Real pictures in a batch over all devices."""

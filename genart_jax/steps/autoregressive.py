@@ -18,8 +18,8 @@ from genart_jax import registry, stages
 from genart_jax.config import Autoregressive, Run, UserError, spec_of
 from genart_jax.nn import random
 from genart_jax.optim import make_optimizer
-from genart_jax.steps import common
-from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
+from genart_jax.steps import common, play
+from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables
 
 
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -35,58 +35,54 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     tokenizer = _tokenizer(stages.first_stage(config.model.tokenizer_config))
     grid, num_codes = tuple(config.model.grid), config.model.codes
     length = math.prod(grid)
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    chunks = common.chunks_of(config)
+
+    def tokens(frozen: Mapping[str, Any], images: jax.Array) -> jax.Array:
+        """A picture's codes, row by row: (batch, length)."""
+        assert tokenizer.encode is not None
+        codes = tokenizer.encode(common.borrow(frozen["tokenizer"]), images, jax.random.key(0))
+        return codes.reshape(codes.shape[0], length)
+
+    def prepare(batch: Batch, key: jax.Array) -> Batch:
+        condition = common.conditions_of(batch, spec)
+        hidden = common.hide(condition, random.stream(key, "hide"), options.condition_dropout, axis_name)
+        return {"image": batch["image"], "condition": hidden}
+
+    def draw(state: State, batch: Batch, key: jax.Array) -> Scene:
+        keys = random.example_keys(random.stream(key, "dropout"), batch["image"].shape[0], axis_name)
+        return Scene(batch, {"keys": keys}, key=key)
+
+    def loss(at: Variables, scene: Scene) -> Outcome:
+        codes = tokens(at.frozen, scene.batch["image"])
+        variables, condition = {"params": at.params["prior"]}, scene.batch["condition"]
+        logits, _ = prior.apply(variables, codes, condition, train=True, keys=scene.drawn["keys"])
+        value = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes))
+        return Outcome(value, {"loss": value, "accuracy": jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes))})
+
+    game = play.Game(
+        (play.Player("prior", ("prior",), loss),),
+        {"prior": make_optimizer(config.optimizer, config.train.steps)},
+        draw,
+        prepare,
+        averaged=("prior",) if options.ema_decay else (),
+        decay=lambda age, images: common.ema_decay(options.ema_decay, age),
+        age=config.train.ema_steps,
+        chunks=common.chunks_of(config),
+        axis_name=axis_name,
+    )
 
     def init(key: jax.Array, batch: Batch) -> State:
         common.check_batch(batch, spec)
         key, none = random.stream(key, "init"), common.no_condition(spec, 2)
         codes = jnp.zeros((2, length), jnp.int32)
-        params, mutable = common.init_module(prior, random.stream(key, "prior"), codes, none, train=False)
+        made = common.init_module(prior, random.stream(key, "prior"), codes, none, train=False)
         hidden = common.no_condition(tokenizer.batch_spec, 2)
         example = {"image": jnp.zeros((2, *spec.image_shape)), "condition": hidden}
-        state = State(
-            step=jnp.zeros((), jnp.int32),
-            params={"prior": params},
-            mutable={"prior": mutable},
-            opt={"prior": optimizer.init(params)},
-            ema={},
-            extra={},
-            frozen={"tokenizer": common.lend(tokenizer.init(random.stream(key, "tokenizer"), example))},
-        )
-        return common.ema_start(state, ("prior",), options.ema_decay)
-
-    def tokens(state: State, images: jax.Array) -> jax.Array:
-        """A picture's codes, row by row: (batch, length)."""
-        assert tokenizer.encode is not None
-        codes = tokenizer.encode(common.borrow(state.frozen["tokenizer"]), images, jax.random.key(0))
-        return codes.reshape(codes.shape[0], length)
+        frozen = {"tokenizer": common.lend(tokenizer.init(random.stream(key, "tokenizer"), example))}
+        return play.start(game, {"prior": made}, frozen=frozen)
 
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
-        key, images = random.stream(key, "step", state.step), batch["image"]
-        condition = common.conditions_of(batch, spec)
-        condition = common.hide(condition, random.stream(key, "hide"), options.condition_dropout, axis_name)
-        keys = random.example_keys(random.stream(key, "dropout"), images.shape[0], axis_name)
-        params = common.varying(state.params["prior"], axis_name)
-
-        def gradient(images: jax.Array, condition: Any, keys: jax.Array) -> tuple[Any, Any]:
-            codes = tokens(state, images)
-
-            def objective(params: Any) -> tuple[jax.Array, Metrics]:
-                logits, _ = prior.apply({"params": params}, codes, condition, train=True, keys=keys)
-                loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes))
-                return loss, {"loss": loss, "accuracy": jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes))}
-
-            return jax.grad(objective, has_aux=True)(params)
-
-        grads, metrics = common.accumulate(gradient, chunks, images, condition, keys)
-        grads, metrics = common.pmean((grads, metrics), axis_name)
-        new, opt, norms = common.update("prior", optimizer, grads, state.opt["prior"], state.params["prior"])
-        params = {"prior": new}
-        decay = common.ema_decay(options.ema_decay, common.ema_age(config, state))
-        ema = common.ema_update(state.ema, params, state.mutable, decay)
-        return state.replace(step=state.step + 1, params=params, opt={"prior": opt}, ema=ema), metrics | norms
+        return play.step(game, state, batch, key, due)
 
     def variables_of(state: State) -> dict[str, Any]:
         params, mutable = common.sampling_variables(state, "prior")
@@ -94,7 +90,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)
-        weight, codes = common.weights_of(batch, spec), tokens(state, batch["image"])
+        weight, codes = common.weights_of(batch, spec), tokens(state.frozen, batch["image"])
         logits, _ = prior.apply(variables_of(state), codes, common.conditions_of(batch, spec), train=False)
         loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes), axis=-1)
         correct = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes), axis=-1)
@@ -126,7 +122,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     def encode(
         state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
     ) -> jax.Array:
-        return tokens(state, images).reshape(-1, *grid)
+        return tokens(state.frozen, images).reshape(-1, *grid)
 
     return Algorithm(
         spec, 1, init, step, evaluate, decode=decode, sample=sample, encode=encode, frozen=stages.frozen(config.model)

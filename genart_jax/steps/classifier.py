@@ -12,8 +12,8 @@ from genart_jax.config import Classifier, Run, UserError, spec_of
 from genart_jax.data.augment import mix
 from genart_jax.nn import random
 from genart_jax.optim import make_optimizer
-from genart_jax.steps import common
-from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, check_images
+from genart_jax.steps import common, play
+from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
 
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -34,60 +34,57 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
     ((label, classes),) = spec.conditions
     classifier = networks.classifier
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    chunks = common.chunks_of(config)
 
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
-        image = jnp.zeros((2, *spec.image_shape))
-        params, mutable = common.init_module(classifier, random.stream(key, "init"), image, None, train=False)
-        state = State(
-            step=jnp.zeros((), jnp.int32),
-            params={"classifier": params},
-            mutable={"classifier": mutable},
-            opt={"classifier": optimizer.init(params)},
-            ema={},
-            extra={},
-        )
-        return common.ema_start(state, ("classifier",), options.ema_decay)
-
-    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
-        common.check_batch(batch, spec)
-        key = random.stream(key, "step", state.step)
-        labels, mutable = batch["condition"][label], state.mutable["classifier"]
-        common.refuse_statistics(mutable, chunks)
-        keys = random.example_keys(random.stream(key, "dropout"), len(labels), axis_name)
-        params = common.varying(state.params["classifier"], axis_name)
-
-        images, targets = batch["image"], optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
+    def prepare(batch: Batch, key: jax.Array) -> Batch:
+        images, labels = batch["image"], batch["condition"][label]
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
         # What is unlabelled (-1) has no target, and so neither loss nor gradient; a number that is no class has NaN.
         without = jnp.where(labels < classes, 0.0, jnp.nan)
         targets = jnp.where(((labels >= 0) & (labels < classes))[:, None], targets, without[:, None])
         if options.mixup or options.cutmix:
-            mix_keys = random.example_keys(random.stream(key, "mix"), len(labels), axis_name)
-            images, targets = mix(images, targets, mix_keys, options.mixup, options.cutmix)
-
+            keys = random.example_keys(random.stream(key, "mix"), len(images), axis_name)
+            images, targets = mix(images, targets, keys, options.mixup, options.cutmix)
+        # So that the mean over the batch is that of what has a target.
         share = jnp.maximum(common.pmean(jnp.mean(jnp.sum(targets, axis=-1)), axis_name), 1e-8)
+        return {"image": images, "target": targets / share}
 
-        def gradient(images: jax.Array, targets: jax.Array, keys: jax.Array) -> tuple[Any, Any]:
-            def objective(params: Any) -> tuple[jax.Array, Any]:
-                (logits, _), changed = common.apply(classifier, params, mutable, images, None, train=True, keys=keys)
-                value = jnp.mean(optax.softmax_cross_entropy(logits, targets)) / share
-                # Of a mixed example, the label that has more of it counts.
-                right = jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1)
-                accuracy = jnp.mean(jnp.sum(targets, axis=-1) * right) / share
-                return value, ({"loss": value, "accuracy": accuracy}, changed)
+    def draw(state: State, batch: Batch, key: jax.Array) -> Scene:
+        keys = random.example_keys(random.stream(key, "dropout"), len(batch["image"]), axis_name)
+        return Scene(batch, {"keys": keys}, key=key)
 
-            return jax.grad(objective, has_aux=True)(params)
+    def loss(at: Variables, scene: Scene) -> Outcome:
+        params, mutable = at.params["classifier"], at.mutable["classifier"]
+        images, targets = scene.batch["image"], scene.batch["target"]
+        (logits, _), changed = common.apply(
+            classifier, params, mutable, images, None, train=True, keys=scene.drawn["keys"]
+        )
+        values = optax.softmax_cross_entropy(logits, targets)
+        # Of a mixed example, the label that has more of it counts.
+        right = jnp.argmax(logits, axis=-1) == jnp.argmax(targets, axis=-1)
+        accuracy = jnp.mean(jnp.sum(targets, axis=-1) * right)
+        return Outcome(values, {"loss": jnp.mean(values), "accuracy": accuracy}, {"classifier": changed})
 
-        grads, (metrics, mutable) = common.accumulate(gradient, chunks, images, targets, keys)
-        grads, metrics = common.pmean((grads, metrics), axis_name)
-        player = "classifier"
-        params, opt, norms = common.update(player, optimizer, grads, state.opt[player], state.params[player])
-        state = state.replace(params={player: params}, mutable={player: mutable}, opt={player: opt})
-        decay = common.ema_decay(options.ema_decay, common.ema_age(config, state))
-        ema = common.ema_update(state.ema, state.params, state.mutable, decay)
-        return state.replace(step=state.step + 1, ema=ema), metrics | norms
+    game = play.Game(
+        (play.Player("classifier", ("classifier",), loss),),
+        {"classifier": make_optimizer(config.optimizer, config.train.steps)},
+        draw,
+        prepare,
+        averaged=("classifier",) if options.ema_decay else (),
+        decay=lambda age, images: common.ema_decay(options.ema_decay, age),
+        age=config.train.ema_steps,
+        chunks=common.chunks_of(config),
+        axis_name=axis_name,
+    )
+
+    def init(key: jax.Array, batch: Batch) -> State:
+        common.check_batch(batch, spec)
+        image = jnp.zeros((2, *spec.image_shape))
+        made = common.init_module(classifier, random.stream(key, "init"), image, None, train=False)
+        return play.start(game, {"classifier": made})
+
+    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
+        common.check_batch(batch, spec)
+        return play.step(game, state, batch, key, due)
 
     def logits_of(state: State, images: jax.Array) -> jax.Array:
         variables = common.sampling_variables(state, "classifier")

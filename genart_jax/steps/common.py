@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -90,16 +89,11 @@ def ema_start(state: State, roles: tuple[str, ...], decay: float) -> State:
     return state.replace(ema={r: {"params": copy(state.params[r]), **copy(state.mutable[r])} for r in roles})
 
 
-def ema_decay(decay: float, step: jax.Array) -> jax.Array:
-    """The decay at a step (see `ema_age`); it warms up as min(decay, (1 + step) / (10 + step)), to forget the
+def ema_decay(decay: float, age: jax.Array) -> jax.Array:
+    """The decay of averages of an age in steps; it warms up as min(decay, (1 + age) / (10 + age)), to forget the
     initialisation.
     """
-    return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-
-
-def ema_age(config: Run, state: State) -> jax.Array:
-    """Steps that the moving averages have behind them: the run's, and those of the run that it began from."""
-    return state.step + config.train.ema_steps
+    return jnp.minimum(decay, (1.0 + age) / (10.0 + age))
 
 
 def half_life_decay(half_life: float, ramp: float, images: int, step: jax.Array) -> jax.Array:
@@ -253,9 +247,8 @@ def weights_of(batch: Batch, spec: BatchSpec) -> jax.Array:
 
 def per_example(values: Any) -> jax.Array:
     """The mean of each example, (batch,), over the leaves of a tree and all their axes but the batch."""
-    means = [jnp.mean(x, axis=tuple(range(1, x.ndim))) for x in jax.tree.leaves(values)]
-    total: jax.Array = functools.reduce(jnp.add, means)
-    return total / len(means)
+    means = [jnp.mean(x, axis=tuple(range(1, x.ndim))) if x.ndim > 1 else x for x in jax.tree.leaves(values)]
+    return sum(means[1:], means[0]) / len(means)
 
 
 def weighted(values: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -11,15 +11,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from genart_jax.config import Pixels, Run, UserError, spec_of
 from genart_jax.losses import perceptual
 from genart_jax.losses.pixel import total_variation
 from genart_jax.nn import random
 from genart_jax.optim import make_optimizer
-from genart_jax.steps import common
-from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, check_images
+from genart_jax.steps import common, play
+from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
 _LUMA = (0.299, 0.587, 0.114)
 """Rec. 601: the Y of YIQ. Adding one number to R, G and B alike changes Y alone."""
@@ -42,9 +41,9 @@ def matched(style: jax.Array, content: jax.Array) -> jax.Array:
     return (style - mean) * wanted_std / (std + 1e-6) + wanted_mean
 
 
-def _typed(tree: Any) -> Any:
-    """The same without weak types, which Optax's line search starts with and does not keep: one program serves all."""
-    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), tree)
+def _typed_optimizer(state: State) -> State:
+    """Without weak types, which Optax's line search starts with and does not keep: one program serves all."""
+    return state.replace(opt=jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state.opt))
 
 
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -64,7 +63,6 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     searching = config.optimizer.name == "lbfgs"
     if searching and (config.optimizer.learning_rate != 1 or config.optimizer.schedule != "constant"):
         raise UserError("optimizer lbfgs finds its own step lengths; set learning-rate 1 and schedule constant")
-    optimizer = make_optimizer(config.optimizer, config.train.steps, line_search=searching)
     channels = 1 if options.keep_color else spec.image_shape[-1]
 
     def activations(frozen: Any, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
@@ -91,19 +89,12 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         common.check_batch(batch, spec)
         key = random.stream(key, "init")
         noise = jax.random.normal(random.stream(key, "pixels"), (*spec.image_shape[:2], channels))
-        params = {"pixels": {"offset": options.noise * noise}}
+        params = {"offset": options.noise * noise}
         images = jnp.zeros((1, *spec.image_shape))
         frozen = {"features": dict(network.init(random.stream(key, "features"), images))}
         empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(activations, frozen, images))
-        return State(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            mutable={"pixels": {}},
-            opt={"pixels": _typed(optimizer.init(params["pixels"]))},
-            ema={},
-            extra={"start": images, "content": empty[0], "style": empty[1]},
-            frozen=frozen,
-        )
+        extra = {"start": images, "content": empty[0], "style": empty[1]}
+        return _typed_optimizer(play.start(game, {"pixels": (params, {})}, extra, frozen))
 
     def begin(state: State, batch: Batch) -> State:
         common.check_batch(batch, spec)
@@ -116,27 +107,27 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         found = {"start": mean(content), "content": mean(contents), "style": mean(grams)}
         return state.replace(extra=common.pmean(found, axis_name))
 
+    def loss(at: Variables, scene: Scene) -> Outcome:
+        picture = scene.carried["start"] + at.params["pixels"]["offset"]
+        targets = scene.carried["content"], scene.carried["style"]
+        losses = distances(activations(at.frozen, picture), targets)
+        total = options.content_weight * losses["content_loss"] + options.style_weight * losses["style_loss"]
+        value = (total + options.tv_weight * total_variation(picture))[0]
+        return Outcome(value, {"loss": value})
+
+    game = play.Game(
+        (play.Player("pixels", ("pixels",), loss, searches=searching),),
+        {"pixels": make_optimizer(config.optimizer, config.train.steps, line_search=searching)},
+        draw=lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key),
+        axis_name=axis_name,
+    )
+
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
-        targets = state.extra["content"], state.extra["style"]
-
-        def objective(params: Any) -> jax.Array:
-            picture = state.extra["start"] + params["offset"]
-            losses = distances(activations(state.frozen, picture), targets)
-            total = options.content_weight * losses["content_loss"] + options.style_weight * losses["style_loss"]
-            return (total + options.tv_weight * total_variation(picture))[0]
-
         # L-BFGS never reads some of its own figures; behind a barrier they count as read, and are freed when donated.
-        params, opt = state.params["pixels"], jax.lax.optimization_barrier(state.opt["pixels"])
-        if searching:  # the line search ended where this step begins, with the value and the gradient there
-            value, grads = optax.value_and_grad_from_state(objective)(params, state=opt)
-            search = {"value": value, "grad": grads, "value_fn": objective}
-        else:
-            value, grads = jax.value_and_grad(objective)(params)
-            search = {}
-        params, opt, norms = common.update("pixels", optimizer, grads, opt, params, **search)
-        state = state.replace(step=state.step + 1, params={"pixels": params}, opt={"pixels": _typed(opt)})
-        return state, {"loss": value} | norms
+        state = state.replace(opt=jax.lax.optimization_barrier(state.opt))
+        state, metrics = play.step(game, state, batch, key, due)
+        return _typed_optimizer(state), metrics
 
     def transform(state: State, images: jax.Array, key: jax.Array) -> jax.Array:
         check_images(images, spec.image_shape)

@@ -13,8 +13,8 @@ from genart_jax.config import Run, UserError, Vae, spec_of
 from genart_jax.losses import elbo
 from genart_jax.nn import random
 from genart_jax.optim import make_optimizer
-from genart_jax.steps import common
-from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, check_images
+from genart_jax.steps import common, play
+from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
 LEVEL = 1 / 127.5
 """Width of one 8-bit level in units of [-1, 1]."""
@@ -42,29 +42,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         raise UserError(f"step.condition-dropout {options.condition_dropout}: wanted 0 to below 1")
     if gaussian and options.fixed_scale <= 0:
         raise UserError(f"step.fixed-scale {options.fixed_scale}: wanted more than 0")
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    chunks = common.chunks_of(config)
     roles = ("encoder", "decoder")
-
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
-        none = common.no_condition(spec, 2)
-        z, image = jnp.zeros((2, latent_dim)), jnp.zeros((2, *spec.image_shape))
-        key = random.stream(key, "init")
-        made = {
-            "encoder": common.init_module(encoder, random.stream(key, "encoder"), image, none, train=False),
-            "decoder": common.init_module(decoder, random.stream(key, "decoder"), z, none, train=False),
-        }
-        params = {role: made[role][0] for role in roles}
-        state = State(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            mutable={role: made[role][1] for role in roles},
-            opt={"vae": optimizer.init(params)},
-            ema={},
-            extra={"squared_error": jnp.ones(())} if optimal else {},
-        )
-        return common.ema_start(state, roles, options.ema_decay)
 
     def pixels(images: jax.Array, keys: jax.Array) -> jax.Array:
         """What the likelihood is of: dequantised pixels in [-1, 1], or probabilities in [0, 1]."""
@@ -102,58 +80,71 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             reconstruction = elbo.bernoulli_nll(x, output)
         return reconstruction, elbo.kl_normal(mean, log_variance), error, {"encoder": enc, "decoder": dec}
 
+    def prepare(batch: Batch, key: jax.Array) -> Batch:
+        hide = random.stream(key, "hide"), options.condition_dropout, axis_name
+        return {"image": batch["image"], "condition": common.hide(common.conditions_of(batch, spec), *hide)}
+
+    def draw(state: State, batch: Batch, key: jax.Array) -> Scene:
+        return Scene(batch, {"keys": random.example_keys(key, len(batch["image"]), axis_name)}, key=key)
+
+    def batch_means(at: Variables, scene: Scene) -> tuple[jax.Array, jax.Array]:
+        """The squared error, and the KL divergence of each latent dimension.
+
+        Two terms are not sums over examples: the optimal scale, and free bits. A batch that is computed in parts needs
+        their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
+        """
+        _, kl, error, _ = negative_elbo(at.params, at.mutable, *_examples(scene), None, True)
+        return error, common.pmean(jnp.mean(kl, axis=0), axis_name)
+
+    def loss(at: Variables, scene: Scene) -> Outcome:
+        error_there, kl_there = scene.means or (None, None)
+        reconstruction, kl, error, changed = negative_elbo(at.params, at.mutable, *_examples(scene), error_there, True)
+        kl_mean = common.pmean(jnp.mean(kl, axis=0), axis_name)
+        # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
+        costs = (kl_mean if kl_there is None else kl_there) >= options.free_bits
+        kl_cost = jnp.sum(jnp.where(costs, kl_mean, options.free_bits))
+        metrics = {
+            "loss": jnp.mean(reconstruction) + options.beta * kl_cost,
+            "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), dimensions),
+            "reconstruction": jnp.mean(reconstruction),
+            "kl": jnp.sum(kl_mean),
+        }
+        # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
+        return Outcome(metrics["loss"] / dimensions, metrics, changed, {"squared_error": error})
+
+    def after(state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+        if not optimal:
+            return state.extra, metrics
+        decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
+        old = state.extra["squared_error"]
+        return state.extra | {"squared_error": decay * old + (1 - decay) * found["squared_error"]}, metrics
+
+    game = play.Game(
+        (play.Player("vae", roles, loss, after=after, measure=batch_means),),
+        {"vae": make_optimizer(config.optimizer, config.train.steps)},
+        draw,
+        prepare,
+        averaged=roles if options.ema_decay else (),
+        decay=lambda age, images: common.ema_decay(options.ema_decay, age),
+        age=config.train.ema_steps,
+        chunks=common.chunks_of(config),
+        axis_name=axis_name,
+    )
+
+    def init(key: jax.Array, batch: Batch) -> State:
+        common.check_batch(batch, spec)
+        none = common.no_condition(spec, 2)
+        z, image = jnp.zeros((2, latent_dim)), jnp.zeros((2, *spec.image_shape))
+        stream = lambda role: random.stream(random.stream(key, "init"), role)
+        made = {
+            "encoder": common.init_module(encoder, stream("encoder"), image, none, train=False),
+            "decoder": common.init_module(decoder, stream("decoder"), z, none, train=False),
+        }
+        return play.start(game, made, {"squared_error": jnp.ones(())} if optimal else {})
+
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
-        key = random.stream(key, "step", state.step)
-        params, mutable = common.varying(state.params, axis_name), state.mutable
-        common.refuse_statistics(mutable, chunks)
-        keys = random.example_keys(key, len(batch["image"]), axis_name)
-        hide = random.stream(key, "hide"), options.condition_dropout, axis_name
-        trees = batch["image"], common.hide(common.conditions_of(batch, spec), *hide), keys
-
-        def batch_means(images: jax.Array, condition: Any, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
-            """The squared error, and the KL divergence of each latent dimension."""
-            _, kl, error, _ = negative_elbo(params, mutable, images, condition, keys, None, True)
-            return error, common.pmean(jnp.mean(kl, axis=0), axis_name)
-
-        # Two terms are not sums over examples: the optimal scale, and free bits. A batch that is computed in parts
-        # needs their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
-        whole = common.accumulate(batch_means, chunks, *trees) if chunks > 1 else None
-
-        def gradient(images: jax.Array, condition: Any, keys: jax.Array) -> tuple[Any, Any]:
-            def objective(params: Any) -> tuple[jax.Array, Any]:
-                given = None if whole is None else whole[0]
-                reconstruction, kl, error, changed = negative_elbo(
-                    params, mutable, images, condition, keys, given, True
-                )
-                kl_mean = common.pmean(jnp.mean(kl, axis=0), axis_name)
-                # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
-                costs = (kl_mean if whole is None else whole[1]) >= options.free_bits
-                kl_cost = jnp.sum(jnp.where(costs, kl_mean, options.free_bits))
-                metrics = {
-                    "loss": jnp.mean(reconstruction) + options.beta * kl_cost,
-                    "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), dimensions),
-                    "reconstruction": jnp.mean(reconstruction),
-                    "kl": jnp.sum(kl_mean),
-                }
-                # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
-                return metrics["loss"] / dimensions, (metrics, error, changed)
-
-            return jax.grad(objective, has_aux=True)(params)
-
-        grads, (metrics, error, mutable) = common.accumulate(gradient, chunks, *trees)
-        grads, metrics = common.pmean((grads, metrics), axis_name)
-        params, opt, norms = common.update("vae", optimizer, grads, state.opt["vae"], state.params)
-        extra = state.extra
-        if optimal:
-            decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
-            extra = {"squared_error": decay * extra["squared_error"] + (1 - decay) * error}
-        average = common.ema_decay(options.ema_decay, common.ema_age(config, state))
-        ema = common.ema_update(state.ema, params, mutable, average)
-        state = state.replace(
-            step=state.step + 1, params=params, mutable=mutable, opt={"vae": opt}, ema=ema, extra=extra
-        )
-        return state, metrics | norms
+        return play.step(game, state, batch, key, due)
 
     def averaged(state: State) -> tuple[Any, Any]:
         pairs = {role: common.sampling_variables(state, role) for role in roles}
@@ -207,3 +198,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         return decode(state, encode(state, images, key, condition), condition)
 
     return Algorithm(spec, 1, init, step, evaluate, decode=decode, sample=sample, encode=encode, transform=transform)
+
+
+def _examples(scene: Scene) -> tuple[jax.Array, Any, jax.Array]:
+    return scene.batch["image"], scene.batch["condition"], scene.drawn["keys"]

@@ -12,8 +12,8 @@ from genart_jax.config import Run, UserError, VectorQuantized, spec_of
 from genart_jax.losses import quantize
 from genart_jax.nn import random
 from genart_jax.optim import make_optimizer
-from genart_jax.steps import common
-from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, check_images
+from genart_jax.steps import common, play
+from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
 
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -29,27 +29,6 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     encoder, quantizer, decoder = networks.encoder, networks.quantizer, networks.decoder
     if options.beta < 0:
         raise UserError(f"step.beta {options.beta} must not be negative")
-    optimizer = make_optimizer(config.optimizer, config.train.steps)
-    chunks = common.chunks_of(config)
-
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
-        none, image = common.no_condition(spec, 2), jnp.zeros((2, *spec.image_shape))
-        stream = lambda name: random.stream(random.stream(key, "init"), name)
-        made = {"encoder": common.init_module(encoder, stream("encoder"), image, none, train=False)}
-        encoded = lambda: common.apply(encoder, *made["encoder"], image, none, train=False)[0][0]
-        z = jnp.zeros(jax.eval_shape(encoded).shape)
-        made["quantizer"] = common.init_module(quantizer, stream("quantizer"), z, None, train=False)
-        made["decoder"] = common.init_module(decoder, stream("decoder"), z, none, train=False)
-        params = {role: made[role][0] for role in ("encoder", "decoder")}
-        return State(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            mutable={role: mutable for role, (_, mutable) in made.items()},
-            opt={"autoencoder": optimizer.init(params)},
-            ema={},
-            extra={},
-        )
 
     def forward(
         params: Any, mutable: Any, images: jax.Array, condition: Any, key: jax.Array | None, train: bool
@@ -66,27 +45,39 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
             values["commitment"] = quantize.commitment(z, quantized)
         return values, quantize.usage(codes, quantizer.codes), {"encoder": enc, "quantizer": book, "decoder": dec}
 
+    def loss(at: Variables, scene: Scene) -> Outcome:
+        images, condition = scene.batch["image"], scene.batch["condition"]
+        values, share, changed = forward(at.params, at.mutable, images, condition, scene.key, True)
+        metrics = {name: jnp.mean(value) for name, value in values.items()}
+        metrics["loss"] = metrics["mse"] + options.beta * metrics.get("commitment", jnp.zeros(()))
+        return Outcome(metrics["loss"], metrics, changed, {"share": jnp.mean(share, axis=0)})
+
+    def after(state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+        return state.extra, metrics | {"perplexity": quantize.perplexity(found["share"])}
+
+    game = play.Game(
+        (play.Player("autoencoder", ("encoder", "decoder"), loss, after=after),),
+        {"autoencoder": make_optimizer(config.optimizer, config.train.steps)},
+        draw=lambda state, batch, key: Scene(batch, {}, key=random.stream(key, "codebook")),
+        prepare=lambda batch, key: {"image": batch["image"], "condition": common.conditions_of(batch, spec)},
+        chunks=common.chunks_of(config),
+        axis_name=axis_name,
+    )
+
+    def init(key: jax.Array, batch: Batch) -> State:
+        common.check_batch(batch, spec)
+        none, image = common.no_condition(spec, 2), jnp.zeros((2, *spec.image_shape))
+        stream = lambda name: random.stream(random.stream(key, "init"), name)
+        made = {"encoder": common.init_module(encoder, stream("encoder"), image, none, train=False)}
+        encoded = lambda: common.apply(encoder, *made["encoder"], image, none, train=False)[0][0]
+        z = jnp.zeros(jax.eval_shape(encoded).shape)
+        made["quantizer"] = common.init_module(quantizer, stream("quantizer"), z, None, train=False)
+        made["decoder"] = common.init_module(decoder, stream("decoder"), z, none, train=False)
+        return play.start(game, made)
+
     def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
         common.check_batch(batch, spec)
-        key = random.stream(random.stream(key, "step", state.step), "codebook")
-        params, mutable = common.varying(state.params, axis_name), state.mutable
-        common.refuse_statistics(mutable, chunks)
-
-        def gradient(images: jax.Array, condition: Any) -> tuple[Any, Any]:
-            def objective(params: Any) -> tuple[jax.Array, Any]:
-                values, share, changed = forward(params, mutable, images, condition, key, True)
-                metrics = {name: jnp.mean(value) for name, value in values.items()}
-                metrics["loss"] = metrics["mse"] + options.beta * metrics.get("commitment", jnp.zeros(()))
-                return metrics["loss"], (metrics, jnp.mean(share, axis=0), changed)
-
-            return jax.grad(objective, has_aux=True)(params)
-
-        trees = batch["image"], common.conditions_of(batch, spec)
-        grads, (metrics, share, mutable) = common.accumulate(gradient, chunks, *trees)
-        grads, metrics, share = common.pmean((grads, metrics, share), axis_name)
-        params, opt, norms = common.update("autoencoder", optimizer, grads, state.opt["autoencoder"], state.params)
-        metrics |= {"perplexity": quantize.perplexity(share)} | norms
-        return state.replace(step=state.step + 1, params=params, mutable=mutable, opt={"autoencoder": opt}), metrics
+        return play.step(game, state, batch, key, due)
 
     def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
         common.check_batch(batch, spec)

@@ -1,4 +1,4 @@
-"""The steps compute what they computed on 2026-11-28: nothing that was moved or rewritten since has changed a number."""
+"""The steps compute what they computed on 2026-11-28: moving and rewriting changed no number."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def case(request, full):
 
 
 def test_five_steps_by_gradient_descent(case):
-    """Parameters, averages and what a state carries: within 1e-5 of what five steps change (twice that, as sketched)."""
+    """Parameters, averages and what a state carries: within 1e-5 of what five steps change (2e-5 of sketches)."""
     golden = GOLDEN["cases"][case]
     run = cases.restore(golden["run"])
     got, wanted = cases.take(run, None if run.optimizer.name == "lbfgs" else cases.SGD), golden["sgd"]

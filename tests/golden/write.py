@@ -8,10 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-import tests.conftest  # the flags of the tests  # noqa: F401
-
 import jax
 
+import tests.conftest  # noqa: F401  # the flags of the tests
 from tests.golden import cases
 
 PATH = Path(__file__).with_name("states.json")
@@ -24,7 +23,7 @@ def main():
     jax.config.update("jax_numpy_dtype_promotion", "standard")
     out = {"jax": jax.__version__, "cases": {}}
     for name, run in cases.cases():
-        print(name, flush=True)
+        sys.stderr.write(name + "\n")
         values = json.loads(json.dumps(dataclasses.asdict(run)))
         own = cases.take(run)
         sgd = own if run.optimizer.name == "lbfgs" else cases.take(run, cases.SGD)

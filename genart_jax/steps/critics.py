@@ -1,0 +1,77 @@
+"""What the adversarial step asks of a critic: scores of real and of generated pictures, as any tree of arrays.
+
+A critic scores each example by one number, by many (patches: (batch, height, width)) or by a tree of such arrays
+(several scales). Losses are taken number by number; an example's value is the mean over its numbers, then over leaves.
+
+A critic whose scores depend on `group` neighbouring examples says so in an attribute of that name; real and generated
+pictures are never in one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from genart_jax.config import UserError
+from genart_jax.steps import common
+from genart_jax.types import Variables
+
+Scores = Any
+"""A tree of arrays with the batch as leading axis."""
+
+
+def value_of(loss: Callable[..., jax.Array], *scores: Scores) -> jax.Array:
+    """A loss of scores, number by number, then the mean of an example's: (batch,)."""
+    return common.per_example(jax.tree.map(loss, *scores))
+
+
+class Critic:
+    """A critic and its role; `joint`: it sees real and generated pictures in one batch."""
+
+    def __init__(self, role: str, module: nn.Module, joint: bool) -> None:
+        self.role, self.module, self.joint = role, module, joint
+        self.group: int = getattr(module, "group", 1)
+
+    def score(self, at: Variables, images: jax.Array, condition: Any, advance: bool = False) -> tuple[Scores, Any]:
+        """Scores in training, and its collections; `advance` as in `common.apply`."""
+        params, mutable = at.params[self.role], at.mutable[self.role]
+        (scores, _), mutable = common.apply(
+            self.module, params, mutable, images, condition, train=True, advance=advance
+        )
+        return scores, mutable
+
+    def both(
+        self, at: Variables, real: jax.Array, fake: jax.Array, condition: Any, advance: bool = False
+    ) -> tuple[Scores, Scores, Any]:
+        """Scores of real and of generated pictures, and its collections.
+
+        Raises:
+          UserError: a batch that does not divide into groups.
+        """
+        if not self.joint:
+            real_scores, mutable = self.score(at, real, condition, advance)
+            at = at._replace(mutable={**at.mutable, self.role: mutable})
+            fake_scores, mutable = self.score(at, fake, condition)
+            return real_scores, fake_scores, mutable
+
+        # Pairs stay neighbours, so that a batch split over devices is joined without moving pictures between them.
+        group = self.group
+        if len(real) % group:
+            raise UserError(
+                f"step.critic-batch joint: {len(real)} examples here are no groups of {group}; use separate"
+            )
+
+        def join(a: jax.Array, b: jax.Array) -> jax.Array:
+            a, b = (x.reshape(-1, group, *x.shape[1:]) for x in (a, b))
+            return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[2:])
+
+        def part(scores: jax.Array, index: int) -> jax.Array:
+            return scores.reshape(-1, 2, group, *scores.shape[1:])[:, index].reshape(-1, *scores.shape[1:])
+
+        scores, mutable = self.score(at, join(real, fake), jax.tree.map(join, condition, condition), advance)
+        real_scores, fake_scores = (jax.tree.map(lambda x, i=i: part(x, i), scores) for i in (0, 1))
+        return real_scores, fake_scores, mutable

@@ -1,0 +1,128 @@
+"""What the adversarial step asks of a generator: draws, pictures with gradients, and pictures to show.
+
+A generator may offer its two halves, `mapping(z, condition, train, truncation) -> styles (batch, layers, features)` and
+`synthesis(styles, keys) -> (images, aux)`, with one key an example for what it draws (None: fixed noise). Then styles
+can be mixed, the path length regularised, and samples truncated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from genart_jax.config import UserError
+from genart_jax.nn import random
+from genart_jax.steps import common
+from genart_jax.types import Keys
+
+Drawn = Mapping[str, jax.Array]
+"""All that a generator draws for its examples, by name."""
+
+
+@runtime_checkable
+class StyleModule(Protocol):
+    """A generator with a mapping network."""
+
+    def mapping(self, z: jax.Array, condition: Any, train: bool, truncation: Any) -> jax.Array:
+        """Latents (batch, latent) -> styles (batch, layers, features)."""
+
+    def synthesis(self, styles: jax.Array, keys: jax.Array | None) -> tuple[jax.Array, Any]:
+        """Styles -> images and named intermediates."""
+
+
+class Plain:
+    """A generator that makes pictures of a latent and conditions at once."""
+
+    styled = False
+
+    def __init__(self, name: str, module: nn.Module, latent_dim: int) -> None:
+        self.name, self.module, self.latent_dim = name, module, latent_dim
+
+    def draw(self, keys: Keys) -> dict[str, jax.Array]:
+        """What is drawn for examples with these keys."""
+        return {"z": random.normal(keys("latent"), (self.latent_dim,))}
+
+    def make(self, params: Any, mutable: Any, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+        """Pictures in training, and changed collections."""
+        (images, _), mutable = common.apply(self.module, params, mutable, drawn["z"], condition, train=True)
+        return images, mutable
+
+    def show(
+        self, params: Any, mutable: Any, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any
+    ) -> jax.Array:
+        """Pictures as they are sampled, without changing anything."""
+        if not isinstance(truncation, jax.core.Tracer) and truncation != 1.0:
+            raise UserError(f"truncation: {self.name} has no mapping network, so no mean style to pull towards")
+        (images, _), _ = common.apply(self.module, params, mutable, z, condition, train=False)
+        return images
+
+
+class Styled(Plain):
+    """A generator of two halves, a `StyleModule`."""
+
+    styled = True
+
+    def __init__(self, name: str, module: nn.Module, latent_dim: int, mixing: float) -> None:
+        super().__init__(name, module, latent_dim)
+        self.mixing = mixing
+
+    def draw(self, keys: Keys) -> dict[str, jax.Array]:
+        """Latents, noise, and from which layer on (a share of them) styles come from another latent."""
+        drawn = super().draw(keys) | {"keys": keys("noise")}
+        if self.mixing:
+            cut = random.uniform(keys("cut"))
+            drawn |= {
+                "other": random.normal(keys("other"), (self.latent_dim,)),
+                "cut": jnp.where(random.uniform(keys("mix")) < self.mixing, cut, 1.0),
+            }
+        return drawn
+
+    def styles(self, params: Any, mutable: Any, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+        """Styles of each layer, those after a random layer from another z (Karras et al. 2019, section 3.1)."""
+        z = drawn["z"]
+        if "other" in drawn:  # neighbours in one batch
+            z = jnp.stack([z, drawn["other"]], axis=1).reshape(-1, self.latent_dim)
+            condition = jax.tree.map(lambda x: jnp.repeat(x, 2, axis=0), condition)
+        styles, mutable = common.apply(self.module, params, mutable, z, condition, train=True, method="mapping")
+        if "other" in drawn:
+            layers = styles.shape[1]
+            first = 1 + jnp.floor(drawn["cut"] * (layers - 1))[:, None]  # `layers` where nothing is mixed
+            styles = jnp.where((jnp.arange(layers) < first)[..., None], styles[0::2], styles[1::2])
+        return styles, mutable
+
+    def synthesize(self, params: Any, mutable: Any, styles: jax.Array, keys: jax.Array | None) -> jax.Array:
+        """Pictures of styles."""
+        images: jax.Array
+        images, _ = self.module.apply({"params": params, **mutable}, styles, keys, method="synthesis")
+        return images
+
+    def make(self, params: Any, mutable: Any, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+        """Pictures in training, and changed collections."""
+        styles, changed = self.styles(params, mutable, drawn, condition)
+        return self.synthesize(params, mutable, styles, drawn["keys"]), changed
+
+    def show(
+        self, params: Any, mutable: Any, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any
+    ) -> jax.Array:
+        """Pictures as they are sampled, cut to [-1, 1]; `truncation` scales a style's distance from the mean style."""
+        styles, _ = common.apply(
+            self.module, params, mutable, z, condition, train=False, truncation=truncation, method="mapping"
+        )
+        return jnp.clip(self.synthesize(params, mutable, styles, keys), -1.0, 1.0)
+
+
+def bind(name: str, module: nn.Module, latent_dim: int, mixing: float, path: float) -> Plain:
+    """The generator with the halves that it has.
+
+    Raises:
+      UserError: options that need a mapping network, and there is none.
+    """
+    if isinstance(module, StyleModule):
+        return Styled(name, module, latent_dim, mixing)
+    if path or mixing:
+        raise UserError(f"step: {name} has no mapping network; set path-weight and style-mixing to 0")
+    return Plain(name, module, latent_dim)

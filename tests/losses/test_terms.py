@@ -1,0 +1,113 @@
+"""Terms against closed forms on a linear critic, against float64 differences, and their texts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax.losses import terms
+from genart_jax.nn import random
+from genart_jax.types import Scene
+
+KEY = jax.random.key(2)
+SHAPE = (4, 4, 3)
+NAMES = ("r1", "r2", "gp", "zero_gp", "lecam", "consistency", "latent_consistency", "orthogonal")
+
+
+def scene(dtype=np.float32):
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: jnp.asarray(rng.uniform(-1, 1, shape).astype(dtype))
+    return Scene(
+        {"image": draw(6, *SHAPE), "condition": {}},
+        {"z": draw(6, 5)},
+        {"fake": draw(6, *SHAPE)},
+        carried={"lecam_real": dtype(0.3), "lecam_fake": dtype(-0.2)},
+        key=KEY,
+    )
+
+
+def value(term, score, params, given):
+    """A term's values and what it carries, for a critic (params, images) -> scores."""
+    keys = lambda name: random.example_keys(random.stream(random.stream(KEY, term.name), name), 6)
+    make = lambda drawn, batch: jnp.tanh(jnp.tile(drawn["z"][:, :1, None, None], (1, *SHAPE)))
+    at = terms.CriticAt(params, lambda images, role="real": score(params, images), make)
+    return term.value(at, term.prepare(keys, given))
+
+
+def linear(w, images):
+    return jnp.sum(images * w, axis=(1, 2, 3)) + 0.1
+
+
+def closed(name, w, given):
+    """The value for a linear critic, in NumPy."""
+    real, fake, size = given.batch["image"], given.made["fake"], float(np.sum(np.square(w)))
+    score = lambda x: np.sum(np.asarray(x) * w, axis=(1, 2, 3)) + 0.1
+    return {
+        "r1": size,
+        "r2": size,
+        "zero_gp": size,
+        "gp": (np.sqrt(size) - 1) ** 2,
+        "lecam": (score(real) + 0.2) ** 2 + (score(fake) - 0.3) ** 2,
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "gp", "zero_gp", "lecam"])
+def test_closed_form_on_a_linear_critic(name):
+    w, given = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32), scene()
+    got, _ = jax.jit(lambda w: value(terms.CRITIC_TERMS[name](1.0), linear, w, given))(w)
+    np.testing.assert_allclose(got, np.broadcast_to(closed(name, w, given), 6), rtol=1e-5)
+
+
+def test_lecam_carries_averages_of_the_scores():
+    w, given = np.ones(SHAPE, np.float32), scene()
+    _, carried = value(terms.lecam(1.0), linear, w, given)
+    mean = float(np.mean(np.sum(np.asarray(given.made["fake"]), axis=(1, 2, 3)) + 0.1))
+    np.testing.assert_allclose(carried["lecam_fake"], 0.99 * -0.2 + 0.01 * mean, rtol=1e-5)
+
+
+def test_orthogonal_leaves_the_lengths_of_columns_alone():
+    kernels = {"a": jnp.eye(4) * 3.0, "b": jnp.ones((3, 2)), "bias": jnp.ones(5)}
+    got, _ = value(terms.orthogonal(1.0), None, kernels, scene())
+    np.testing.assert_allclose(got, 2 * 3.0**2)  # two columns of ones, each way
+
+
+def test_gradient_penalty_of_a_flat_critic_has_a_gradient():
+    got = jax.grad(lambda w: jnp.mean(value(terms.gp(1.0), linear, w, scene())[0]))(jnp.zeros(SHAPE))
+    assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_equal_float64_differences(name):
+    """Of a small smooth critic, along a random direction of its parameters."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(3)
+        params = {"a": rng.normal(size=(48, 7)) / 7, "b": rng.normal(size=(7,))}
+        direction = jax.tree.map(lambda x: rng.normal(size=x.shape), params)
+        score = lambda p, x: jnp.tanh(x.reshape(len(x), -1) @ p["a"]) @ p["b"]
+        mean = jax.jit(lambda p: jnp.mean(value(terms.CRITIC_TERMS[name](1.0), score, p, scene(np.float64))[0]))
+        _, got = jax.jvp(mean, (params,), (direction,))
+        at = lambda h: float(mean(jax.tree.map(lambda x, d: x + h * d, params, direction)))
+        np.testing.assert_allclose(got, (at(1e-5) - at(-1e-5)) / 2e-5, rtol=1e-6, atol=1e-9)
+
+
+def test_texts():
+    found = terms.parse("step.critic-terms", ("r1=0.5@8", "gp=10"), terms.CRITIC_TERMS, 3)
+    assert [(t.name, t.weight, t.every) for t in found] == [("r1", 1.5, 8), ("gp", 10.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (("lecan=1",), "did you mean lecam"),
+        (("r1",), "wanted NAME=WEIGHT"),
+        (("r1=x",), "wanted NAME=WEIGHT"),
+        (("r1=-1",), "wanted NAME=WEIGHT"),
+        (("r1=1@0",), "wanted NAME=WEIGHT"),
+        (("r1=1@1.5",), "wanted NAME=WEIGHT"),
+        (("r1=1", "r1=2"), "twice"),
+    ],
+)
+def test_wrong_texts(texts, said):
+    with pytest.raises(ga.UserError, match=said):
+        terms.parse("step.critic-terms", texts, terms.CRITIC_TERMS, 1)
