@@ -29,6 +29,7 @@ def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0
     return {
         "model": trained.saved.run.name,
         "run": str(directory),
+        "id": trained.saved.data.get("id"),
         "step": int(state.step),
         "data": trained.source.name,
         "split": "test",

@@ -161,6 +161,7 @@ def test_evaluate(runs, capsys):
     figures = json.loads(capsys.readouterr().out)
     assert figures["examples"] == 754
     assert figures["bits_per_dim"] > 0
+    assert figures["id"] == json.loads((runs / "conv_vae" / "summary.json").read_text())["id"]
     judge = ["--classifier", str(runs / "simple_cnn"), "--num", "64"]
     assert main(["evaluate", str(runs / "dcgan"), *judge]) == 0
     assert "style_accuracy_of_samples" in capsys.readouterr().out
