@@ -66,8 +66,15 @@ def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
     dtype = jnp.bfloat16 if run.train.precision == "bfloat16" else jnp.float32
     networks = module.networks(run.model, dtype=dtype, axis_name=axis_name)
     if run.train.remat:
-        networks = type(networks)(*(Rematerialized(network) for network in networks))
+        networks = rematerialized(networks)
     return _with_precision(step.build(networks, run, axis_name), run.train.precision)
+
+
+def rematerialized(networks: Any) -> Any:
+    """The networks, a NamedTuple or a dict by role, as `Rematerialized` ones."""
+    if isinstance(networks, dict):
+        return {role: Rematerialized(network) for role, network in networks.items()}
+    return type(networks)(*(Rematerialized(network) for network in networks))
 
 
 class Rematerialized:

@@ -90,10 +90,8 @@ class Optimizer:
 class Gan:
     """Options of the adversarial step."""
 
-    loss: Literal["non_saturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic"] = (
-        "non_saturating"
-    )
-    """Adversarial loss of both players."""
+    loss: str = "non_saturating"
+    """Adversarial loss of both players: non_saturating, minimax, hinge, least_squares, wasserstein or relativistic."""
     d_steps: int = 1
     """Critic updates a step, each on its own real batch."""
     g_steps: int = 1

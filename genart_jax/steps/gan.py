@@ -13,6 +13,7 @@ is to be smooth is the two together, as a function of the data.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -24,6 +25,7 @@ import optax
 from genart_jax.config import Gan, Run, UserError, spec_of
 from genart_jax.losses import terms
 from genart_jax.losses.adversarial import LOSSES
+from genart_jax.losses.adversarial import Adversarial as AdversarialLoss
 from genart_jax.losses.penalties import slope
 from genart_jax.nn import random
 from genart_jax.optim import lazy_correction, make_optimizer
@@ -58,7 +60,7 @@ class Adversarial:
         gan = self.options
         _check(gan)
         self.config, self.spec, self.axis_name = config, spec_of(config), axis_name
-        self.loss = LOSSES[gan.loss]
+        self.loss = _loss(gan.loss)
         self.augment = Augmentation(gan, self.spec, self.loss.threshold, axis_name)
         self.generator = generators.bind(
             config.name, networks.generator, config.model.latent_dim, gan.style_mixing, gan.path_weight
@@ -88,6 +90,7 @@ class Adversarial:
             separate=gan.lazy_updates == "separate",
             axis_name=axis_name,
         )
+        play.check_periods(self.game)
 
     def _critic_terms(self) -> tuple[Term, ...]:
         gan = self.options
@@ -269,6 +272,14 @@ class Adversarial:
         drawn = self.generator.draw(lambda name: random.example_keys(random.stream(key, name), num))
         wanted = common.wanted_condition(self.spec, condition, num, key)
         return self._show(state, drawn["z"], drawn.get("keys"), wanted, truncation)
+
+
+def _loss(name: str) -> AdversarialLoss:
+    if name not in LOSSES:
+        near = difflib.get_close_matches(name, LOSSES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(LOSSES)}"
+        raise UserError(f"step.loss {name!r} is unknown; {hint}")
+    return LOSSES[name]
 
 
 def _check(gan: Gan) -> None:
