@@ -112,6 +112,7 @@ def evaluate(args: Sequence[str]) -> None:
     from genart_jax.app import tables
     from genart_jax.data.conditions import parse_conditions
     from genart_jax.evaluate import conditional_accuracy, evaluate_run
+    from genart_jax.evaluate.extractors import make_extractor
     from genart_jax.evaluate.modes import stacked_modes
     from genart_jax.evaluate.scores import Score, score_run
     from genart_jax.train import parallel
@@ -119,6 +120,13 @@ def evaluate(args: Sequence[str]) -> None:
 
     run = str(member_directory(run, options.member))
     saved = read_config(run)
+    # What is wrong is said before the work begins.
+    if options.classifier is not None:
+        make_extractor(f"classifier:{options.classifier}")
+    makes_pictures = load(run).algorithm.sample is not None
+    word = _default_extractor(options.extractor, "lite0") if makes_pictures else None
+    network = None if word is None else make_extractor(word)
+    given = {} if network is None else parse_conditions(options.condition, saved.data["class_names"])
     _tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
     scores: list[Score] = []
@@ -127,12 +135,9 @@ def evaluate(args: Sequence[str]) -> None:
             scores = stacked_modes(run, options.classifier, options.num or 10_000, options.seed, options.ema)
         else:
             figures |= conditional_accuracy(run, options.classifier, options.num or 1000, options.seed, options.ema)
-    makes_pictures = load(run).algorithm.sample is not None
-    word = _default_extractor(options.extractor, "lite0") if makes_pictures else None
-    if word is not None:
-        given = parse_conditions(options.condition, saved.data["class_names"])
+    if network is not None:
         num = options.num or 2000
-        scores = score_run(run, word, num, options.seed, options.split, options.ema, given, _tell) + scores
+        scores = score_run(run, network, num, options.seed, options.split, options.ema, given, _tell) + scores
     if options.json:
         print(json.dumps(figures | {"scores": [dataclasses.asdict(s) for s in scores]}, indent=2))
         return

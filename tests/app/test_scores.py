@@ -81,6 +81,7 @@ def test_without_weights_the_own_figures_stay(runs, capsys):
     assert "fd_" not in captured.out
     assert "genart assets fetch" in captured.err
     assert main(["evaluate", str(runs / "conv_vae"), "--extractor", "lite0"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1  # before the work begins
 
 
 def test_originality(runs, capsys):
