@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from genart_jax.api import build, configure
     from genart_jax.compiler import jit
     from genart_jax.config import BatchSpec, Run, UserError
+    from genart_jax.data.open import Dataset, degrade, list_data, open_data
     from genart_jax.grid import make_grid, save_grid
     from genart_jax.registry import get_config, list_models, register
     from genart_jax.train.checkpoint import Model, load, load_frozen
@@ -24,6 +25,7 @@ _HOMES = {
     "genart_jax.api": ("build", "configure"),
     "genart_jax.compiler": ("jit",),
     "genart_jax.config": ("BatchSpec", "Run", "UserError"),
+    "genart_jax.data.open": ("Dataset", "degrade", "list_data", "open_data"),
     "genart_jax.grid": ("make_grid", "save_grid"),
     "genart_jax.registry": ("get_config", "list_models", "register"),
     "genart_jax.train.checkpoint": ("Model", "load", "load_frozen"),
@@ -33,9 +35,9 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Algorithm", "Batch", "BatchSpec", "Metrics", "Model", "Run", "State", "UserError", "build", "configure", "fit",
-    "get_config", "jit", "list_models", "load", "load_frozen", "make_grid", "register", "save_grid", "to_float",
-    "to_uint8",
+    "Algorithm", "Batch", "BatchSpec", "Dataset", "Metrics", "Model", "Run", "State", "UserError", "build",
+    "configure", "degrade", "fit", "get_config", "jit", "list_data", "list_models", "load", "load_frozen",
+    "make_grid", "open_data", "register", "save_grid", "to_float", "to_uint8",
 ]  # fmt: skip
 
 

@@ -224,8 +224,9 @@ class Data:
     """Where pictures come from and what is done to them."""
 
     source: str = ""
-    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE... or tfds:NAME[:SPLIT]. Empty: emoji, or, for
-    a model of another's codes, what that one was trained on."""
+    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that
+    `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes, what that
+    one was trained on."""
     image_size: tuple[int, ...] = ()
     """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
     channels: int = 3

@@ -443,6 +443,12 @@ def _assets(args: Sequence[str]) -> None:
     assets.run(args)
 
 
+def _data(args: Sequence[str]) -> None:
+    from genart_jax.app import data
+
+    data.run(args)
+
+
 def _checkpoint(args: Sequence[str]) -> None:
     words = "ls (what there is), verify (is it whole?) or repair (set damage aside, restore config.json)"
     if _wants_help(args):
@@ -481,6 +487,7 @@ _COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str, str]] = {
         "assets [list | fetch NAME | verify]",
         "pretrained weights, and bringing them",
     ),
+    "data": (_data, "data [list | build NAME | show NAME]", "data sets, making them, and looking at them"),
 }
 
 

@@ -18,7 +18,9 @@ from genart_jax.paths import expanded, join_list, split_list
 
 Array = np.ndarray[Any, Any]
 
-KINDS = ("emoji", "idx", "stacked", "folder", "pictures", "tfds")
+ARRAYS = "arrays"
+"""The name of a source that was given in Python."""
+KINDS = ("emoji", "idx", "stacked", "folder", "pictures", "tfds", "built")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +79,24 @@ class Source:
 
 def open_source(data: Data) -> Source:
     """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR,
-    pictures:FILE:FILE... or tfds:NAME[:SPLIT].
+    pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that `genart data build` made, by its name or as built:DIR.
 
     Its report begins with one line that is alike for every kind: sizes, shape and conditions.
 
     Raises:
       UserError: an unknown kind, or what the kind itself finds wrong.
     """
+    from genart_jax.data.build import catalogue
+
     if not data.source:
         data = dataclasses.replace(data, source="emoji")
     kind, _, rest = data.source.partition(":")
+    if catalogue.knows(data.source):
+        from genart_jax.data import built
+
+        return finished(built.load(data.source), data)
+    if data.source == ARRAYS:
+        raise UserError("this run was given its data in Python; give it again: ga.fit(run, directory, data=...)")
     if kind not in KINDS:
         raise UserError(f"unknown data source {data.source!r}; {_advice(data.source, kind)}")
     if kind != "emoji" and not rest:
@@ -116,13 +126,27 @@ def open_source(data: Data) -> Source:
         from genart_jax.data import pictures
 
         source = pictures.load(rest, data)
+    elif kind == "built":
+        from genart_jax.data import built
+
+        source = built.load_folder(expanded(rest))
     else:
         from genart_jax.data import tfds
 
         source = tfds.load(rest, data)
+    return finished(source, data)
+
+
+def finished(source: Source, data: Data) -> Source:
+    """The source under its name, cut down to `data.limit`, with the summary first in its report.
+
+    Raises:
+      UserError: `data.image_size` is another than a source that is not resized has, or `data.limit` is too large.
+    """
+    kind = data.source.partition(":")[0]
     height, *width = data.image_size or source.image_shape[:2]
     wanted = (height, *(width or [height]))
-    if kind in ("emoji", "idx", "stacked") and tuple(wanted) != tuple(source.image_shape[:2]):
+    if kind not in ("folder", "pictures", "tfds") and tuple(wanted) != tuple(source.image_shape[:2]):
         here = "x".join(map(str, source.image_shape[:2]))
         hint = "say emoji:64 or emoji:128" if kind == "emoji" else "leave it out"
         raise UserError(f"data.image-size {wanted}: {kind} has pictures of {here} and is not resized; {hint}")
@@ -158,17 +182,20 @@ def absolute(source: str) -> str:
     kind, _, rest = source.partition(":")
     if kind == "pictures":
         return f"{kind}:{join_list([expanded(path).resolve() for path in split_list(rest) if path])}"
-    return f"{kind}:{expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder") and rest else source
+    return f"{kind}:{expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder", "built") and rest else source
 
 
 def _advice(source: str, kind: str) -> str:
     if source and (expanded(source).is_dir() or (source.lower().endswith(".zip") and expanded(source).is_file())):
         return f"for a folder of pictures say folder:{source}"
-    near = difflib.get_close_matches(kind, KINDS, 1)
+    from genart_jax.data.build import catalogue
+
+    near = difflib.get_close_matches(kind, [*KINDS, *catalogue.names()], 1)
     return (
         f"did you mean {near[0]}?"
         if near
-        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE or tfds:NAME[:SPLIT]"
+        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE, tfds:NAME[:SPLIT], or a set "
+        "of genart data list"
     )
 
 

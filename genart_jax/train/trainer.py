@@ -7,7 +7,7 @@ import datetime
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +20,9 @@ from genart_jax.api import build
 from genart_jax.config import NotFiniteError, Run, UserError, resolve
 from genart_jax.data.augment import check_jitter
 from genart_jax.data.conditions import draw_conditions
+from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import make_loader, prepare
-from genart_jax.data.source import absolute, example, open_source
+from genart_jax.data.source import Array, Source, absolute, example, finished, open_source
 from genart_jax.nn import random
 from genart_jax.paths import expanded
 from genart_jax.train import checkpoint, cluster, frozen, guard, parallel
@@ -68,6 +69,7 @@ def fit(
     callback: Callback | None = None,
     init_from: str | Path | None = None,
     force: bool = False,
+    data: Dataset | Array | Mapping[str, Any] | None = None,
 ) -> Path:
     """Trains a model, or goes on with what `directory` holds; returns the run directory.
 
@@ -82,6 +84,8 @@ def fit(
       callback: told of everything that happens, in the first of several processes; see `Callback`.
       init_from: a run to take the parameters from, for a new run with a fresh optimizer.
       force: go on with a run that was begun with other options or other data, as long as its state fits.
+      data: what to train on, in place of `run.data.source`: what `open_data` gives, or arrays as it takes them. Arrays
+        are not kept with the run: who goes on with it gives them again.
 
     Raises:
       UserError: wrong options, or a directory that holds another run or is another process's; says how to mend it.
@@ -96,8 +100,9 @@ def fit(
     directory = expanded(directory)
     check_options(run)
     check_place(directory)
+    given = None if data is None else open_data(data).source_for_training()
     with owning(directory, lambda text: tell("note", {"text": text})) as owner:
-        trainer = Trainer(run, directory, tell, init_from, owner)
+        trainer = Trainer(run, directory, tell, init_from, owner, given)
         trainer.check_resume(force)
         cluster.meet()  # before the first writes what the others look for
         with trainer.open_checkpoints() as checkpoints, cluster.peers():
@@ -120,16 +125,19 @@ class Trainer:
         tell: Callback,
         init_from: str | Path | None = None,
         owner: Owner | None = None,
+        given: Source | None = None,
     ) -> None:
         self.directory, self.tell, self.owner = directory, tell, owner or Owner(directory, self._note)
         self.means = Means()
         self.init_from = None if init_from is None else str(expanded(init_from).resolve())
+        if given is not None:
+            run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=given.name))
         run = stages.with_data(run)
         run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         tell("devices", {"text": parallel.describe(list(self.mesh.devices.flat))})
         with beside_other_data(directory, run.data.source):
-            self.source = open_source(run.data)
+            self.source = open_source(run.data) if given is None else finished(given, run.data)
             run = stages.complete(resolve(run, self.source.spec))
         compare_tokenizer(run, self.source, self._note)
         self.run = run = checkpoint.with_age(run, directory, self.init_from)

@@ -1,0 +1,369 @@
+"""The public way into data: `open_data` for every source and for one's own arrays, `list_data` for their names."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from genart_jax import grid
+from genart_jax.config import BatchSpec, Data, UserError
+from genart_jax.data import built, degrade
+from genart_jax.data.build import catalogue
+from genart_jax.data.pipeline import rows
+from genart_jax.data.source import (
+    ARRAYS,
+    Array,
+    Source,
+    Split,
+    count_lines,
+    example,
+    fingerprint,
+    held_out,
+    open_source,
+)
+from genart_jax.paths import expanded
+from genart_jax.types import Batch, to_float, to_uint8
+
+__all__ = ["Dataset", "Part", "degrade", "list_data", "open_data"]
+
+
+def list_data() -> list[str]:
+    """The names of the sets that come with the package or can be built: what `open_data` and `--data` take."""
+    return ["emoji", *(name for name in catalogue.names() if name != "emoji")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One split.
+
+    Attributes:
+      size: number of examples.
+      arrays: by field, the examples first: "image" as uint8, maybe "target" and others, classes as integers. {} where
+        the split is streamed; `read` works for either.
+      whole: files of whole pictures, where the set has them.
+      split: what the trainer takes, or None where it cannot take such examples.
+    """
+
+    size: int
+    arrays: Mapping[str, Array]
+    whole: tuple[Path, ...] = ()
+    split: Split | None = None
+
+    def __len__(self) -> int:
+        return self.size
+
+    def read(self, index: int) -> dict[str, Any]:
+        """One example by the names of its fields."""
+        if self.arrays:
+            return {name: array[index] for name, array in self.arrays.items()}
+        assert self.split is not None
+        raw = example(self.split, index)
+        return {"image": raw["image"], **raw["condition"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """An opened source.
+
+    Attributes:
+      name: as it was asked for.
+      splits: "train", "test" and maybe "validation".
+      class_names: class field -> names of its classes, in the order of their integers.
+      source: what the trainer takes; None where the examples are no single pictures.
+      card: what is known of a built set: licence, counts, checksums, notes; {} of others.
+    """
+
+    name: str
+    splits: Mapping[str, Part]
+    class_names: Mapping[str, tuple[str, ...]]
+    source: Source | None
+    card: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def train(self) -> Part:
+        """The split to train on."""
+        return self.splits["train"]
+
+    @property
+    def test(self) -> Part:
+        """The split to test on, which is never trained on."""
+        return self.splits["test"]
+
+    @property
+    def validation(self) -> Part | None:
+        """The split to choose settings on, or None where there is none."""
+        return self.splits.get("validation")
+
+    def source_for_training(self) -> Source:
+        """What the trainer takes.
+
+        Raises:
+          UserError: the examples are no single pictures.
+        """
+        if self.source is None:
+            shape = self.train.arrays["image"].shape[1:] if "image" in self.train.arrays else "another kind"
+            raise UserError(f"{self.name}: no model of this version takes examples of {shape}")
+        return self.source
+
+    @property
+    def spec(self) -> BatchSpec:
+        """What a batch holds, for `ga.build`.
+
+        Raises:
+          UserError: the examples are no single pictures.
+        """
+        return self.source_for_training().spec
+
+    def batches(self, size: int, seed: int = 0, epochs: int | None = None) -> Iterator[Batch]:
+        """Training batches in the order in which the trainer takes them with `train.batch=size` and `train.seed=seed`.
+
+        Args:
+          size: examples a batch.
+          seed: of the order.
+          epochs: how often the split is gone through; None for ever. Batches follow one another without a gap over the
+            ends of epochs; a last one that would not be full is left out.
+
+        Yields:
+          Pictures, "image" and others by their names, as float32 in [-1, 1], classes as int32 under "condition", and
+          other fields as they are.
+
+        Raises:
+          UserError: a size below 1, or above what `epochs` hold.
+        """
+        end = None if epochs is None else epochs * self.train.size // size if size > 0 else 0
+        if size < 1 or end == 0:
+            raise UserError(f"batches of {size}: wanted 1 to {self.train.size} examples")
+        return self._batches(size, seed, end)
+
+    def _batches(self, size: int, seed: int, end: int | None) -> Iterator[Batch]:
+        step = 0
+        while end is None or step < end:
+            ordered = self.train.split is not None and self.train.split.ordered
+            chosen = rows(seed, step, size, self.train.size)
+            if ordered:
+                chosen = np.arange(step * size, (step + 1) * size) % self.train.size
+            yield self._batch(chosen)
+            step += 1
+
+    def _batch(self, chosen: Array) -> Batch:
+        if self.train.arrays:
+            raw = {name: np.asarray(array[chosen]) for name, array in self.train.arrays.items()}
+        else:
+            examples = [self.train.read(int(row)) for row in chosen]
+            raw = {name: np.stack([one[name] for one in examples]) for name in examples[0]}
+        condition = {name: raw.pop(name).astype(np.int32) for name in self.class_names if name in raw}
+        pixels = {name: to_float(value) if _is_pixels(value) else value for name, value in raw.items()}
+        return pixels | {"condition": condition}
+
+    def show(self, split: str = "train", num: int = 25, seed: int = 0, columns: int | None = None) -> Image.Image:
+        """A grid of examples with their classes below.
+
+        Pictures stand beside their targets, videos are a row of frames, volumes are seen from three sides.
+
+        Args:
+          split: whose.
+          num: how many.
+          seed: which; the same seed shows the same ones.
+          columns: examples a row.
+
+        Raises:
+          UserError: there is no such split.
+        """
+        if split not in self.splits:
+            raise UserError(f"{self.name}: no split {split!r}; there are {', '.join(self.splits)}")
+        part = self.splits[split]
+        chosen = rows(seed, 0, min(num, part.size), part.size)
+        examples = [part.read(int(row)) for row in chosen]
+        tiles = np.stack([_tile(one) for one in examples])
+        lines = [_words(one, self.class_names) for one in examples] if self.class_names else None
+        return _labelled(tiles, lines, columns)
+
+
+def _is_pixels(value: Array) -> bool:
+    return value.dtype == np.uint8 and value.ndim > 3
+
+
+def _tile(one: Mapping[str, Any]) -> Array:
+    """An example as one picture, uint8 (height, width, 1 or 3)."""
+    pictures = [np.asarray(one[name]) for name in ("image", "target") if name in one]
+    flat = []
+    for picture in pictures:
+        if picture.ndim == 4 and len(picture) == picture.shape[1] == picture.shape[2]:  # a volume
+            picture = np.concatenate([picture.max(axis) for axis in range(3)], axis=1)
+        elif picture.ndim == 4:
+            picture = np.concatenate(list(picture), axis=1)
+        flat.append(picture)
+    return np.concatenate(flat, axis=1)
+
+
+def _words(one: Mapping[str, Any], class_names: Mapping[str, tuple[str, ...]]) -> list[str]:
+    words = []
+    for name, names in class_names.items():
+        values = np.atleast_1d(one[name])
+        shown = [names[int(v)] if v >= 0 else "?" for v in values]
+        words.append(shown[0] if len(shown) == 1 else "".join(shown))
+    return words
+
+
+def _labelled(tiles: Array, lines: list[list[str]] | None, columns: int | None) -> Image.Image:
+    """The tiles as a grid, each with its words below if there are any."""
+    if lines is None:
+        return grid.make_grid(tiles, columns)
+    from PIL import ImageDraw
+
+    height, width = tiles.shape[1:3]
+    scale = max(1, -(-64 // height))
+    tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
+    tiles = np.repeat(tiles, 3, axis=-1) if tiles.shape[-1] == 1 else tiles
+    most, cell = min(5, len(lines[0])), (scale * height, scale * width)
+    columns = columns or max(1, min(len(tiles), 1400 // (cell[1] + 8)))
+    count = -(-len(tiles) // columns)
+    canvas = Image.new("RGB", (columns * (cell[1] + 8) + 8, count * (cell[0] + 12 * most + 10) + 8), "white")
+    drawing = ImageDraw.Draw(canvas)
+    for i, (tile, words) in enumerate(zip(tiles, lines, strict=True)):
+        x, y = 8 + i % columns * (cell[1] + 8), 8 + i // columns * (cell[0] + 12 * most + 10)
+        canvas.paste(Image.fromarray(tile), (x, y))
+        for j, word in enumerate(words[:most]):
+            while word and drawing.textlength(word) > cell[1]:
+                word = word[:-1]
+            drawing.text((x, y + cell[0] + 12 * j), word, fill="black")
+    return canvas
+
+
+def open_data(
+    data: str | Data | Array | Mapping[str, Any] | Dataset,
+    class_names: Mapping[str, tuple[str, ...]] | None = None,
+    **options: Any,
+) -> Dataset:
+    """Opens a source by its name, or makes one of arrays.
+
+    Args:
+      data: what `--data` takes ("emoji", "folder:DIR", the name of a built set), or arrays: pictures, uint8 or float in
+        [-1, 1], (N, height, width, 1 or 3); or a dict of them, with the pictures as "image" and integer classes under
+        any other name; or a dict of such dicts, {"train": {...}, "test": {...}}. Without a test split a tenth is held
+        out, by content.
+      class_names: names of the classes of arrays; None: their numbers.
+      **options: other fields of `config.Data`: `image_size=64`, `test_fraction=0.2`, ...
+
+    Raises:
+      UserError: no such source, one that is not built (says how to), or arrays of another form.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, str) and (catalogue.knows(data) or data.startswith("built:")):
+        return _open_built(data)
+    settings = data if isinstance(data, Data) else Data()
+    if isinstance(data, str):
+        settings = dataclasses.replace(settings, source=data)
+    settings = _with_options(settings, options)
+    if isinstance(data, str | Data):
+        return _of_source(open_source(settings))
+    return _of_source(_of_arrays(data, dict(class_names or {}), settings.test_fraction))
+
+
+def _with_options(settings: Data, options: Mapping[str, Any]) -> Data:
+    known = [field.name for field in dataclasses.fields(Data)]
+    for name in options:
+        if name not in known:
+            raise UserError(f"open_data: option {name!r} is unknown; there are {', '.join(known)}")
+    if isinstance(size := options.get("image_size"), int):
+        options = {**options, "image_size": (size,)}
+    return dataclasses.replace(settings, **options)
+
+
+def _open_built(name: str) -> Dataset:
+    stored = built.open_folder(expanded(name[6:])) if name.startswith("built:") else built.open_stored(name)
+    classes = {field: tuple(names) for field, names in stored.card["classes"].items()}
+    image = stored.splits["train"].get("image")
+    source = built.to_source(stored, name) if image is not None and image.ndim == 4 else None
+    parts = {}
+    for split, arrays in stored.splits.items():
+        one = {field: names for field, names in classes.items() if arrays[field].ndim == 1}
+        parts[split] = Part(
+            len(next(iter(arrays.values()))),
+            arrays,
+            stored.whole[split],
+            built.split_of(arrays, one) if source else None,
+        )
+    return Dataset(name, parts, classes, source, stored.card)
+
+
+def _of_source(source: Source) -> Dataset:
+    parts = {}
+    for name, split in (("train", source.train), ("test", source.test)):
+        arrays = {} if split.images is None else {"image": split.images, **split.condition}
+        parts[name] = Part(split.size, arrays, split=split)
+    return Dataset(source.name, parts, source.class_names, source)
+
+
+def _of_arrays(data: Array | Mapping[str, Any], class_names: dict[str, tuple[str, ...]], fraction: float) -> Source:
+    given = data if isinstance(data, Mapping) else {"image": data}
+    by_split = {name: part for name, part in given.items() if isinstance(part, Mapping)}
+    if by_split and set(by_split) != {"train", "test"}:
+        raise UserError(f"arrays by split: got {', '.join(by_split)}, wanted train and test")
+    parts = {name: _checked(part) for name, part in (by_split or {"train": given}).items()}
+    train = parts["train"]
+    labels = [name for name in train if name != "image"]
+    if not by_split:
+        digests = [hashlib.sha256(picture.data).digest() for picture in train["image"]]
+        test = held_out(digests, fraction)
+        test = test if test.any() else np.ones(len(test), bool)  # one picture: it is tested on as well
+        parts = {
+            "train": {n: a[~test | test.all()] for n, a in train.items()},
+            "test": {n: a[test] for n, a in train.items()},
+        }
+    if parts["test"].keys() != train.keys() or parts["test"]["image"].shape[1:] != train["image"].shape[1:]:
+        raise UserError("arrays: train and test have other fields, or pictures of another shape")
+    for name in labels:
+        most = 1 + max(int(part[name].max()) for part in parts.values())
+        class_names.setdefault(name, tuple(map(str, range(most))))
+        if most > len(class_names[name]):
+            raise UserError(f"class_names[{name!r}]: {len(class_names[name])} names, but there is a class {most - 1}")
+    names = {name: tuple(class_names[name]) for name in labels}
+    splits = [built.split_of(parts[split], names) for split in ("train", "test")]
+    return Source(
+        name=ARRAYS,
+        train=splits[0],
+        test=splits[1],
+        image_shape=train["image"].shape[1:],
+        class_names=names,
+        fingerprint=fingerprint(*(array for part in parts.values() for _, array in sorted(part.items()))),
+        report=count_lines(names, splits[0], splits[1]),
+    )
+
+
+def _checked(part: Mapping[str, Any]) -> dict[str, Array]:
+    """Pictures as uint8 and classes as int32, all of one length.
+
+    Raises:
+      UserError: they are of another form.
+    """
+    wanted = "uint8, or float in [-1, 1], of (N, height, width, 1 or 3)"
+    if "image" not in part:
+        raise UserError(f"arrays: no 'image' among {', '.join(part)}; wanted pictures, {wanted}")
+    images = np.asarray(part["image"])
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
+        raise UserError(f"image: got shape {images.shape} {images.dtype}, wanted {wanted}")
+    if images.dtype != np.uint8:
+        low, high = (float(f(images)) for f in (np.min, np.max)) if images.dtype.kind == "f" else (0.0, 2.0)
+        if not (low >= -1.0001 and high <= 1.0001):
+            raise UserError(f"image: got {images.dtype} in [{images.min()}, {images.max()}], wanted {wanted}")
+        images = to_uint8(images)
+    out = {"image": np.ascontiguousarray(images)}
+    for name, values in part.items():
+        if name == "image":
+            continue
+        labels = np.asarray(values)
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min() < -1:
+            raise UserError(
+                f"{name}: got shape {labels.shape} {labels.dtype}, wanted one class an example, ({len(images)},) "
+                "integers of 0 and more, or -1 where it is not known"
+            )
+        out[name] = labels.astype(np.int32)
+    return out
