@@ -195,7 +195,8 @@ def _tile(one: Mapping[str, Any]) -> Array:
     flat = []
     for picture in pictures:
         if picture.ndim == 4 and len(picture) == picture.shape[1] == picture.shape[2]:  # a volume
-            picture = np.concatenate([picture.max(axis) for axis in range(3)], axis=1)
+            sides = [picture.mean(axis, dtype=np.float64) for axis in range(3)]
+            picture = np.concatenate([(255 * (s / max(s.max(), 1)) ** 0.7).astype(np.uint8) for s in sides], axis=1)
         elif picture.ndim == 4:
             picture = np.concatenate(list(picture), axis=1)
         flat.append(picture)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 
 from genart_jax.config import UserError
-from genart_jax.data.build import art, digits, photos
+from genart_jax.data.build import art, avatars, clips, digits, photos, plates, solids
 from genart_jax.data.build.recipe import Recipe, View
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for module in (photos, art, digits) for recipe in module.RECIPES}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for module in (photos, art, digits, clips, solids, plates, avatars) for recipe in module.RECIPES
+}
 
 
 def names() -> list[str]:
