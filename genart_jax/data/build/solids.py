@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genart_jax.data.build.packages import debian
-from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop, by_hash
+from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop, by_hash, split_rows
 
 _FURNITURE = debian(
     "sweethome3d-furniture", "1.8-1", "3ccb90c63f9525e887a767b9cd5c8b6933b8b6b2973a615a5359ee68a2118668", 119.8,
@@ -213,7 +213,7 @@ def _make_shapes(shop: Workshop, size: int) -> Made:
     volumes = np.stack(
         [turned(solid(KINDS[k], v, size), t, False) for k, v, t in zip(kinds, values, turns, strict=True)]
     )
-    arrays = {
+    arrays: dict[str, Array] = {
         "image": np.where(volumes, 255, 0).astype(np.uint8)[..., None],
         "kind": kinds.astype(np.int32),
         "turn": turns.astype(np.int32),
@@ -221,7 +221,7 @@ def _make_shapes(shop: Workshop, size: int) -> Made:
     }
     test = np.arange(number) // len(KINDS) % 10 == 0
     return Made(
-        {"train": {k: v[~test] for k, v in arrays.items()}, "test": {k: v[test] for k, v in arrays.items()}},
+        split_rows(arrays, test),
         {"kind": KINDS, "turn": tuple(f"{90 * i} degrees" for i in range(4))},
         "Made by genart_jax; there is nothing of anyone else's in it.",
         (f"parameters as shares of the cube's side: {', '.join(_PARAMETERS)} (see genart_jax/data/build/solids.py)",),
