@@ -13,122 +13,46 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
-from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from genart_jax.config import UserError
 from genart_jax.data import emoji
+from genart_jax.data.build.draw import vector as render
+from genart_jax.data.build.icons import FILES, PACKAGES, Contents, icons, read
+from genart_jax.data.build.packages import Package, digest, members
 from genart_jax.data.color import dominant_color
 
 RENDERER = "0.5.0"  # of resvg-py: another version may round pixels in another way
 
 
-class Package(NamedTuple):
-    """One npm package of the scope @iconify-json."""
-
-    name: str
-    version: str
-    license: str
-    sha256: str  # of the tarball
-
-    @property
-    def tarball(self) -> str:
-        """The name that `npm pack` gives it."""
-        return f"iconify-json-{self.name}-{self.version}.tgz"
+def tarball(package: Package) -> str:
+    """The name that `npm pack` gives a package."""
+    return f"{package.name.lstrip('@').replace('/', '-')}-{package.version}.tgz"
 
 
-PACKAGES = (  # in the order of emoji.STYLES
-    Package("noto", "1.2.9", "Apache-2.0", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"),
-    Package("noto-v1", "1.2.5", "Apache-2.0", "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37"),
-    Package("fluent-emoji", "1.2.7", "MIT", "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b"),
-    Package("fluent-emoji-flat", "1.2.6", "MIT", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"),
-    Package(
-        "fluent-emoji-high-contrast",
-        "1.2.6",
-        "MIT",
-        "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
-    ),
-)
-
-
-class Icon(NamedTuple):
-    """One icon to draw."""
-
-    style: int
-    shape: int
-    name: str
-    svg: str
-
-
-def fetch(folder: Path) -> list[dict[str, dict[str, Any]]]:
+def fetch(folder: Path) -> list[Contents]:
     """The JSON files of each package by name; tarballs already in `folder` are used, others are fetched into it."""
     contents = []
     for package in PACKAGES:
-        tarball = folder / package.tarball
-        if not tarball.exists():
-            spec = f"@iconify-json/{package.name}@{package.version}"
+        path = folder / tarball(package)
+        if not path.exists():
+            spec = f"{package.name}@{package.version}"
             subprocess.run(["npm", "pack", "--ignore-scripts", "--silent", spec], cwd=folder, check=True, stdout=2)
-        if sha256(tarball.read_bytes()).hexdigest() != package.sha256:
-            raise UserError(f"{tarball} is not the pinned package: its SHA-256 differs")
-        files = {}
-        with tarfile.open(tarball) as tar:
-            for file in ("package.json", "info.json", "icons.json", "metadata.json"):
-                member = tar.extractfile(f"package/{file}")
-                assert member is not None
-                files[file] = json.load(member)
-        declared = {files["package.json"]["license"], files["info.json"]["license"]["spdx"]}
-        if declared != {package.license}:
-            raise UserError(f"{package.tarball} declares {sorted(declared)}, not {package.license}")
-        contents.append(files)
+        if digest(path) != package.sha256:
+            raise UserError(f"{path} is not the pinned package: its SHA-256 differs")
+        found = {
+            name.removeprefix("package/"): json.loads(content)
+            for name, content in members(path, *(f"package/{file}" for file in FILES))
+        }
+        contents.append(read(found, package))
     return contents
-
-
-def icons(contents: list[dict[str, dict[str, Any]]], size: int) -> Iterator[Icon]:
-    """The icons to draw at `size` pixels, style by style in each package's order."""
-    category: dict[str, str] = {}
-    for files in contents:
-        for title, names in files["metadata.json"].get("categories", {}).items():
-            for name in names:
-                category.setdefault(name, title)  # packages agree, but for a few: the first one names it
-    order = list(emoji.CATEGORIES)
-    high_contrast = contents[-1]["icons.json"]["icons"]
-    for style, (package, files) in enumerate(zip(PACKAGES, contents, strict=True)):
-        pack = files["icons.json"]
-        for name, icon in pack["icons"].items():
-            if "skin-tone" in name or name not in category:
-                continue
-            if package.name.startswith("fluent") and name not in high_contrast:
-                continue
-            width, height = (icon.get(side, pack.get(side, 16)) for side in ("width", "height"))
-            svg = (
-                '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-                f'width="{size}" height="{size}" '  # a square viewport: an oblong viewBox keeps its proportions
-                f'viewBox="{icon.get("left", 0)} {icon.get("top", 0)} {width} {height}">{icon["body"]}</svg>'
-            )
-            yield Icon(style, order.index(category[name]), name, svg)
-
-
-def render(svg: str, size: int) -> np.ndarray[Any, Any]:
-    """An SVG document on white: uint8 (size, size, 3)."""
-    import resvg_py
-
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
-    with Image.open(io.BytesIO(bytes(png))) as image:
-        canvas = Image.new("RGBA", (size, size), "white")
-        canvas.alpha_composite(image.convert("RGBA"))
-    return np.asarray(canvas.convert("RGB"))
 
 
 def build(size: int, folder: Path) -> emoji.Art:

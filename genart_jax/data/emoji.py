@@ -1,8 +1,8 @@
 """The embedded art set: 7,745 icons in five styles over nine subjects, with a fixed train and test split. No jax here.
 
 `scripts/build_art_set.py` renders it from the Noto Emoji and Fluent Emoji icon sets (`embedded/README.md` has their
-versions, licences and the class counts). The 32-pixel set comes with the package; the script makes those of 64 and 128
-pixels. Rows, labels and split are the same at every size.
+versions, licences and the class counts). The 32-pixel set comes with the package; `genart data build emoji:64` makes
+that of 64 pixels, and emoji:128 that of 128. Rows, labels and split are the same at every size.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def read(size: int = 32, path: str | os.PathLike[str] | None = None) -> Art:
       UserError: there is no such file, or it is not a set of that size.
     """
     file = file_of(size) if path is None else expanded(path)
-    make = f"make it from a checkout with: python scripts/build_art_set.py --size {size} --out {file}"
+    make = f"make it with: genart data build emoji:{size}"
+    if path is None and not file.is_file() and (built := _built(size)):
+        return built
     if not file.is_file():
         raise UserError(f"emoji: no art set of {size} pixels at {file}; {make}")
     try:
@@ -110,6 +112,28 @@ def read(size: int = 32, path: str | os.PathLike[str] | None = None) -> Art:
     if art.x.shape != (len(art.name), size, size, 3) or art.x.dtype != np.uint8:
         raise UserError(f"emoji: {file} holds {art.x.shape} {art.x.dtype}, not pictures of {size} pixels; {make}")
     return art
+
+
+def _built(size: int) -> Art | None:
+    """The set that `genart data build` made, in its own order of rows, if there is one.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    from genart_jax.data.build import store
+
+    folder, how = store.root() / f"emoji-{size}", f"genart data build emoji:{size}"
+    if not (folder / "card.json").is_file():
+        return None
+    card = store.read_card(folder, how)
+    store.verify(folder, card, how)
+    splits = store.read(folder, card)
+    rows = np.concatenate([arrays["row"] for arrays in splits.values()])
+    order = np.argsort(rows)
+    whole = {name: np.concatenate([a[name] for a in splits.values()])[order] for name in splits["train"]}
+    labels = {name: whole[name].astype(np.uint8) for name in CLASS_NAMES}
+    test = np.isin(whole["row"], splits["test"]["row"])
+    return Art(x=whole["image"], test=test, name=whole["name"], **labels)
 
 
 def load(size: int = 32, path: str | os.PathLike[str] | None = None) -> Source:
@@ -127,7 +151,7 @@ def load(size: int = 32, path: str | os.PathLike[str] | None = None) -> Source:
     if wrong := [key for key in sums if key != f"x{size}" and sums[key] != SHA256[key]]:
         raise UserError(
             f"emoji: {path or file_of(size)} has another {wrong[0]} than the published set; "
-            f"build it with this version's scripts/build_art_set.py --size {size}"
+            f"build it with this version's genart data build emoji:{size}"
         )
     labels = {condition: getattr(art, condition).astype(np.int32) for condition in CLASS_NAMES}
     splits = []

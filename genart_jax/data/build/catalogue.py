@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 
 from genart_jax.config import UserError
-from genart_jax.data.build import art, avatars, clips, digits, photos, plates, solids
+from genart_jax.data.build import art, avatars, clips, digits, icons, photos, plates, solids
 from genart_jax.data.build.recipe import Recipe, View
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for module in (photos, art, digits, clips, solids, plates, avatars) for recipe in module.RECIPES
+    recipe.name: recipe
+    for module in (icons, photos, art, digits, clips, solids, plates, avatars)
+    for recipe in module.RECIPES
 }
 
 
@@ -21,8 +23,8 @@ def names() -> list[str]:
 
 
 def knows(source: str) -> bool:
-    """Whether the source is one of these sets, whatever comes behind its name."""
-    return source.partition(":")[0] in {name.partition(":")[0] for name in RECIPES}
+    """Whether the source is one of these sets, whatever comes behind its name; emoji is a source of another kind."""
+    return not source.startswith("emoji") and source.partition(":")[0] in {name.partition(":")[0] for name in RECIPES}
 
 
 def find(source: str) -> tuple[Recipe, int | None, View | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -10,8 +12,15 @@ from PIL import Image
 from genart_jax.data import picture
 from genart_jax.data.build.recipe import Array
 
-RENDERER = "0.5.0"
-"""Version of resvg-py that the checksums of drawn sets are of: another may round pixels in another way."""
+
+def icon(pack: Mapping[str, Any], one: Mapping[str, Any], size: int) -> str:
+    """An icon of an Iconify package as an SVG document of a square: an oblong one keeps its proportions."""
+    width, height = (one.get(side, pack.get(side, 16)) for side in ("width", "height"))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'width="{size}" height="{size}" '
+        f'viewBox="{one.get("left", 0)} {one.get("top", 0)} {width} {height}">{one["body"]}</svg>'
+    )
 
 
 def vector(svg: str, size: int) -> Array:

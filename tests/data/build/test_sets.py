@@ -173,6 +173,7 @@ def test_clip_art_by_category_without_copies_small_and_broken_files(shop):
     }
     files |= {f"{root}/tools/saw.png": encoded(color=(3, 2, 1)), f"{root}/tools/copy.png": encoded(color=(3, 2, 1))}
     files |= {f"{root}/tools/tiny.png": encoded((40, 40), (5, 5, 5)), f"{root}/tools/broken.png": encoded()[:99]}
+    files |= {f"{root}/shapes/stars/star.png": encoded(color=(7, 7, 7))}
     made = art._make_clipart(shop(**{"openclipart-png": (fake.deb, files)}), 64)
     assert made.classes == {"category": ("food", "tools")}
     assert sum(len(arrays["image"]) for arrays in made.splits.values()) == 17
