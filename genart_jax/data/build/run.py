@@ -53,7 +53,7 @@ def build(
     try:
         for place in (cache_directory(), store.root()):
             private(place)
-        if _there(target, recipe, size, out is not None):
+        if _there(target, recipe, size, limit, out is not None):
             tell(f"{recipe.name} is there already: {target}")
             return target
         _check_needs(recipe)
@@ -88,7 +88,7 @@ def _size(recipe: Recipe, chosen: int | None, size: int | None) -> int:
     return wanted
 
 
-def _there(target: Path, recipe: Recipe, size: int, own: bool) -> bool:
+def _there(target: Path, recipe: Recipe, size: int, limit: int | None, own: bool) -> bool:
     """Whether a whole set of this recipe is in the folder.
 
     Raises:
@@ -98,7 +98,8 @@ def _there(target: Path, recipe: Recipe, size: int, own: bool) -> bool:
     with contextlib.suppress(UserError):
         card = store.read_card(target, how)
         store.verify(target, card, how)
-        if (card["name"], card["size"], card.get("version")) == (recipe.name, size, recipe.version):
+        facts = tuple(card.get(key) for key in ("name", "size", "version", "limit"))
+        if facts == (recipe.name, size, recipe.version, limit):
             return True
     if own and target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} holds something else already; choose an empty folder for --out")

@@ -53,7 +53,8 @@ def write(folder: Path, recipe: Recipe, size: int, made: Made, shop: Workshop) -
         (folder / "licences").mkdir(exist_ok=True)
         (folder / "licences" / f"{package.replace('/', '-').lstrip('@')}.txt").write_bytes(text)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    card = _card(recipe, size, made) | {"sha256": {path.relative_to(folder).as_posix(): digest(path) for path in files}}
+    card = _card(recipe, size, made) | {"limit": shop.limit}
+    card["sha256"] = {path.relative_to(folder).as_posix(): digest(path) for path in files}
     with (folder / "card.json").open("w", encoding="utf-8") as file:
         json.dump(card, file, indent=1, ensure_ascii=False)
         file.write("\n")
