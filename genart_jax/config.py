@@ -289,6 +289,9 @@ class Train:
     """Steps run on the device at a time, in a loop there: pays for steps of a few milliseconds."""
     samples: int = 64
     """Pictures in a sample grid."""
+    schedules: tuple[str, ...] = ()
+    """Numbers that change over the run, as NAME=FROM..TO[:cosine|:linear][@STEPS], such as b2=0.9..0.99:cosine: of the
+    optimizer learning_rate, b1, b2, and of a GAN ema_images, augment_p and its regularisers by name (their weights)."""
 
 
 @dataclasses.dataclass(frozen=True)

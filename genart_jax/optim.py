@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from genart_jax.config import Optimizer, UserError
+from genart_jax.schedules import Schedule
 
 
 def schedule(config: Optimizer, steps: int, peak: float | None = None) -> optax.Schedule:
@@ -53,10 +55,15 @@ def lazy_correction(
 
 
 def make_optimizer(
-    config: Optimizer, steps: int, learning_rate: float | None = None, line_search: bool = False
+    config: Optimizer,
+    steps: int,
+    learning_rate: float | None = None,
+    line_search: bool = False,
+    schedules: Mapping[str, Schedule] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """The optimizer of one player.
 
+    `schedules`, of learning_rate, b1 and b2, count updates; that of the learning rate takes the place of the options'.
     With `line_search` the caller hands over value, grad and value_fn at each update, and L-BFGS may be chosen.
 
     In order: clipping, the gradients of the L1 and L2 penalties, the update rule, decoupled weight decay, and the
@@ -73,8 +80,8 @@ def make_optimizer(
     except re.error as error:
         raise UserError(f"optimizer.decay-paths {config.decay_paths!r} is no regular expression: {error}") from None
     mask = lambda params: path_mask(params, pattern)
-    rule, off = _rule(config, line_search), optax.identity()
-    rate = schedule(config, steps, learning_rate)
+    rule, off = _rule(config, line_search, schedules or {}), optax.identity()
+    rate = (schedules or {}).get("learning_rate") or schedule(config, steps, learning_rate)
     # As many parts whatever is switched on: a resumed run may change clipping, and its state must still fit.
     return optax.chain(
         optax.clip(config.clip_value) if config.clip_value else off,
@@ -88,7 +95,7 @@ def make_optimizer(
     )
 
 
-def _rule(config: Optimizer, line_search: bool = False) -> optax.GradientTransformation:
+def _rule(config: Optimizer, line_search: bool, schedules: Mapping[str, Schedule]) -> optax.GradientTransformation:
     """Optax's own optimizer at learning rate 1 and without its weight decay, which `make_optimizer` adds."""
     factory = getattr(optax, config.name, None)
     parameters = inspect.signature(factory).parameters if inspect.isfunction(factory) else {}
@@ -100,7 +107,13 @@ def _rule(config: Optimizer, line_search: bool = False) -> optax.GradientTransfo
     momentum = {"momentum": config.b1 if _on(config.b1) else None, "decay": config.b2} if "b1" not in parameters else {}
     options: dict[str, Any] = {"b1": config.b1, "b2": config.b2, "eps": config.eps, "nesterov": config.nesterov}
     options |= {"learning_rate": 1.0, "weight_decay": 0.0, **momentum}
-    rule: optax.GradientTransformation = factory(**{k: v for k, v in options.items() if k in parameters})
+    options = {k: v for k, v in options.items() if k in parameters}
+    moving = {name: schedules[name] for name in ("b1", "b2") if name in schedules}
+    if unused := [name for name in moving if name not in options]:
+        raise UserError(f"train.schedules: optimizer {config.name} has no {unused[0]}")
+    rule: optax.GradientTransformation = (
+        optax.inject_hyperparams(factory)(**options | moving) if moving else factory(**options)
+    )
     example = {"w": jnp.zeros((2, 2))}
     try:
         search: dict[str, Any] = {"value": 0.0, "grad": example, "value_fn": lambda p: jnp.sum(p["w"])}

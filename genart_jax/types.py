@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import BatchSpec, UserError
+from genart_jax.schedules import Scalar
 
 Batch = dict[str, Any]
 """Arrays with a leading batch axis: `image`, optionally `condition` (a dict of integer arrays), `target`, `mask`
@@ -170,7 +171,7 @@ class Term(NamedTuple):
 
     name: str
     value: Callable[[Any, Scene], tuple[jax.Array, Mapping[str, jax.Array]]]
-    weight: float | jax.Array
+    weight: Scalar
     every: int = 0
     start: Mapping[str, float] = {}
     prepare: Callable[[Keys, Scene], Scene] = lambda keys, scene: scene

@@ -24,6 +24,7 @@ FLOOR = (
     "tensorfiles",
     "weights",
     "optim",
+    "schedules",
     "grid",
     "watch",
     "nn",

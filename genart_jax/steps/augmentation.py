@@ -16,6 +16,7 @@ from genart_jax.data.augment.ada import RECOMMENDED
 from genart_jax.data.augment.diffaugment import OPS as DIFFAUGMENT_OPS
 from genart_jax.data.augment.diffaugment import check_ops
 from genart_jax.nn import random
+from genart_jax.schedules import Schedule, value_at
 from genart_jax.types import Metrics, State
 
 PIPELINES = {
@@ -38,6 +39,7 @@ class Augmentation:
     def __init__(self, gan: Gan, spec: BatchSpec, threshold: float | None, axis_name: str | None) -> None:
         self.gan, self.threshold, self.axis_name = gan, threshold, axis_name
         self.on = gan.augment != "none"
+        self.schedules: Mapping[str, Schedule] = {}  # of augment_p, where the run has one
         if not self.on:
             return
         pipeline, known, usual, schedule = PIPELINES[gan.augment]
@@ -63,7 +65,7 @@ class Augmentation:
             p: jax.Array = state.extra["augment"]["p"]
             return p
         if self.schedule == "constant":
-            return jnp.float32(self.gan.augment_p)
+            return jnp.float32(value_at(self.schedules.get("augment_p", self.gan.augment_p), state.step))
         seen = state.step * (self._images(batch) * self.gan.d_steps)
         return probability.cosine(seen, self.gan.augment_images, self.gan.augment_p)
 

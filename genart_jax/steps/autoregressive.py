@@ -17,7 +17,6 @@ import optax
 from genart_jax import registry, stages
 from genart_jax.config import Autoregressive, Run, UserError, spec_of
 from genart_jax.nn import random
-from genart_jax.optim import make_optimizer
 from genart_jax.steps import common, play
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables
 
@@ -60,7 +59,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     game = play.Game(
         (play.Player("prior", ("prior",), loss),),
-        {"prior": make_optimizer(config.optimizer, config.train.steps)},
+        {"prior": common.optimizer_of(config)},
         draw,
         prepare,
         averaged=("prior",) if options.ema_decay else (),

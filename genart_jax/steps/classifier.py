@@ -11,7 +11,6 @@ import optax
 from genart_jax.config import Classifier, Run, UserError, spec_of
 from genart_jax.data.augment import mix
 from genart_jax.nn import random
-from genart_jax.optim import make_optimizer
 from genart_jax.steps import common, play
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
@@ -66,7 +65,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     game = play.Game(
         (play.Player("classifier", ("classifier",), loss),),
-        {"classifier": make_optimizer(config.optimizer, config.train.steps)},
+        {"classifier": common.optimizer_of(config)},
         draw,
         prepare,
         averaged=("classifier",) if options.ema_decay else (),

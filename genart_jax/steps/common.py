@@ -12,8 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import BatchSpec, Run, UserError
+from genart_jax import schedules
+from genart_jax.config import BatchSpec, Optimizer, Run, UserError
 from genart_jax.nn import random, spectral
+from genart_jax.optim import make_optimizer
 from genart_jax.types import HIDDEN, TO_HIDE, Batch, Metrics, State, check_condition, check_images
 
 _whole: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("whole", default=lambda tree: tree)
@@ -96,7 +98,7 @@ def ema_decay(decay: float, age: jax.Array) -> jax.Array:
     return jnp.minimum(decay, (1.0 + age) / (10.0 + age))
 
 
-def half_life_decay(half_life: float, ramp: float, images: int, step: jax.Array) -> jax.Array:
+def half_life_decay(half_life: float | jax.Array, ramp: float, images: int, step: jax.Array) -> jax.Array:
     """The decay of a step of so many `images` that halves a weight over `half_life` images.
 
     Karras et al. 2020b, appendix C: early in training the half-life is at most `ramp` times the images seen so far.
@@ -171,6 +173,31 @@ def check_batch(batch: Batch, spec: BatchSpec) -> None:
             raise UserError(f"batch: condition {name!r} is {jnp.shape(value)} {value.dtype}, wanted integers ({size},)")
         if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value < -1) | (value >= classes))):
             raise UserError(f"batch: condition {name!r} has values outside 0 to {classes - 1} (-1: hidden)")
+
+
+SCHEDULED = ("learning_rate", "b1", "b2")
+"""What `train.schedules` may name for every step."""
+
+
+def optimizer_of(
+    config: Run,
+    updates: int = 1,
+    more: int = 0,
+    options: Optimizer | None = None,
+    learning_rate: float | None = None,
+    searches: bool = False,
+    known: tuple[str, ...] = SCHEDULED,
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer of a player that makes so many updates a step, and `more` in the whole run; see `make_optimizer`.
+
+    Raises:
+      UserError: an option out of range, or a schedule that is not of the `known` ones.
+    """
+    steps = config.train.steps
+    total = steps * updates + more
+    found = schedules.parse(config.train.schedules, steps, known)
+    moving = {n: s._replace(steps=max(1, s.steps * total // max(1, steps))) for n, s in found.items() if n in SCHEDULED}
+    return make_optimizer(options or config.optimizer, total, learning_rate, searches, moving)
 
 
 def select(batch: Batch, index: int | jax.Array, count: int) -> Batch:

@@ -22,13 +22,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from genart_jax import schedules
 from genart_jax.config import Gan, Run, UserError, spec_of
 from genart_jax.losses import terms
 from genart_jax.losses.adversarial import LOSSES
 from genart_jax.losses.adversarial import Adversarial as AdversarialLoss
 from genart_jax.losses.penalties import slope
 from genart_jax.nn import random
-from genart_jax.optim import lazy_correction, make_optimizer
+from genart_jax.optim import lazy_correction
+from genart_jax.schedules import value_at
 from genart_jax.steps import common, generators, play
 from genart_jax.steps.augmentation import Augmentation
 from genart_jax.steps.common import per_example
@@ -66,13 +68,18 @@ class Adversarial:
             config.name, networks.generator, config.model.latent_dim, gan.style_mixing, gan.path_weight
         )
         self.critic = Critic("critic", networks.critic, gan.critic_batch == "joint")
+        every = self._critic_terms(), self._generator_terms()
+        self.scheduled = (*common.SCHEDULED, "ema_images", "augment_p", *(term.name for part in every for term in part))
+        self.schedules = schedules.parse(config.train.schedules, config.train.steps, self.scheduled)
+        self.augment.schedules = self.schedules
+        critic_terms, generator_terms = (tuple(map(self._weighted, part)) for part in every)
         players = (
             play.Player(
-                "critic", ("critic",), self.critic_loss, gan.d_steps, self._critic_terms(), self._critic_at,
+                "critic", ("critic",), self.critic_loss, gan.d_steps, critic_terms, self._critic_at,
                 after=self.augment.after,
             ),
             play.Player(
-                "generator", ("generator",), self.generator_loss, gan.g_steps, self._generator_terms(),
+                "generator", ("generator",), self.generator_loss, gan.g_steps, generator_terms,
                 self._generator_at,
             ),
         )  # fmt: skip
@@ -82,7 +89,7 @@ class Adversarial:
             self._draw,
             self._prepare,
             self._make,
-            averaged=("generator",) if gan.ema_decay or gan.ema_images else (),
+            averaged=("generator",) if gan.ema_decay or gan.ema_images or "ema_images" in self.schedules else (),
             decay=self._decay,
             age=config.train.ema_steps,
             chunks=common.chunks_of(config),
@@ -110,21 +117,32 @@ class Adversarial:
             )
         return terms.parse("step.generator-terms", gan.generator_terms, terms.GENERATOR_TERMS, 1, old)
 
+    def _weighted(self, term: Term) -> Term:
+        """A term whose weight may change over the run: its schedule, in the units that its option has."""
+        schedule = self.schedules.get(term.name)
+        if schedule is None:
+            return term
+        if term.every and term.name in terms.CRITIC_TERMS:
+            schedule = schedule._replace(
+                start=schedule.start * self.options.d_steps, end=schedule.end * self.options.d_steps
+            )
+        return term._replace(weight=schedule)
+
     def _optimizer(self, player: play.Player) -> optax.GradientTransformationExtraArgs:
         """A player's: its lazy terms' own updates come on top, with the correction for them."""
-        options, steps = self.config.optimizer, self.config.train.steps * player.updates
+        options, more = self.config.optimizer, 0
         rate = self.options.critic_learning_rate if player.name == "critic" else None
         lazy = [term.every for term in player.terms if term.every]
         if self.options.lazy_updates == "separate" and lazy:
             options, rate = lazy_correction(
                 options, player.updates / sum((Fraction(1, n) for n in lazy), Fraction()), rate
             )
-            steps += sum(self.config.train.steps // n for n in lazy)
-        return make_optimizer(options, steps, rate)
+            more = sum(self.config.train.steps // n for n in lazy)
+        return common.optimizer_of(self.config, player.updates, more, options, rate, known=self.scheduled)
 
     def _decay(self, age: jax.Array, images: int) -> jax.Array:
-        if self.options.ema_images:
-            return common.half_life_decay(self.options.ema_images, self.options.ema_ramp, images, age)
+        if half_life := self.schedules.get("ema_images") or self.options.ema_images:
+            return common.half_life_decay(value_at(half_life, age), self.options.ema_ramp, images, age)
         return common.ema_decay(self.options.ema_decay, age)
 
     def init(self, key: jax.Array, batch: Batch) -> State:

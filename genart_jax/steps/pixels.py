@@ -16,7 +16,6 @@ from genart_jax.config import Pixels, Run, UserError, spec_of
 from genart_jax.losses import perceptual
 from genart_jax.losses.pixel import total_variation
 from genart_jax.nn import random
-from genart_jax.optim import make_optimizer
 from genart_jax.steps import common, play
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
@@ -117,7 +116,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     game = play.Game(
         (play.Player("pixels", ("pixels",), loss, searches=searching),),
-        {"pixels": make_optimizer(config.optimizer, config.train.steps, line_search=searching)},
+        {"pixels": common.optimizer_of(config, searches=searching)},
         draw=lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key),
         axis_name=axis_name,
     )

@@ -21,6 +21,7 @@ import optax
 
 from genart_jax.config import UserError
 from genart_jax.nn import random
+from genart_jax.schedules import value_at
 from genart_jax.steps import common
 from genart_jax.types import Batch, Loss, Metrics, Outcome, Scene, State, Term, Variables
 
@@ -313,7 +314,7 @@ def _regular(game: Game, state: State, player: Player, term: Term, scene: Scene)
     num, at = len(jax.tree.leaves(scene.batch)[0]), _variables(game, state)
     own_key = random.stream(scene.key, term.name)
     keys = lambda name: random.example_keys(random.stream(own_key, name), num, game.axis_name)
-    weight = term.weight * max(1, term.every)
+    weight = value_at(term.weight, state.step) * max(1, term.every)
 
     def part(scene: Scene) -> tuple[Any, dict[str, Any]]:
         if game.make and scene.made is None:

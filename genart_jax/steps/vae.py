@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from genart_jax.config import Run, UserError, Vae, spec_of
 from genart_jax.losses import elbo
 from genart_jax.nn import random
-from genart_jax.optim import make_optimizer
 from genart_jax.steps import common, play
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
@@ -121,7 +120,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     game = play.Game(
         (play.Player("vae", roles, loss, after=after, measure=batch_means),),
-        {"vae": make_optimizer(config.optimizer, config.train.steps)},
+        {"vae": common.optimizer_of(config)},
         draw,
         prepare,
         averaged=roles if options.ema_decay else (),

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from genart_jax.config import Run, UserError, VectorQuantized, spec_of
 from genart_jax.losses import quantize
 from genart_jax.nn import random
-from genart_jax.optim import make_optimizer
 from genart_jax.steps import common, play
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
@@ -57,7 +56,7 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     game = play.Game(
         (play.Player("autoencoder", ("encoder", "decoder"), loss, after=after),),
-        {"autoencoder": make_optimizer(config.optimizer, config.train.steps)},
+        {"autoencoder": common.optimizer_of(config)},
         draw=lambda state, batch, key: Scene(batch, {}, key=random.stream(key, "codebook")),
         prepare=lambda batch, key: {"image": batch["image"], "condition": common.conditions_of(batch, spec)},
         chunks=common.chunks_of(config),
