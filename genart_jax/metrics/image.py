@@ -23,6 +23,7 @@ def ssim(a: jax.Array, b: jax.Array, sigma: float = 1.5, radius: int = 5) -> jax
     """Mean structural similarity (Wang et al. 2004, eq. 13) of images (batch, height, width, channels) in [-1, 1].
 
     Gaussian windows of 2 * radius + 1 pixels that lie wholly inside; (batch,), the mean over places and channels.
+    Intensities there begin at 0, so the means are taken of `a` + 1 and `b` + 1: that of two greys is as of their bytes.
 
     Raises:
       UserError: shapes differ, or a side is smaller than the window.
@@ -46,6 +47,7 @@ def ssim(a: jax.Array, b: jax.Array, sigma: float = 1.5, radius: int = 5) -> jax
     var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
     covariance = blur(a * b) - mean_a * mean_b
     c1, c2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
+    mean_a, mean_b = mean_a + 1.0, mean_b + 1.0  # variances, which a shift leaves alone, are more exact without it
     top = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     bottom = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
     return jnp.mean(top / bottom, axis=(1, 2, 3))
