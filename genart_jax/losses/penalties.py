@@ -38,9 +38,11 @@ def path_lengths(synthesis: Callable[[jax.Array], jax.Array], styles: jax.Array,
     (batch, layers, features), y = `pixels` is standard normal noise of the pictures' shape. Squares are summed over
     features, averaged over layers, and y is divided by the root of height times width, so that a weight of 2 is the
     paper's ln 2 / (r^2 (ln r - ln 2)) at resolution r with 2 log2(r) - 2 layers. The penalty is the squared difference
-    of a length and a running mean of them.
+    of a length and a running mean of them. Where a picture does not move at all, its length has the derivative 0.
     """
     pixels = pixels / np.sqrt(pixels.shape[1] * pixels.shape[2])
     gradient = jax.grad(lambda s: jnp.sum(synthesis(s) * pixels))(styles)
     gradient = gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32))
-    return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(gradient), axis=2), axis=1))
+    squares = jnp.mean(jnp.sum(jnp.square(gradient), axis=2), axis=1)
+    # The root's own derivative at 0 is infinite, and times 0 it would be NaN in every parameter.
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)

@@ -87,6 +87,17 @@ def test_path_lengths_of_a_linear_synthesis():
     )
 
 
+def test_path_lengths_of_pictures_that_stand_still_have_a_derivative():
+    """As with a last layer that starts at zero: the length is 0, and so is its derivative, not NaN."""
+    styles, pixels = jnp.ones((2, 3, 4)), jnp.ones((2, 4, 4, 1))
+    synthesis = lambda w: lambda s: (w * jnp.sum(s, (1, 2)))[:, None, None, None] * jnp.ones((2, 4, 4, 1))
+    penalty = lambda w: jnp.mean(jnp.square(path_lengths(synthesis(w), styles, pixels) - 0.5))
+    value, slope = jax.value_and_grad(penalty)(jnp.zeros(()))
+    assert (float(value), float(slope)) == (0.25, 0.0)
+    _, slope = jax.value_and_grad(penalty)(jnp.float32(0.1))  # lengths 8 w: 2 * (0.8 - 0.5) * 8
+    np.testing.assert_allclose(slope, 4.8, rtol=1e-5)
+
+
 @pytest.mark.parametrize("resolution", [32, 256, 1024])
 def test_weight_of_the_path_length_is_the_papers(resolution):
     """gamma_pl = ln 2 / (r^2 (ln r - ln 2)) for lengths that are neither averaged over layers nor over pixels."""
