@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from genart_jax import heap, registry, stages, sweep
-from genart_jax.config import Run, UserError, classes_of, override
+from genart_jax.config import Run, UserError, check_ranges, classes_of, override
 from genart_jax.types import Algorithm
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")
@@ -46,11 +47,12 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
       **options: see `configure`. `image_shape` is needed; conditions that are left None are none.
 
     Raises:
-      UserError: no such model, preset or option, or a shape that the model cannot make.
+      UserError: no such model, preset or option, a number out of range, or a shape that the model cannot make.
     """
     heap.keep()
     heap.collect_less()
     run = configure(model, preset=preset, **options)
+    check_ranges(run)
     if hasattr(run.model, "conditions"):
         run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))
     run = stages.complete(run)
@@ -67,7 +69,22 @@ def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
     networks = module.networks(run.model, dtype=dtype, axis_name=axis_name)
     if run.train.remat:
         networks = rematerialized(networks)
-    return _with_precision(step.build(networks, run, axis_name), run.train.precision)
+    algorithm: Algorithm = step.build(networks, run, axis_name)
+    check_periods(algorithm.lazy)
+    return _with_precision(algorithm, run.train.precision)
+
+
+def check_periods(lazy: Sequence[tuple[str, int]]) -> None:
+    """Raises UserError unless of any two lazy terms' periods one divides the other: each set of due terms is a program.
+
+    Periods of 16 and 4 make three programs, those of 16, 4, 6 and 5 make twelve.
+    """
+    for (one, every), (other, longer) in itertools.combinations(sorted(lazy, key=lambda term: term[1]), 2):
+        if longer % every:
+            raise UserError(
+                f"step: {one} is due every {every} steps and {other} every {longer}; one must divide the other, such as"
+                f" {every} and {longer - longer % every}"
+            )
 
 
 def rematerialized(networks: Any) -> Any:

@@ -10,7 +10,9 @@ import dataclasses
 import json
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from genart_jax.ranges import Count, Decay, Momentum, Natural, Positive, Range, Share, Weight, complaints
 
 
 class UserError(ValueError):
@@ -56,33 +58,34 @@ class Optimizer:
 
     name: str = "adam"
     """Update rule: adam, adamw, sgd, lion, rmsprop or another of Optax's by its name there."""
-    learning_rate: float = 2e-4
+    learning_rate: Weight = 2e-4
     """Peak learning rate."""
-    b1: float = 0.9
+    b1: Momentum = 0.9
     """First-moment decay of adam, adamw and lion; momentum of sgd and rmsprop."""
-    b2: float = 0.999
+    b2: Decay = 0.999
     """Second-moment decay of adam, adamw, lion and rmsprop."""
-    eps: float = 1e-8
-    """Added to the denominator of adam, adamw and rmsprop."""
+    eps: Weight = 1e-8
+    """Added to the denominator of adam and adamw; of rmsprop, to the mean square under its root, as Optax does by
+    default: there, 1e-8 keeps a denominator above 1e-4."""
     nesterov: bool = False
     """Nesterov momentum (adam, adamw, sgd, rmsprop)."""
     schedule: Literal["constant", "cosine", "linear", "exponential"] = "constant"
     """Shape of the learning rate after the warm-up, over train.steps."""
-    warmup_steps: int = 0
+    warmup_steps: Natural = 0
     """Updates over which the learning rate rises linearly from 0."""
-    final_fraction: float = 0.0
+    final_fraction: Weight = 0.0
     """The schedule ends at this fraction of the peak (exponential needs more than 0)."""
-    weight_decay: float = 0.0
+    weight_decay: Weight = 0.0
     """Decoupled weight decay, for every optimizer (Loshchilov & Hutter 2019)."""
     decay_paths: str = r"kernel$"
     """Regular expression: the parameter paths that weight_decay, l1 and l2 touch."""
-    l1: float = 0.0
+    l1: Weight = 0.0
     """L1 penalty; its gradient, l1 * sign(w), is added to the loss's."""
-    l2: float = 0.0
+    l2: Weight = 0.0
     """L2 penalty (l2/2 * |w|^2); its gradient, l2 * w, is added to the loss's."""
-    clip_norm: float = 0.0
+    clip_norm: Weight = 0.0
     """Clip the global gradient norm to this (0: off)."""
-    clip_value: float = 0.0
+    clip_value: Weight = 0.0
     """Clip each gradient entry to +- this (0: off)."""
 
 
@@ -92,25 +95,25 @@ class Gan:
 
     loss: str = "non_saturating"
     """Adversarial loss of both players: non_saturating, minimax, hinge, least_squares, wasserstein or relativistic."""
-    d_steps: int = 1
+    d_steps: Count = 1
     """Critic updates a step, each on its own real batch."""
-    g_steps: int = 1
+    g_steps: Count = 1
     """Generator updates a step."""
-    critic_learning_rate: float | None = None
+    critic_learning_rate: Weight | None = None
     """The critic's peak learning rate; None: the generator's."""
     critic_batch: Literal["joint", "separate"] = "joint"
     """The critic sees real and generated pictures in one batch, or each in its own (for BatchNorm in the critic)."""
-    r1_gamma: float = 0.0
+    r1_gamma: Weight = 0.0
     """Weight of the R1 penalty, gamma/2 * |grad D(real)|^2 (0: off)."""
-    r1_every: int = 16
+    r1_every: Count = 16
     """R1 is computed every so many steps, and its weight multiplied by the critic updates in between."""
-    path_weight: float = 0.0
+    path_weight: Weight = 0.0
     """Weight of the path length penalty (0: off; Karras et al. 2020: 2). Needs a mapping network."""
-    path_every: int = 4
+    path_every: Count = 4
     """The path length penalty is computed every so many steps, and its weight multiplied by them."""
-    path_shrink: int = 2
+    path_shrink: Count = 2
     """The path length penalty is computed for a batch that is so many times smaller."""
-    path_decay: float = 0.01
+    path_decay: Share = 0.01
     """Share of the newest in the running mean of path lengths."""
     lazy_updates: Literal["joint", "separate"] = "joint"
     """R1 and path length join the next update, or get one of their own and learning rate and moments that allow it."""
@@ -119,15 +122,15 @@ class Gan:
     (r1, r2, gp, zero_gp, lecam, consistency, latent_consistency, orthogonal)."""
     generator_terms: tuple[str, ...] = ()
     """Regularisers of the generator, likewise (latent_spread, orthogonal; path length has options of its own)."""
-    style_mixing: float = 0.0
+    style_mixing: Share = 0.0
     """Probability that the styles of an example's later layers come from another z. Needs a mapping network."""
-    ema_decay: float = 0.999
+    ema_decay: Share = 0.999
     """Decay of the generator's moving average, after its warm-up (0: off)."""
-    ema_images: float = 0.0
+    ema_images: Weight = 0.0
     """Half-life of that average in images, in place of ema_decay (0: ema_decay)."""
-    ema_ramp: float = 0.05
+    ema_ramp: Weight = 0.05
     """The half-life in images is at most this times the images seen (0: no ramp)."""
-    condition_dropout: float = 0.0
+    condition_dropout: Share = 0.0
     """Probability with which each condition of an example is hidden from both players in training; above 0, samples
     may hide it too."""
     augment: Literal["none", "diffaugment", "ada"] = "none"
@@ -138,11 +141,11 @@ class Gan:
     cutout of ada (empty: the first three)."""
     augment_schedule: Literal["auto", "constant", "adaptive", "cosine"] = "auto"
     """Its probability: constant, by the critic's overfitting, or a rise; auto: adaptive for ada, else constant."""
-    augment_p: float = 1.0
+    augment_p: Share = 1.0
     """That probability where it is constant, the end of its rise, and the most that adaptive may reach."""
-    augment_target: float = 0.6
+    augment_target: Annotated[float, Range(-1, 1)] = 0.6
     """Adaptive: the probability rises while the mean sign of the critic's scores of real pictures is above this."""
-    augment_images: int = 500_000
+    augment_images: Count = 500_000
     """Real pictures in which the probability can go from 0 to 1 (adaptive), or rises to augment-p (cosine)."""
 
 
@@ -152,19 +155,19 @@ class Vae:
 
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     """Decoder's distribution of a pixel."""
-    beta: float = 1.0
+    beta: Weight = 1.0
     """Weight of the KL divergence (Higgins et al. 2017)."""
-    free_bits: float = 0.0
+    free_bits: Weight = 0.0
     """Nats a latent dimension may cost for free, over the batch's mean (Kingma et al. 2016)."""
     scale: Literal["optimal", "fixed"] = "optimal"
     """Gaussian's standard deviation: the optimum for the batch (Rybkin et al. 2021), or fixed_scale."""
-    fixed_scale: float = 0.1
+    fixed_scale: Positive = 0.1
     """Standard deviation in units of [-1, 1], where scale is fixed."""
     binarize: Literal["none", "threshold", "stochastic"] = "none"
     """How pixels become 0 or 1 for the Bernoulli likelihood (none: grey values as probabilities)."""
-    condition_dropout: float = 0.0
+    condition_dropout: Share = 0.0
     """Probability with which each condition of an example is hidden in training; above 0, samples may hide it too."""
-    ema_decay: float = 0.999
+    ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""
 
 
@@ -172,7 +175,7 @@ class Vae:
 class VectorQuantized:
     """Options of the vector-quantised step."""
 
-    beta: float = 0.25
+    beta: Weight = 0.25
     """Weight of the commitment loss, which keeps encodings near their codes; fixed levels need none."""
 
 
@@ -180,11 +183,11 @@ class VectorQuantized:
 class Autoregressive:
     """Options of the autoregressive step."""
 
-    condition_dropout: float = 0.1
+    condition_dropout: Decay = 0.1
     """Probability with which each condition of an example is hidden in training; above 0, samples may hide it too."""
-    temperature: float = 1.0
+    temperature: Positive = 1.0
     """Logits are divided by this when codes are drawn: below 1 the likelier ones are drawn more often still."""
-    ema_decay: float = 0.999
+    ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""
 
 
@@ -192,14 +195,14 @@ class Autoregressive:
 class Classifier:
     """Options of the classification step."""
 
-    label_smoothing: float = 0.0
+    label_smoothing: Decay = 0.0
     """Mass that the target distribution spreads over all classes."""
-    mixup: float = 0.0
+    mixup: Weight = 0.0
     """Blend examples and their labels by a share from Beta(mixup, mixup) (Zhang et al. 2018; 0: off)."""
-    cutmix: float = 0.0
+    cutmix: Weight = 0.0
     """Paste a box of one example into another and mix labels by area, a share from Beta(cutmix, cutmix) (Yun et al.
     2019; 0: off). With mixup, each example takes one of the two."""
-    ema_decay: float = 0.999
+    ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""
 
 
@@ -207,15 +210,15 @@ class Classifier:
 class Pixels:
     """Options of the step that trains pixels."""
 
-    content_weight: float = 1.0
+    content_weight: Weight = 1.0
     """Weight of the content loss."""
-    style_weight: float = 1.0
+    style_weight: Weight = 1.0
     """Weight of the style loss."""
-    tv_weight: float = 1.0
+    tv_weight: Weight = 1.0
     """Weight of the total variation."""
     keep_color: bool = False
     """Change luminance alone, and compare luminance alone (Gatys et al. 2017, section 5.2)."""
-    noise: float = 0.01
+    noise: Weight = 0.01
     """Standard deviation of the noise that the picture starts with, in units of [-1, 1]."""
 
 
@@ -227,28 +230,28 @@ class Data:
     """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that
     `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes, what that
     one was trained on."""
-    image_size: tuple[int, ...] = ()
+    image_size: tuple[Count, ...] = ()
     """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
-    channels: int = 3
+    channels: Count = 3
     """3 for colour, 1 for grey (folder and tfds)."""
-    test_fraction: float = 0.1
+    test_fraction: Share = 0.1
     """Share held out for evaluation where the source has no test split."""
     strict: bool = False
     """A picture that cannot be read is an error, instead of being skipped and counted."""
     flip: bool = False
     """Mirror each training picture left to right with probability one half."""
-    crop: int = 0
+    crop: Natural = 0
     """Pad training pictures by so many edge pixels and crop back at a random place."""
-    jitter: tuple[float, ...] = ()
+    jitter: tuple[Weight, ...] = ()
     """Change brightness, contrast, saturation and hue of training pictures, each by up to these four fractions, such as
     0.4 0.4 0.4 0.1 (empty: off)."""
-    cutout: int = 0
+    cutout: Natural = 0
     """Fill a square of so many pixels of each training picture with grey."""
-    limit: int = 0
+    limit: Natural = 0
     """Train on so many examples only, a fixed choice from the whole training split (0: all)."""
-    memory_limit_mb: int = 2048
+    memory_limit_mb: Natural = 2048
     """Sets larger than this (decoded) are streamed by grain instead of held in device memory."""
-    workers: int = 4
+    workers: Natural = 4
     """Threads that decode streamed pictures."""
 
 
@@ -256,25 +259,25 @@ class Data:
 class Train:
     """Length, rhythm and reporting of a run."""
 
-    steps: int = 1000
+    steps: Count = 1000
     """Steps in all; a larger number continues a finished run."""
-    batch: int = 64
+    batch: Count = 64
     """Examples a step, over all devices (of the generator; a critic with d_steps = n sees n times as many)."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     """Seed of initialisation, data order and every random draw."""
-    log_every: int = 50
+    log_every: Count = 50
     """Steps between rows of metrics.jsonl."""
-    sample_every: int = 500
+    sample_every: Natural = 500
     """Steps between sample grids (0: only at the end)."""
-    eval_every: int = 0
+    eval_every: Natural = 0
     """Steps between evaluations on the test split (0: only at the end)."""
-    save_every: int = 500
+    save_every: Natural = 500
     """Steps between checkpoints (0: only at the end)."""
-    keep: int = 2
+    keep: Count = 2
     """How many checkpoints to keep, the newest."""
     best: str = ""
     """Figure of the evaluation whose best checkpoint is kept as well, as in accuracy:max (empty: none)."""
-    rollbacks: int = 1
+    rollbacks: Natural = 1
     """How often a run that is no longer finite goes back to its last checkpoint, at 0.3 of its learning rate."""
     ema_steps: int = 0
     """Steps that the moving average has behind it, so that its warm-up goes on; --init-from sets it."""
@@ -283,11 +286,11 @@ class Train:
     remat: bool = False
     """Keep only the activations between stages for the backward pass, and compute the others again, to save memory of
     accelerators; on CPU it saves none."""
-    microbatch: int = 0
+    microbatch: Natural = 0
     """Examples computed at a time, over all devices; gradients add up to those of the whole batch (0: all at once)."""
-    steps_per_dispatch: int = 1
+    steps_per_dispatch: Count = 1
     """Steps run on the device at a time, in a loop there: pays for steps of a few milliseconds."""
-    samples: int = 64
+    samples: Count = 64
     """Pictures in a sample grid."""
     schedules: tuple[str, ...] = ()
     """Numbers that change over the run, as NAME=FROM..TO[:cosine|:linear][@STEPS], such as b2=0.9..0.99:cosine: of the
@@ -298,19 +301,19 @@ class Train:
 class Parallel:
     """The mesh of devices."""
 
-    data: int = 0
+    data: Natural = 0
     """Rows of devices, each with a copy of the parameters (0: as many as there are devices for)."""
-    model: int = 1
+    model: Count = 1
     """Devices a row: each keeps its part of the large parameters, moments and averages. A batch is split over all."""
     rules: tuple[tuple[str, str], ...] = ()
     """Pairs of a regular expression over a parameter's path and its layout: whole, largest, or an axis's number."""
     coordinator: str = ""
     """host:port of process 0, for several processes; empty: as SLURM, Kubernetes or a TPU pod says; none: only one."""
-    process: int | None = None
+    process: Natural | None = None
     """This process's number, from 0."""
-    processes: int | None = None
+    processes: Count | None = None
     """How many processes there are."""
-    heartbeat: int = 60
+    heartbeat: Count = 60
     """Seconds without a sign of life after which a process counts as lost, and the others end."""
 
 
@@ -320,15 +323,15 @@ class SweepOptimizer:
     each of the others.
     """
 
-    learning_rate: tuple[float, ...] = ()
+    learning_rate: tuple[Weight, ...] = ()
     """Peak learning rates, such as 1e-4,2e-4 (step.critic-learning-rate, where it is set, stays)."""
-    b1: tuple[float, ...] = ()
+    b1: tuple[Momentum, ...] = ()
     """First-moment decays or momenta."""
-    b2: tuple[float, ...] = ()
+    b2: tuple[Decay, ...] = ()
     """Second-moment decays."""
-    eps: tuple[float, ...] = ()
-    """What is added to the denominator."""
-    weight_decay: tuple[float, ...] = ()
+    eps: tuple[Weight, ...] = ()
+    """What is added to the denominator, or, of rmsprop, under its root."""
+    weight_decay: tuple[Weight, ...] = ()
     """Decoupled weight decays."""
 
 
@@ -336,7 +339,7 @@ class SweepOptimizer:
 class Sweep:
     """Several runs trained as one program, which differ by their seed and by options of the optimizer."""
 
-    seeds: int = 0
+    seeds: Natural = 0
     """How many seeds, from train.seed on, for each setting of the options (0: no sweep, or one seed of each)."""
     optimizer: SweepOptimizer = SweepOptimizer()
 
@@ -356,6 +359,12 @@ class Run:
     sweep: Sweep = Sweep()
     name: str = ""
     """The model's name in the registry."""
+
+
+def check_ranges(run: Run) -> None:
+    """Raises UserError, with one line, where numbers are out of the ranges that their types name."""
+    if found := [*complaints(run)]:
+        raise UserError("; ".join(found))
 
 
 def classes_of(conditions: Any) -> tuple[tuple[str, int], ...]:

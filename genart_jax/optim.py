@@ -48,7 +48,12 @@ def lazy_correction(
 
     Karras et al. 2020, appendix B: with c = every / (every + 1), the learning rate becomes c times, and the decays of
     moments b^c, so that over `every` + 1 updates they are what they were over `every`.
+
+    Raises:
+      UserError: a negative momentum, which has no such power.
     """
+    if _known(config.b1) and config.b1 < 0:
+        raise UserError(f"optimizer.b1 {config.b1}: a negative momentum cannot be corrected; use lazy-updates joint")
     c = float(every / (every + 1))
     rate = None if learning_rate is None else c * learning_rate
     return replace(config, learning_rate=c * config.learning_rate, b1=config.b1**c, b2=config.b2**c), rate
@@ -71,10 +76,8 @@ def make_optimizer(
     may be traced.
 
     Raises:
-      UserError: an unknown rule, or an option out of range.
+      UserError: an unknown rule, or a decay-paths that is no regular expression.
     """
-    if config.warmup_steps < 0 or (_known(config.learning_rate) and config.learning_rate < 0):
-        raise UserError("optimizer: learning-rate and warmup-steps must not be negative")
     try:
         pattern = re.compile(config.decay_paths)
     except re.error as error:

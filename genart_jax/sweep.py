@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax.config import Run, Sweep, UserError, override
+from genart_jax.config import Run, Sweep, override
 from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
 
 DIVERGED = "diverged"
@@ -33,12 +33,7 @@ def runs(run: Run) -> tuple[Run, ...]:
 
     In the order of the options' values, the option that is named last in `SweepOptimizer` changing fastest, and for
     each of these settings the seeds `train.seed`, `train.seed` + 1, and so on.
-
-    Raises:
-      UserError: a number of seeds below 0.
     """
-    if run.sweep.seeds < 0:
-        raise UserError(f"sweep.seeds {run.sweep.seeds}: wanted the number of seeds, or 0 for no sweep")
     names, seeds = swept(run), run.sweep.seeds
     if not names and not seeds:
         return ()

@@ -4,6 +4,7 @@ import ast
 import inspect
 import itertools
 import json
+import typing
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax import config as c
+from genart_jax import registry
 from genart_jax.data.conditions import class_word, condition_table, draw_conditions, parse_conditions
 from genart_jax.data.source import Split
 from genart_jax.metrics import accuracy
@@ -80,11 +82,40 @@ def test_unknown_options_are_named():
         ("dcgan", {"optimizer": {"name": "lbfgs"}}, "more than gradients"),
         ("conv_vae", {"latent_dim": 0}, "at least 1"),
         ("simple_cnn", {"dropout": 1.0, "conditions": (("style", 5),)}, "dropout"),
+        ("dcgan", {"step": {"r1_gamma": -1.0}}, r"step\.r1-gamma must not be negative, as -1.0 is"),
+        ("dcgan", {"step": {"condition_dropout": 1.5}}, r"step\.condition-dropout must be 0 to 1, not 1\.5"),
+        ("dcgan", {"step": {"ema_images": -5.0}}, r"step\.ema-images must not be negative"),
+        ("dcgan", {"step": {"critic_learning_rate": float("nan")}}, "critic-learning-rate must be a finite number"),
+        ("dcgan", {"step": {"augment_target": -2.0}}, r"step\.augment-target must be -1 to 1, not -2\.0"),
+        ("dcgan", {"optimizer": {"b2": 1.0}}, r"optimizer\.b2 must be 0 to below 1, not 1\.0"),
+        ("dcgan", {"optimizer": {"b1": -1.0}}, r"optimizer\.b1 must be more than -1 to below 1"),
+        ("dcgan", {"train": {"steps": 0}}, r"train\.steps must be at least 1, not 0"),
+        ("dcgan", {"train": {"seed": 2**64}}, r"train\.seed must be 0 to 9223372036854775807, not"),
+        ("dcgan", {"data": {"image_size": (32, 0)}}, r"data\.image-size must be at least 1, not 0"),
+        ("dcgan", {"sweep": {"optimizer": {"eps": (1e-8, -1e-8)}}}, r"sweep\.optimizer\.eps must not be negative"),
+        ("conv_vae", {"step": {"fixed_scale": 0.0}}, r"step\.fixed-scale must be more than 0, not 0\.0"),
+        ("stylegan2", {"mapping_rate": 0.0}, r"model\.mapping-rate must be more than 0"),
+        ("stylegan2", {"step": {"r1_every": 6, "path_every": 4}}, "r1 every 6; one must divide the other, .* 4 and 4"),
     ],
 )
 def test_wrong_values_are_named(name, options, words):
     with pytest.raises(ga.UserError, match=words):
         ga.build(name, **({"image_shape": (32, 32, 3)} | options))
+
+
+def test_every_number_has_a_range():
+    """Of the options here; a model's own are its `networks`' to check."""
+    for cls in (c.Optimizer, c.Gan, c.Vae, c.VectorQuantized, c.Autoregressive, c.Classifier, c.Pixels, c.Data, c.Train,
+                c.Parallel, c.SweepOptimizer, c.Sweep):  # fmt: skip
+        for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+            plain = {int, float, int | None, float | None, tuple[int, ...], tuple[float, ...]}
+            assert hint not in plain, f"{cls.__name__}.{name}"
+
+
+def test_every_preset_is_within_its_ranges():
+    for model in ga.list_models():
+        for preset in registry.model_module(model).PRESETS:
+            c.check_ranges(ga.get_config(model, preset))
 
 
 def test_every_option_is_documented():

@@ -14,6 +14,7 @@ FLOOR = (
     "types",
     "config",
     "paths",
+    "ranges",
     "registry",
     "saved",
     "stages",

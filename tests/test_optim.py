@@ -42,6 +42,15 @@ def test_equals_optax(config, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), got, wanted)
 
 
+def test_eps_is_where_its_help_says():
+    """Of adam beside the root, of rmsprop under it: g moves by g / (|g| + eps), or by g / (g^2 + eps)^.5."""
+    params, grads = {"kernel": jnp.zeros(())}, {"kernel": jnp.float32(1e-3)}
+    for name, expected in (("adam", 1e-3 / (1e-3 + 1e-4)), ("rmsprop", 1e-3 / (1e-6 + 1e-4) ** 0.5)):
+        tx = make_optimizer(Optimizer(name, 1.0, b1=0.0, b2=0.0, eps=1e-4), 10)
+        updates, _ = tx.update(grads, tx.init(params), params)
+        np.testing.assert_allclose(updates["kernel"], -expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("option", "gradient"), [("l1", jnp.sign), ("l2", lambda p: p)])
 def test_penalties_add_their_gradient_to_kernels_only(option, gradient):
     tx = make_optimizer(Optimizer("sgd", 1.0, b1=0.0, **{option: 0.1}), 10)
@@ -67,7 +76,6 @@ def test_schedules(name, middle, end):
         (Optimizer("chain"), "not an optimizer"),
         (Optimizer(schedule="exponential"), "final-fraction"),
         (Optimizer(decay_paths="("), "regular expression"),
-        (Optimizer(learning_rate=-1), "negative"),
     ],
 )
 def test_wrong_options_are_named(config, words):
@@ -86,3 +94,5 @@ def test_lazy_correction_spans_one_update_more(every):
         [(every + 1) * corrected.learning_rate, (every + 1) * rate], [0.01 * every, 0.02 * every]
     )
     assert lazy_correction(plain, every)[1] is None
+    with pytest.raises(UserError, match="negative momentum"):
+        lazy_correction(Optimizer(b1=-0.5), every)

@@ -45,6 +45,7 @@ from genart_jax.nn.style import (
     unit_moment,
     wide,
 )
+from genart_jax.ranges import Positive, Share
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -63,7 +64,7 @@ class Config:
     """Length of w, and width of the mapping networks."""
     mapping_layers: int = 8
     """Layers of the mapping networks."""
-    mapping_rate: float = 0.01
+    mapping_rate: Positive = 0.01
     """The mapping networks learn at this multiple of the learning rate."""
     channel_base: int = 16_384
     """Channels times the side of the pictures at each resolution, where channel_max does not cut them."""
@@ -73,7 +74,7 @@ class Config:
     """With connections that skip two convolutions, or without."""
     minibatch_group: int = 4
     """Neighbouring examples over which the critic takes the standard deviation."""
-    style_decay: float = 0.995
+    style_decay: Share = 0.995
     """Decay of the running mean of w, towards which truncation pulls."""
     modulation: Form = "scale"
     """How styles enter convolutions: scaled inputs and outputs, or grouped kernels. Equal; see nn.style."""

@@ -33,7 +33,7 @@ class Augmentation:
     """The augmentation that `config.Gan` asks for; it is part of the critic, in front of the network.
 
     Raises:
-      UserError: an option out of range, an operation that does not fit, or a loss that the controller cannot read.
+      UserError: an operation that does not fit, or a loss that the controller cannot read.
     """
 
     def __init__(self, gan: Gan, spec: BatchSpec, threshold: float | None, axis_name: str | None) -> None:
@@ -47,8 +47,6 @@ class Augmentation:
         check_ops(ops, known, spec.image_shape[-1])
         self._pipeline = functools.partial(pipeline, ops=ops)
         self.schedule = schedule if gan.augment_schedule == "auto" else gan.augment_schedule
-        if not 0 <= gan.augment_p <= 1 or not -1 <= gan.augment_target <= 1 or gan.augment_images < 1:
-            raise UserError("step: augment-p must be 0 to 1, augment-target -1 to 1 and augment-images at least 1")
         if self.schedule == "adaptive" and threshold is None:
             raise UserError(
                 f"step.augment-schedule adaptive reads the sign of the critic's scores, which says nothing under the"

@@ -15,22 +15,16 @@ import jax.numpy as jnp
 import optax
 
 from genart_jax import registry, stages
-from genart_jax.config import Autoregressive, Run, UserError, spec_of
+from genart_jax.config import Autoregressive, Run, spec_of
 from genart_jax.nn import random
 from genart_jax.steps import common, play
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables
 
 
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
-    """The algorithm of a prior over codes: `networks` has a `prior`.
-
-    Raises:
-      UserError: an option out of range.
-    """
+    """The algorithm of a prior over codes: `networks` has a `prior`."""
     options: Autoregressive = config.step
     spec, prior = spec_of(config), networks.prior
-    if not 0 <= options.condition_dropout < 1 or options.temperature <= 0:
-        raise UserError("step: condition-dropout must be 0 to below 1, temperature more than 0")
     tokenizer = _tokenizer(stages.first_stage(config.model.tokenizer_config))
     grid, num_codes = tuple(config.model.grid), config.model.codes
     length = math.prod(grid)

@@ -19,16 +19,12 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     """The algorithm of a classifier: `networks` has a `classifier`.
 
     Raises:
-      UserError: an option out of range, or not one condition to classify.
+      UserError: not one condition to classify, or an odd batch to mix pairs of.
     """
     options: Classifier = config.step
     spec = spec_of(config)
     if len(spec.conditions) != 1:
         raise UserError(f"a classifier needs one condition, not {len(spec.conditions)}; set --model.label")
-    if not 0 <= options.label_smoothing < 1:
-        raise UserError(f"step.label-smoothing {options.label_smoothing}: wanted 0 to below 1")
-    if min(options.mixup, options.cutmix) < 0:
-        raise UserError("step: mixup and cutmix must not be negative")
     if (options.mixup or options.cutmix) and config.train.batch % 2:
         raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
     ((label, classes),) = spec.conditions

@@ -51,12 +51,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     `transform` adds what was found to pictures: to the content, it gives the picture that was made.
 
     Raises:
-      UserError: an option out of range.
+      UserError: microbatches, or step lengths for an optimizer that finds its own.
     """
     options: Pixels = config.step
     spec, model, network = spec_of(config), config.model, networks.features
-    if min(options.content_weight, options.style_weight, options.tv_weight, options.noise) < 0:
-        raise UserError("step: weights and noise must not be negative")
     if config.train.microbatch:
         raise UserError("train.microbatch: one picture has no parts; set it to 0")
     searching = config.optimizer.name == "lbfgs"

@@ -26,8 +26,6 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     options: VectorQuantized = config.step
     spec = spec_of(config)
     encoder, quantizer, decoder = networks.encoder, networks.quantizer, networks.decoder
-    if options.beta < 0:
-        raise UserError(f"step.beta {options.beta} must not be negative")
 
     def forward(
         params: Any, mutable: Any, images: jax.Array, condition: Any, key: jax.Array | None, train: bool

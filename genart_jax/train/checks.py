@@ -20,20 +20,6 @@ from genart_jax.train.store import Checkpoints
 from genart_jax.types import Algorithm, State
 
 
-def check_options(run: Run) -> None:
-    """Raises UserError where a number is out of range."""
-    options = run.train
-    for name in ("steps", "batch", "log_every", "steps_per_dispatch", "samples", "keep"):
-        if getattr(options, name) < 1:
-            raise UserError(f"train.{name.replace('_', '-')} must be at least 1, not {getattr(options, name)}")
-    for name in ("seed", "sample_every", "eval_every", "save_every", "rollbacks"):
-        if getattr(options, name) < 0:
-            raise UserError(f"train.{name.replace('_', '-')} must not be negative, as {getattr(options, name)} is")
-    for name in ("crop", "cutout", "limit"):
-        if getattr(run.data, name) < 0:
-            raise UserError(f"data.{name} {getattr(run.data, name)} must not be negative")
-
-
 def check_place(directory: Path) -> None:
     """Raises UserError unless files can be written into the directory, or it can be made."""
     try:

@@ -66,8 +66,6 @@ def make_mesh(config: Parallel, batch: int) -> Mesh:
       UserError: there are too few devices, or the batch does not divide among them.
     """
     devices = all_devices()  # each process's together: its columns of a batch, and whole "model" rows on its fast links
-    if config.model < 1 or config.data < 0:
-        raise UserError("parallel: model must be at least 1, data at least 0 (0: all devices)")
     data = config.data or max(1, len(devices) // config.model)
     count, found = data * config.model, len(devices)
     if count > found:

@@ -210,7 +210,7 @@ def test_what_a_sweep_and_its_members_refuse(tmp_path):
         fit("mlp_vae", tmp_path / "b", None, tmp_path / "a/members/0", sweep={"seeds": 2})
     with pytest.raises(ga.UserError, match=r"train.best"):
         fit("mlp_vae", tmp_path / "b", sweep={"seeds": 2}, train={"best": "elbo:max"})
-    with pytest.raises(ga.UserError, match=r"sweep.seeds -1"):
+    with pytest.raises(ga.UserError, match=r"sweep.seeds must not be negative"):
         fit("mlp_vae", tmp_path / "b", sweep={"seeds": -1})
     with pytest.raises(ga.UserError, match="must not be negative"):
         fit("mlp_vae", tmp_path / "b", sweep={"optimizer": {"learning_rate": (1e-3, -1.0)}})
