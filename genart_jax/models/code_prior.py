@@ -125,7 +125,7 @@ class Prior(nn.Module):
         self.embed = ConditionEmbed(classes_of(c.conditions), c.width, stddev=0.02, dtype=self.dtype)
         self.blocks = [Block(c, self.dtype) for _ in range(c.layers)]
         self.norm = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype)
-        self.out = nn.Dense(c.codes or 0, kernel_init=normal(0.02), dtype=self.dtype)
+        self.out = nn.Dense(c.codes or 0, kernel_init=normal(0.02))
         self.dropout = random.Dropout(c.dropout)
 
     def _embed(self, last: jax.Array, positions: jax.Array, condition: Condition) -> jax.Array:
@@ -136,7 +136,8 @@ class Prior(nn.Module):
         return x
 
     def _logits(self, x: jax.Array) -> jax.Array:
-        return self.out(self.norm(x)).astype(jnp.float32)
+        logits: jax.Array = self.out(self.norm(x).astype(jnp.float32))
+        return logits
 
     def __call__(
         self, codes: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None

@@ -147,12 +147,12 @@ class Critic(nn.Module):
             x = nn.leaky_relu(x, 0.2)
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         pooled = jnp.sum(x, axis=(1, 2), dtype=jnp.float32)
-        flat = x.reshape(x.shape[0], -1)
-        score = nn.Dense(1, kernel_init=init, dtype=self.dtype, name="out")(flat)[:, 0]
+        flat = x.reshape(x.shape[0], -1).astype(jnp.float32)  # a bfloat16 score has three digits
+        score = nn.Dense(1, kernel_init=init, name="out")(flat)[:, 0]
         embed = ConditionEmbed(classes_of(c.conditions), x.shape[-1], stddev=0.02, name="embed")
         for vector in embed(condition, images.shape[0]):
             score = score + jnp.sum(vector * pooled, axis=-1)
-        return score.astype(jnp.float32), aux
+        return score, aux
 
 
 class Networks(NamedTuple):
