@@ -66,6 +66,8 @@ class Algorithm(NamedTuple):
     into it. `due` names the lazy terms to compute: None decides by `lax.cond` on `state.step`, a static tuple decides
     at trace time. `lazy` lists them as (name, every how many steps). Where a family lacks an operation, it is None.
 
+    `order` is for a NaN, which spreads to all that follows: it is blamed on the first of these that has one.
+
     `begin` is called once, between `init` and the first step, with the first real batch and `state.frozen` in place:
     for what must be taken from data. None where there is nothing to take.
 
@@ -89,6 +91,7 @@ class Algorithm(NamedTuple):
     lazy: tuple[tuple[str, int], ...] = ()
     frozen: tuple[tuple[str, str], ...] = ()
     begin: Callable[..., State] | None = None  # begin(state, batch) -> State
+    order: tuple[str, ...] = ()  # metrics in the order in which a step computes them, as far as it matters
     members: int = 0  # of a sweep, see `sweep.members`; 0: none, the state is one run's
 
     def due(self, step: int) -> tuple[str, ...]:

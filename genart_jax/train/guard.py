@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -33,6 +33,24 @@ def not_finite(tree: Any) -> list[str]:
     }
     flags = jax.device_get(_finite(list(leaves.values())))
     return [path for path, good in zip(leaves, flags, strict=True) if not good]
+
+
+_LAST = ("_grad_norm", "_update_norm", "_param_norm")
+
+
+def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Names of metrics as a step computes them: those of `order`, other terms, losses made of them, and then norms.
+
+    A NaN in one is in all that follow, so the first that has one says where it came from.
+    """
+
+    def rank(name: str) -> tuple[int, int]:
+        if name in order:
+            return 0, order.index(name)
+        norm = next((i for i, end in enumerate(_LAST) if name.endswith(end)), -1)
+        return (2, norm) if norm >= 0 else (1, name.endswith("loss"))
+
+    return sorted(names, key=rank)
 
 
 def slower(run: Run) -> Run:

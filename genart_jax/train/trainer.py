@@ -17,7 +17,7 @@ import numpy as np
 
 from genart_jax import compiler, heap, stages, sweep
 from genart_jax.api import build
-from genart_jax.config import NotFiniteError, Run, UserError, resolve
+from genart_jax.config import NotFiniteError, Run, UserError, check_ranges, resolve
 from genart_jax.data.augment import check_jitter
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.open import Dataset, open_data
@@ -31,7 +31,6 @@ from genart_jax.train.checkpoint import Saved
 from genart_jax.train.checks import (
     beside_other_data,
     check_best,
-    check_options,
     check_place,
     check_resume,
     check_sweep,
@@ -98,7 +97,7 @@ def fit(
     silent: Callback = lambda event, values: None
     tell = silent if callback is None or jax.process_index() else callback
     directory = expanded(directory)
-    check_options(run)
+    check_ranges(run)
     check_place(directory)
     given = None if data is None else open_data(data).source_for_training()
     with owning(directory, lambda text: tell("note", {"text": text})) as owner:
@@ -377,6 +376,7 @@ class Trainer:
                 columns.setdefault(name, []).append(np.reshape(value, (-1, max(1, self.algorithm.members)))[:count])
                 steps.setdefault(name, []).extend(range(end - count + 1, end + 1))
         values = {name: np.concatenate(parts) for name, parts in columns.items()}  # (steps, members) each
+        values = {name: values[name] for name in guard.in_order(values, self.algorithm.order)}
         bad = [(name, i) for name, all_ in values.items() for i in np.flatnonzero(~np.isfinite(all_).any(axis=1))]
         if bad:
             name, i = min(bad, key=lambda one: steps[one[0]][one[1]])

@@ -86,6 +86,12 @@ def noted(directory, **options):
     return notes
 
 
+def test_metrics_in_the_order_of_their_computation():
+    names = ["a_param_norm", "bits", "loss", "a_grad_norm", "commitment", "second", "a_update_norm", "first"]
+    expected = ["first", "second", "bits", "commitment", "loss", "a_grad_norm", "a_update_norm", "a_param_norm"]
+    assert guard.in_order(sorted(names), ("first", "second")) == expected
+
+
 def test_paths_of_what_is_not_finite():
     tree = {"a": {"b": jnp.array([1.0, jnp.inf])}, "n": jnp.arange(3), "h": jnp.bfloat16(jnp.nan), "ok": jnp.ones(3)}
     assert guard.not_finite(tree) == ["a/b", "h"]
@@ -150,8 +156,11 @@ def test_nan_in_gradients_or_in_a_parameter_goes_back_once(tmp_path, monkeypatch
 
 
 def test_nan_again_stops_with_advice_and_is_never_saved(tmp_path, monkeypatch):
-    poison_step(monkeypatch, 4, lambda state, metrics: (nan(state.params) and state, nan(metrics)))
-    with pytest.raises(trainer.NotFiniteError, match=r"step 5: .*checkpoint is step 4 .*has not helped.*Lower"):
+    """The message names what was computed first of all that is NaN."""
+    poison_step(monkeypatch, 4, lambda state, m: (state, nan(m) | {"reconstruction": m["reconstruction"]}))
+    with pytest.raises(
+        trainer.NotFiniteError, match=r"step 5: kl is nan; .*checkpoint is step 4 .*has not helped.*Lower"
+    ):
         noted(tmp_path)
     assert all_finite(tmp_path) == [2, 4]
     with pytest.raises(trainer.NotFiniteError, match="step 5"):
