@@ -108,9 +108,15 @@ def half_life_decay(half_life: float | jax.Array, ramp: float, images: int, step
 
 
 def ema_update(ema: Any, params: Any, mutable: Any, decay: jax.Array) -> dict[str, Any]:
-    """Moving averages of the given roles' parameters and statistics."""
+    """Moving averages of the given roles' parameters and statistics.
+
+    Spectral normalisation's u is taken as it is: a mean of unit vectors is shorter than one, and what is divided by the
+    sigma that it gives would be too large.
+    """
     live = {role: {"params": params[role], **mutable[role]} for role in ema}
-    return optax.incremental_update(live, ema, 1.0 - decay)
+    fixed = {role: {k: v for k, v in tree.items() if k == spectral.COLLECTION} for role, tree in live.items()}
+    averaged = optax.incremental_update(live, ema, 1.0 - decay)
+    return {role: {**averaged[role], **fixed[role]} for role in ema}
 
 
 def sampling_variables(state: State, role: str) -> tuple[Any, Any]:
@@ -201,9 +207,15 @@ def optimizer_of(
 
 
 def select(batch: Batch, index: int | jax.Array, count: int) -> Batch:
-    """The index-th of `count` batches that lie example-major in one."""
+    """The index-th of `count` batches that lie example-major in one.
+
+    Raises:
+      UserError: they would not be equally long.
+    """
     if count == 1:
         return batch
+    if bad := [len(x) for x in jax.tree.leaves(batch) if len(x) % count]:
+        raise UserError(f"batch: {bad[0]} examples do not divide into the {count} batches that a step takes here")
     return jax.tree.map(lambda x: x.reshape(x.shape[0] // count, count, *x.shape[1:])[:, index], batch)
 
 
@@ -245,6 +257,15 @@ def accumulate(function: Any, chunks: int, *trees: Any, group: int = 1) -> Any:
     first = function(*jax.tree.map(lambda x: x[0], parts))
     total, _ = jax.lax.scan(body, first, jax.tree.map(lambda x: x[1:], parts))
     return jax.tree.map(lambda x: x / chunks, total)
+
+
+def refuse_joint(mutable: Any) -> None:
+    """Raises UserError where a critic's BatchNorm would be over real and generated pictures together."""
+    if "batch_stats" in mutable:
+        raise UserError(
+            "step.critic-batch joint: the critic has BatchNorm, whose statistics would be those of real and generated"
+            " pictures together; set it to separate"
+        )
 
 
 def refuse_statistics(mutable: Any, chunks: int) -> None:

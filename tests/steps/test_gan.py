@@ -13,6 +13,7 @@ import genart_jax as ga
 from genart_jax import registry
 from genart_jax.nn import random, spectral
 from genart_jax.steps import gan
+from genart_jax.train import guard
 from tests import zoo
 
 KEY = jax.random.key(5)
@@ -133,17 +134,43 @@ def test_every_loss_trains_both_players(loss):
 
 @pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
 def test_separate_batches_are_for_batch_norm(loss):
-    """Without BatchNorm, one joint batch and two separate ones are the same; with it, they are not."""
-    for norm, same in ((False, True), (True, False)):
-        states = []
-        for how in ("joint", "separate"):
-            algorithm = zoo.tiny(
-                "dcgan", optimizer=zoo.SGD, critic_norm=norm, step={"critic_batch": how, "r1_gamma": 0.0, "loss": loss}
-            )
-            batch = zoo.batch(algorithm.batch_spec, 8)
-            states.append(jax.jit(algorithm.step)(zoo.start(algorithm, KEY, batch), batch, KEY)[0].params)
-        difference = optax.global_norm(jax.tree.map(jnp.subtract, *states))
-        assert (difference < 1e-5) == same
+    """Without BatchNorm, one joint batch and two separate ones are the same; with it, joint is refused."""
+    states = []
+    for how in ("joint", "separate"):
+        algorithm = build(critic_batch=how, loss=loss)
+        batch = zoo.batch(algorithm.batch_spec, 8)
+        states.append(jax.jit(algorithm.step)(zoo.start(algorithm, KEY, batch), batch, KEY)[0].params)
+    assert optax.global_norm(jax.tree.map(jnp.subtract, *states)) < 1e-5
+
+    def first(how):
+        normed = zoo.tiny("dcgan", critic_norm=True, step={"critic_batch": how, "r1_gamma": 0.0, "loss": loss})
+        return jax.eval_shape(normed.init, KEY, batch)
+
+    assert "batch_stats" in first("separate").mutable["critic"]
+    with pytest.raises(ga.UserError, match=r"step\.critic-batch joint: the critic has BatchNorm"):
+        first("joint")
+
+
+def test_a_batch_that_critic_steps_do_not_divide_is_refused():
+    algorithm = build(d_steps=2)
+    state = jax.eval_shape(algorithm.init, KEY, zoo.batch(algorithm.batch_spec, 8))
+    with pytest.raises(ga.UserError, match="7 examples do not divide into the 2 batches"):
+        jax.eval_shape(algorithm.step, state, zoo.batch(algorithm.batch_spec, 7), KEY)
+
+
+def test_the_schedule_counts_every_due_step():
+    """R1 every second of 3 steps is due twice: 5 updates of the critic, the last still at a fifth of the rate."""
+    algorithm = zoo.tiny(
+        "dcgan", optimizer=zoo.SGD | {"schedule": "linear"}, train={"steps": 3},
+        step={"r1_gamma": 3.0, "r1_every": 2, "lazy_updates": "separate", "ema_decay": 0.0},
+    )  # fmt: skip
+    batch = zoo.batch(algorithm.batch_spec, 8)
+    state, step = zoo.start(algorithm, KEY, batch), jax.jit(algorithm.step, static_argnames="due")
+    for i in range(2):
+        state, _ = step(state, batch, KEY, due=algorithm.due(i))
+    assert algorithm.due(2) == ("r1",)
+    last, without = (step(state, batch, KEY, due=due)[0].params["critic"] for due in (("r1",), ()))
+    assert optax.global_norm(jax.tree.map(jnp.subtract, last, without)) > 1e-6
 
 
 def test_conditions_matter_and_can_be_hidden():
@@ -250,3 +277,35 @@ def test_lipschitz_estimate_of_a_linear_critic():
     ]
     np.testing.assert_allclose(total / weight, max(singles), rtol=1e-5)
     assert min(singles) < max(singles) <= float(jnp.linalg.norm(kernel))
+
+
+@pytest.mark.parametrize("name", ga.list_models("gan"))
+def test_scores_have_all_their_digits_in_bfloat16(name):
+    """Differences of scores make a critic's gradient; a bfloat16 has three digits."""
+    run = ga.configure(name, preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
+    critic = registry.model_module(name).networks(run.model, dtype=jnp.bfloat16).critic
+    batch = zoo.batch(zoo.tiny(name).batch_spec, 8)
+    for condition in (batch["condition"], dict.fromkeys(batch["condition"], jnp.full(8, -1))):
+        args = batch["image"], condition
+        scores = jax.jit(lambda *args: critic.apply(critic.init(KEY, *args, train=False), *args, train=False)[0])(*args)
+        assert scores.dtype == jnp.float32
+        assert not np.array_equal(scores, scores.astype(jnp.bfloat16))
+
+
+@pytest.mark.parametrize(("gamma", "first"), [(1.0, "r1"), (0.0, "generator_grad_norm")])
+def test_the_first_that_is_not_finite_is_named(gamma, first):
+    """A critic with finite scores and parameters' gradients, whose derivative in the pictures is NaN."""
+
+    class Rooted(nn.Module):
+        @nn.compact
+        def __call__(self, images, condition=None, train=False):
+            return nn.Dense(1)(jnp.sqrt(0.0 * jnp.abs(images.reshape(len(images), -1))))[:, 0], {}
+
+    run = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), step={"r1_gamma": gamma})
+    algorithm = gan.build(Networks(DenseGenerator(), Rooted()), run)
+    batch = zoo.full_batch(algorithm, 8)
+    state = zoo.start(algorithm, KEY, batch)
+    _, metrics = jax.jit(algorithm.step)(state, batch, KEY)
+    bad = [name for name, value in metrics.items() if not np.isfinite(value)]
+    assert len(bad) > 1
+    assert guard.in_order(bad, algorithm.order)[0] == first
