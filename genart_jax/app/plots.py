@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from genart_jax.config import UserError, to_json
+from genart_jax.evaluate import meaning
 from genart_jax.evaluate.scores import FILE, Score, read_scores
 from genart_jax.paths import expanded
 from genart_jax.train.checkpoint import Saved, read_config
@@ -118,7 +119,7 @@ def draw(histories: Sequence[History]) -> bytes:
             _draw_grids(part.subplots(len(shown), _GRIDS, squeeze=False), shown)
         else:
             for axes, title in zip(_panels(part, len(titles)), titles, strict=True):
-                axes.set_title(title)
+                axes.set_title(_titled(title))
                 if title in groups:
                     _draw_curves(axes, histories, groups[title], title == "norms")
                 else:
@@ -206,10 +207,17 @@ def _draw_scores(axes: Any, scored: dict[str, list[list[Score]]], labels: Sequen
     for j, label in enumerate(labels):
         axes.plot([], [], color=f"C{j % 10}", marker="o", ms=3, label=label)
     axes.set_title("scores")
-    axes.set_yticks([i + 0.5 * len(labels) / (len(labels) + 1) for i in range(len(scored))], list(scored), fontsize=9)
+    places = [i + 0.5 * len(labels) / (len(labels) + 1) for i in range(len(scored))]
+    axes.set_yticks(places, [_titled(name, "\n") for name in scored], fontsize=9)
     axes.set_ylim(len(scored), -0.2)
     axes.set_xlabel("relative to the mean over the runs; bars: 95 %", fontsize=9)
     axes.legend(fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))  # beside the title, over no bar
+
+
+def _titled(name: str, between: str = ", ") -> str:
+    """A panel's or a score's name, with which direction is better."""
+    words = meaning.WORDS[meaning.better(name)]
+    return f"{name}{between}{words}" if words else name
 
 
 def report(histories: Sequence[History], picture: bytes) -> str:
@@ -227,9 +235,10 @@ def report(histories: Sequence[History], picture: bytes) -> str:
         flat |= {f"test {k}": v for k, v in facts.get("test", {}).items()}
         parts.append(f"<h2>{html.escape(h.label)}</h2>{_table(('', ''), list(flat.items()))}")
         if h.scores:
-            rows = [(s.model["step"], s.name, s.value, "" if s.standard_error is None else s.standard_error, s.line())
-                    for s in h.scores]  # fmt: skip
-            parts.append(f"<h3>scores</h3>{_table(('step', 'score', 'value', 'standard error', 'made of'), rows)}")
+            rows = [(s.model["step"], s.name, s.value, "" if s.standard_error is None else s.standard_error,
+                     meaning.WORDS[s.better], s.caveat, s.line()) for s in h.scores]  # fmt: skip
+            heads = ("step", "score", "value", "standard error", "better", "caution", "made of")
+            parts.append(f"<h3>scores</h3>{_table(heads, rows)}")
         for name in ("originality.png",):
             if (h.directory / name).exists():
                 parts.append(f"<h3>originality</h3>{_image((h.directory / name).read_bytes())}")

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from genart_jax.config import Run, UserError
+from genart_jax.evaluate import meaning
 from genart_jax.evaluate.scores import Score, read_scores
 from genart_jax.train.checkpoint import read_config
 
@@ -37,13 +38,15 @@ class Entry(NamedTuple):
 
 class Row(NamedTuple):
     """One score of all entries; `beyond` says of each but the first whether it differs from the first by more than
-    chance, None where an error is missing.
+    chance, None where an error is missing. `better` and `caveats` are those of the scores; see `Score`.
     """
 
     name: str
     entries: tuple[Entry, ...]
     beyond: tuple[bool | None, ...]
     differing: tuple[str, ...]
+    better: str = ""
+    caveats: tuple[str, ...] = ()
 
 
 def compare_runs(runs: Sequence[str | Path], group: bool = False, allow: Sequence[str] = ()) -> list[Row]:
@@ -69,11 +72,12 @@ def compare_runs(runs: Sequence[str | Path], group: bool = False, allow: Sequenc
     for name in names:
         chosen, differing = _alike([s[name] for s in scores], runs, name, allow)
         entries = tuple(_entry(str(g[0]), [chosen[list(runs).index(run)] for run in g]) for g in groups)
-        rows.append((name, entries, differing))
-    pairs = sum(len(entries) - 1 for _, entries, _ in rows)
+        caveats = tuple(dict.fromkeys(s.caveat for s in chosen if s.caveat))
+        rows.append(Row(name, entries, (), differing, chosen[0].better, caveats))
+    pairs = sum(len(row.entries) - 1 for row in rows)
     # Bonferroni's correction: the more comparisons, the farther out chance reaches.
     level = LEVEL / max(1, pairs)
-    return [Row(name, entries, _beyond(entries, level), differing) for name, entries, differing in rows]
+    return [row._replace(beyond=_beyond(row.entries, level)) for row in rows]
 
 
 def _newest(scores: Sequence[Score]) -> dict[str, list[Score]]:
@@ -99,9 +103,10 @@ def _alike(
         first = choices[0][-1]
         for run, other in zip(runs, choices, strict=True):
             theirs = other[-1]
-            differ = [k for k in first.contract if k not in allow and theirs.contract.get(k) != first.contract[k]]
+            keys = [k for k in first.contract | theirs.contract if k not in allow]
+            differ = [k for k in keys if theirs.contract.get(k) != first.contract.get(k)]
             if differ:
-                what = ", ".join(f"{k} {first.contract[k]} and {theirs.contract.get(k)}" for k in differ)
+                what = ", ".join(f"{k} {first.contract.get(k)} and {theirs.contract.get(k)}" for k in differ)
                 raise UserError(f"{name} of {runs[0]} and {run} cannot be compared: {what}; evaluate both the same way")
         raise UserError(f"{name}: no contract that all runs share; evaluate all the same way")
     wanted = strict(shared[-1])
@@ -157,12 +162,15 @@ def _quantile(level: float, freedom: float | None) -> float:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The comparison as lines: value and 95 % interval; * marks what differs from the first beyond chance."""
+    """The comparison as lines: value and 95 % interval; * marks what differs from the first beyond chance.
+
+    Under it, what is to be said against a score.
+    """
     entries = rows[0].entries
     heads = [e.label + (f" (mean of {e.runs} seeds)" if e.runs > 1 else "") for e in entries]
-    grid = [["score", *heads]]
+    grid = [["score", "", *heads]]
     for row in rows:
-        cells = [row.name]
+        cells = [row.name, meaning.WORDS[row.better]]
         for entry, beyond in zip(row.entries, (False, *row.beyond), strict=True):
             reach = None if entry.standard_error is None else _quantile(0.05, entry.freedom) * entry.standard_error
             interval = "" if reach is None else f" [{entry.value - reach:.4g}, {entry.value + reach:.4g}]"
@@ -177,4 +185,5 @@ def table(rows: Sequence[Row]) -> str:
         lines.append("? has no error to tell by")
     if differing := sorted({key for row in rows for key in row.differing}):
         lines.append(f"not alike, but allowed to differ: {', '.join(differing)}")
+    lines += [f"caution, {row.name}: {caveat}" for row in rows for caveat in row.caveats]
     return "\n".join(lines)

@@ -45,8 +45,10 @@ def stacked_modes(
     rng = np.random.default_rng(seed)
     again = [modes(rng.choice(labels, num), len(wanted_modes), wanted_modes).kl for _ in range(REPLICATES)]
     measured: dict[str, Measured] = {
-        f"modes_{network.name}": (float(found.found), None, "", {"of": len(wanted_modes), "real": floor.found}),
-        f"modes_kl_{network.name}": (
+        f"modes_{network.name}": Measured(
+            float(found.found), None, "", {"of": len(wanted_modes), "real": floor.found}
+        ),
+        f"modes_kl_{network.name}": Measured(
             found.kl, float(np.std(again, ddof=1)), f"bootstrap of {REPLICATES} over the generated", {"real": floor.kl}
         ),
     }  # fmt: skip

@@ -11,13 +11,13 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.conditions import class_word
-from genart_jax.evaluate import pictures
+from genart_jax.evaluate import meaning, pictures
 from genart_jax.evaluate.duration import estimate
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Features, Trained, open_run
@@ -29,11 +29,22 @@ from genart_jax.watch import clock
 FILE = "scores.json"
 NEIGHBOURS = 5
 REPLICATES = 20
+SPLITS = 10
 AS_DATA = "as in the training data"
 """Where no condition is given; a model without conditions makes all kinds of pictures by itself."""
 
-Measured = tuple[float, float | None, str, dict[str, Any]]
-"""Value, standard error, how the error was found, and further figures."""
+
+class Measured(NamedTuple):
+    """A figure, its standard error and what that is over, further figures, what its contract says besides, and what
+    keeps the figure from being relied on.
+    """
+
+    value: float
+    error: float | None
+    error_by: str
+    details: dict[str, Any]
+    contract: Mapping[str, Any] = {}
+    caveat: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +59,8 @@ class Score:
       seeds: what was drawn by chance: the model's training, its samples, the choice of real pictures.
       model: which one: name, step, run, and the names of its conditions.
       details: figures that help to read it, such as the floor of a distance.
+      better: the direction of better models: lower, higher, or real, where real pictures have the best value.
+      caveat: why the figure is not to be relied on; empty where nothing is known against it.
     """
 
     name: str
@@ -58,11 +71,15 @@ class Score:
     seeds: dict[str, int]
     model: dict[str, Any]
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    better: str = ""
+    caveat: str = ""
 
     def line(self) -> str:
         """One honest line."""
         c = self.contract
         error = "" if self.standard_error is None else f" +- {self.standard_error:.2g} ({self.error_by})"
+        error += f" ({meaning.WORDS[self.better]})" if self.better else ""
+        error += f" [caution: {self.caveat}]" if self.caveat else ""
         details = "".join(f", {name.replace('_', ' ')} {_short(value)}" for name, value in self.details.items())
         averaged = "EMA" if c["ema"] else "no EMA"
         conditions = c["conditions"] if c["conditions"] != AS_DATA else f"conditions {AS_DATA}"
@@ -160,7 +177,11 @@ def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[st
     step = int(state.step)
     model = {"name": trained.saved.run.name, "step": step, "run": str(trained.directory), "conditions": conditions,
              "id": trained.saved.data.get("id"), "state": seals(trained.directory).get(step)}  # fmt: skip
-    return [Score(n, v, e, by, contract, seeds, model, details) for n, (v, e, by, details) in measured.items()]
+    return [
+        Score(name, m.value, m.error, m.error_by, contract | dict(m.contract), seeds, model, m.details,
+              meaning.better(name), m.caveat)
+        for name, m in measured.items()
+    ]  # fmt: skip
 
 
 def measure(
@@ -172,30 +193,40 @@ def measure(
     floor = {} if other is None else {"floor": frechet.distance(moments, frechet.fit(other.values))}
     value = frechet.distance(moments, frechet.fit(fake.values))
     error = frechet.bootstrap_error(moments, fake.values, REPLICATES)
-    out: dict[str, Measured] = {fd: (value, error, f"bootstrap of {REPLICATES} over the generated", floor)}
+    sizes = len(real.values), len(fake.values)
+    caveat = meaning.few_pictures(*sizes, fake.values.shape[1])
+    by = f"bootstrap of {REPLICATES} over the generated"
+    out: dict[str, Measured] = {fd: Measured(value, error, by, floor, caveat=caveat)}
     if len(fake.values) >= 50:
         line = frechet.extrapolate(moments, fake.values)
         details = {"fit_error": line.fit_error, "sizes": f"{line.sizes[0]} to {line.sizes[-1]}"}
-        out[f"{fd}_infinity"] = (line.value, None, "", details)  # the line's error is not that of the pictures
+        caveat = meaning.few_to_extrapolate(sizes[0], line.sizes[0], fake.values.shape[1])
+        # The line's error is not that of the pictures.
+        out[f"{fd}_infinity"] = Measured(line.value, None, "", details, caveat=caveat)
     distance = kernel.polynomial(real.values, fake.values)
     floor = {} if other is None else {"floor": kernel.polynomial(real.values, other.values).value}
-    out[kd] = (*distance, "jackknife over both", floor)
+    out[kd] = Measured(*distance, "jackknife over both", floor)
     for metric, (share, spread) in precision_recall.compute(real.values, fake.values, NEIGHBOURS)._asdict().items():
-        out[f"{metric}_{name}"] = (share, spread, "over pictures", {"neighbours": NEIGHBOURS})
-    out[f"swd_{name}"] = (
-        *diversity.sliced_wasserstein(real.values, fake.values),
-        "bootstrap of 20 over the generated",
-        {},
-    )
+        out[f"{metric}_{name}"] = Measured(share, spread, "over pictures", {"neighbours": NEIGHBOURS})
+    sliced = diversity.sliced_wasserstein(real.values, fake.values)
+    out[f"swd_{name}"] = Measured(*sliced, "bootstrap of 20 over the generated", {})
     spread_of_real = diversity.pairwise(real.values)[0]
-    out[f"diversity_{name}"] = (*diversity.pairwise(fake.values), "jackknife", {"real": spread_of_real})
+    out[f"diversity_{name}"] = Measured(*diversity.pairwise(fake.values), "jackknife", {"real": spread_of_real})
     if fake.logits is not None and real.logits is not None:
         label = "inception_score" if name == "inception" else f"class_score_{name}"
-        one = lambda logits: inception_score.over_splits(logits, 1)[0]
-        mean, deviation = inception_score.over_splits(fake.logits, 10)
-        out[label] = (one(fake.logits), deviation / math.sqrt(10), "10 splits", {"mean_of_splits": mean,
-                      "real": one(real.logits)})  # fmt: skip
+        out[label] = _class_score(real.logits, fake.logits)
     return out | _within(kd, real, fake)
+
+
+def _class_score(real: Any, fake: Any) -> Measured:
+    """The Inception score as it is published: the mean of ten splits, and the spread between them.
+
+    The spread is that of ten parts; the mean's standard error is smaller by the root of their number less one.
+    """
+    mean, spread = inception_score.over_splits(fake, SPLITS)
+    details = {"spread": spread, "real": inception_score.over_splits(real, SPLITS)[0]}
+    caveat = meaning.few_in_a_split(len(fake), SPLITS, np.shape(fake)[1])
+    return Measured(mean, spread / math.sqrt(SPLITS - 1), f"{SPLITS} splits", details, {"splits": SPLITS}, caveat)
 
 
 def _within(name: str, real: Features, fake: Features, least: int = 20) -> dict[str, Measured]:
@@ -210,7 +241,8 @@ def _within(name: str, real: Features, fake: Features, least: int = 20) -> dict[
         each = diversity.per_condition(kernel.polynomial, real.values, theirs, fake.values, mine)
         values, errors = (np.array(x) for x in zip(*each.values(), strict=True))
         error = float(np.sqrt(np.sum(errors**2)) / len(errors))
-        out[f"{name}_within_{condition}"] = (float(values.mean()), error, "jackknife", {"classes": len(values)})
+        found = {"classes": len(values)}
+        out[f"{name}_within_{condition}"] = Measured(float(values.mean()), error, "jackknife", found)
     return out
 
 
@@ -239,7 +271,7 @@ def accuracy_score(
     _, logits = network(samples.images)
     figures = accuracy.compute(accuracy.update(accuracy.empty(classes), logits, samples.condition[label]))
     contract = contract_of(trained, network, "none", 0, num, None)
-    measured: Measured = (figures.value, figures.standard_error, "binomial", {"balanced": figures.balanced})
+    measured = Measured(figures.value, figures.standard_error, "binomial", {"balanced": figures.balanced})
     (score,) = make_scores(trained, contract, {f"accuracy_{network.name}": measured}, seed)
     write_scores(directory, [score])
     return score
@@ -277,6 +309,7 @@ def _all_scores(directory: str | Path) -> list[Score]:
     if not path.is_file():
         raise UserError(f"{directory} has no scores; make them with: genart evaluate {directory}")
     try:
-        return [Score(**entry) for entry in json.loads(path.read_text())]
-    except (json.JSONDecodeError, TypeError):
+        entries = json.loads(path.read_text())
+        return [Score(**{"better": meaning.better(entry["name"]), **entry}) for entry in entries]
+    except (json.JSONDecodeError, TypeError, KeyError):
         raise UserError(f"{path} is damaged; delete it and evaluate again") from None

@@ -55,6 +55,17 @@ def test_other_contracts_are_refused(make, change):
     assert f"allowed to differ: {name}" in table([row])
 
 
+def test_directions_and_caveats_are_in_the_table(make):
+    a, b = make("a", better="lower"), make("b", better="lower", caveat="too few pictures")
+    (row,) = compare_runs([a, b])
+    assert (row.better, row.caveats) == ("lower", ("too few pictures",))
+    text = table([row])
+    assert "fd_x   lower is better" in text
+    assert text.endswith("caution, fd_x: too few pictures")
+    with pytest.raises(ga.UserError, match="cannot be compared: splits None and 10"):
+        compare_runs([a, make("c", contract={"splits": 10})])
+
+
 def test_the_contract_that_all_share_is_found(make):
     a, b = make("a"), make("b", contract={"split": "test"})
     make("b", value=30.0)

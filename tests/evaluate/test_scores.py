@@ -9,13 +9,13 @@ import pytest
 import genart_jax as ga
 from genart_jax.config import Data
 from genart_jax.data.source import Source, Split, open_source
-from genart_jax.evaluate import conditional_accuracy, pictures
+from genart_jax.evaluate import conditional_accuracy, meaning, pictures
 from genart_jax.evaluate import modes as modes_module
 from genart_jax.evaluate import scores as scores_module
 from genart_jax.evaluate.extractors import make_extractor
 from genart_jax.evaluate.modes import mode_labels, stacked_modes
-from genart_jax.evaluate.scores import Score, accuracy_score, read_scores, score_run, write_scores
-from genart_jax.metrics import frechet, kernel, precision_recall
+from genart_jax.evaluate.scores import Score, accuracy_score, measure, read_scores, score_run, write_scores
+from genart_jax.metrics import frechet, inception_score, kernel, precision_recall
 from genart_jax.sample import draw_samples
 from genart_jax.train.checkpoint import read_config
 
@@ -61,6 +61,8 @@ def test_every_score_says_what_it_is_made_of(runs, scores):
     assert {"fd_pixels_8", "fd_pixels_8_infinity", "kd_pixels_8", "recall_pixels_8", "swd_pixels_8"} <= set(scores)
     for score in scores.values():
         assert set(score.contract) == CONTRACT
+        assert score.better == ("real" if score.name.startswith("diversity") else meaning.better(score.name)) != ""
+        assert meaning.WORDS[score.better] in score.line()
         assert score.contract["num_fake"] == score.contract["num_real"] == NUM
         assert score.contract["ema"] is True
         assert "antialiased" in score.contract["resize"]
@@ -77,6 +79,62 @@ def test_every_score_says_what_it_is_made_of(runs, scores):
     assert scores["fd_pixels_8_infinity"].standard_error is None
     written = {s.name: s for s in read_scores(runs / "gan")}
     assert {n: written[n] for n in scores} == scores
+    # 120 pictures, 192 dimensions.
+    for name in ("fd_pixels_8", "fd_pixels_8_infinity"):
+        caveat = scores[name].caveat
+        assert "in 192 dimensions" in caveat
+        assert f"[caution: {caveat}]" in scores[name].line()
+    assert not any(score.caveat for name, score in scores.items() if not name.startswith("fd_"))
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        ("fid", "lower"), ("fid_infinity", "lower"), ("kid_within_style", "lower"), ("fd_lite0_112", "lower"),
+        ("kd_pixels_8", "lower"), ("swd_lite0", "lower"), ("precision_x", "higher"), ("recall_x", "higher"),
+        ("density_x", "higher"), ("coverage_x", "higher"), ("diversity_x", "real"), ("inception_score", "higher"),
+        ("class_score_lite0", "higher"), ("accuracy_simple_cnn_style", "higher"), ("modes_cnn", "higher"),
+        ("modes_kl_cnn", "lower"), ("fiddle", ""),
+    ],
+)  # fmt: skip
+def test_directions(name, direction):
+    assert meaning.better(name) == direction
+
+
+def features(num, dimensions, classes, seed):
+    rng = np.random.default_rng(seed)
+    return pictures.Features(rng.normal(size=(num, dimensions)), rng.normal(size=(num, classes)) * 2, {})
+
+
+def test_few_pictures_are_said_beside_the_number():
+    """The line of a distance at infinity begins above the dimensions, unless that is more than half the pictures."""
+    found = measure("x", features(130, 60, 8, 0), features(70, 60, 8, 1), None)
+    assert {name for name, m in found.items() if m.caveat} == {"fd_x_infinity", "class_score_x"}
+    assert "smallest sets have 35 pictures in 60 dimensions" in found["fd_x_infinity"].caveat
+    assert "splits of 7 pictures cannot show 8 classes" in found["class_score_x"].caveat
+    for num_real, num_fake, few in ((61, 61, False), (60, 61, True), (61, 60, True)):
+        assert bool(meaning.few_pictures(num_real, num_fake, 60)) == few
+    assert "there are 60 real pictures in 60 dimensions" in meaning.few_to_extrapolate(60, 61, 60)
+    assert not meaning.few_to_extrapolate(61, 61, 60)
+    assert not meaning.few_in_a_split(80, 10, 8)
+
+
+def test_the_class_score_is_the_mean_of_ten_splits_with_its_spread():
+    real, fake = features(200, 4, 8, 2), features(200, 4, 8, 3)
+    found = measure("x", real, fake, None)["class_score_x"]
+    each = [inception_score.over_splits(fake.logits[20 * i : 20 * (i + 1)], 1)[0] for i in range(10)]
+    assert found.value == pytest.approx(np.mean(each))
+    assert found.details["spread"] == pytest.approx(np.std(each))
+    assert found.error == pytest.approx(np.std(each, ddof=1) / 10**0.5)
+    assert found.details["real"] == pytest.approx(inception_score.over_splits(real.logits, 10)[0])
+    assert (found.contract, found.caveat) == ({"splits": 10}, "")
+
+
+def test_older_scores_are_given_their_direction(tmp_path):
+    score = dataclasses.asdict(Score("fd_x", 1.0, 0.1, "bootstrap", {"extractor": "x"}, {"samples": 0}, {"step": 2}))
+    old = {name: value for name, value in score.items() if name not in ("better", "caveat")}
+    (tmp_path / "scores.json").write_text(json.dumps([old]))
+    assert [(s.better, s.caveat) for s in read_scores(tmp_path)] == [("lower", "")]
 
 
 def test_scores_are_kept_by_contract(tmp_path):

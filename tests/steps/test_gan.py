@@ -285,11 +285,10 @@ def test_scores_have_all_their_digits_in_bfloat16(name):
     run = ga.configure(name, preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
     critic = registry.model_module(name).networks(run.model, dtype=jnp.bfloat16).critic
     batch = zoo.batch(zoo.tiny(name).batch_spec, 8)
-    for condition in (batch["condition"], dict.fromkeys(batch["condition"], jnp.full(8, -1))):
-        args = batch["image"], condition
-        scores = jax.jit(lambda *args: critic.apply(critic.init(KEY, *args, train=False), *args, train=False)[0])(*args)
-        assert scores.dtype == jnp.float32
-        assert not np.array_equal(scores, scores.astype(jnp.bfloat16))
+    args = batch["image"], batch["condition"]
+    scores = jax.jit(lambda *args: critic.apply(critic.init(KEY, *args, train=False), *args, train=False)[0])(*args)
+    assert scores.dtype == jnp.float32
+    assert not np.array_equal(scores, scores.astype(jnp.bfloat16))
 
 
 @pytest.mark.parametrize(("gamma", "first"), [(1.0, "r1"), (0.0, "generator_grad_norm")])
