@@ -279,7 +279,7 @@ class Train:
     """Figure of the evaluation whose best checkpoint is kept as well, as in accuracy:max (empty: none)."""
     rollbacks: Natural = 1
     """How often a run that is no longer finite goes back to its last checkpoint, at 0.3 of its learning rate."""
-    ema_steps: int = 0
+    ema_steps: Natural = 0
     """Steps that the moving average has behind it, so that its warm-up goes on; --init-from sets it."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Precision of products and activations; parameters, losses and optimizers stay float32. tf32: NVIDIA GPUs only."""

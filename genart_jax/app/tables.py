@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genart_jax.app.words import FIGURES
-from genart_jax.evaluate import meaning
 from genart_jax.evaluate.scores import Score
 
 _FLOORS = ("floor", "real")  # what real pictures have in the model's place
@@ -31,14 +30,15 @@ def figures(values: Mapping[str, Any]) -> str:
 
 
 def scores(found: Sequence[Score]) -> str:
-    """Scores by what made them: that once, then score, value, standard error, floor and direction."""
+    """Scores by what made them: that once, then score, value, standard error, floor and direction; and cautions."""
     groups: dict[str, list[Score]] = {}
     for score in found:
         groups.setdefault(json.dumps([_made_of(score), score.seeds, score.model["step"]]), []).append(score)
     parts = []
     for group in groups.values():
         rows = [["score", "value", "+-", "floor", "better", ""], *map(_row, group)]
-        parts.append("\n".join([_made_of(group[0]), columns(rows)]))
+        cautions = [f"caution, {score.name}: {score.caveat}" for score in group if score.caveat]
+        parts.append("\n".join([_made_of(group[0]), columns(rows), *cautions]))
     if any(name in score.details for score in found for name in _FLOORS):
         parts.append("floor: what as many real pictures have in the model's place")
     return "\n\n".join(parts)
@@ -46,7 +46,7 @@ def scores(found: Sequence[Score]) -> str:
 
 def _made_of(score: Score) -> str:
     """The contract in words."""
-    return dataclasses.replace(score, standard_error=None, details={}).line().partition("; ")[2]
+    return dataclasses.replace(score, standard_error=None, details={}, better="", caveat="").line().partition("; ")[2]
 
 
 def _row(score: Score) -> list[str]:
@@ -57,6 +57,6 @@ def _row(score: Score) -> list[str]:
         for name, value in score.details.items()
         if name not in _FLOORS
     ]
-    direction = {"real": "as real", "": "?"}.get(meaning.better(score.name), meaning.better(score.name))
+    direction = {"real": "as real", "": "?"}.get(score.better, score.better)
     about = "; ".join(filter(None, (f"+-: {score.error_by}" if score.error_by else "", ", ".join(others))))
     return [score.name, f"{score.value:.5g}", error, floor, direction, about]

@@ -50,6 +50,7 @@ def test_evaluate_compare_and_plot(runs, capsys):
     assert re.search(r"^score +value +\+- +floor +better$", out, re.M)
     assert re.search(r"^fd_pixels_4 +\S+ +\S+ +\S+ +lower +\+-: bootstrap", out, re.M)
     assert re.search(r"^precision_pixels_4 +\S+ +\S+ +higher", out, re.M)
+    assert re.search(r"^caution, fd_pixels_4: 40 pictures in 48 dimensions", out, re.M)
     assert main(["compare", gan, vae]) == 0
     out = capsys.readouterr().out
     assert "fd_pixels_4" in out
