@@ -165,7 +165,7 @@ class Vae:
     """Standard deviation in units of [-1, 1], where scale is fixed."""
     binarize: Literal["none", "threshold", "stochastic"] = "none"
     """How pixels become 0 or 1 for the Bernoulli likelihood (none: grey values as probabilities)."""
-    condition_dropout: Share = 0.0
+    condition_dropout: Decay = 0.0
     """Probability with which each condition of an example is hidden in training; above 0, samples may hide it too."""
     ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""

@@ -45,13 +45,24 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     averaged over an example's.
 
     Raises:
-      UserError: an option out of range.
+      UserError: terms that are unknown, or penalties of a mapping network where there is none.
     """
     step = Adversarial(networks, config, axis_name)
     return Algorithm(
         *(step.spec, step.game.rounds, step.init, step.step, step.evaluate),
-        decode=step.decode, sample=step.sample, lazy=step.game.lazy,
+        decode=step.decode, sample=step.sample, lazy=step.game.lazy, order=_order(step.game),
     )  # fmt: skip
+
+
+def _order(game: play.Game) -> tuple[str, ...]:
+    """The metrics as a step computes them; see `types.Algorithm`."""
+    names = ["real_score", "fake_score"]
+    for player in game.players:
+        names.append(f"{player.name}_loss")
+        for term in player.terms:
+            names += [term.name, *term.start]
+        names += [f"{player.name}_{tree}_norm" for tree in ("grad", "update", "param")]
+    return tuple(names)
 
 
 class Adversarial:
@@ -60,7 +71,6 @@ class Adversarial:
     def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
         self.options: Gan = config.step
         gan = self.options
-        _check(gan)
         self.config, self.spec, self.axis_name = config, spec_of(config), axis_name
         self.loss = _loss(gan.loss)
         self.augment = Augmentation(gan, self.spec, self.loss.threshold, axis_name)
@@ -137,7 +147,8 @@ class Adversarial:
             options, rate = lazy_correction(
                 options, player.updates / sum((Fraction(1, n) for n in lazy), Fraction()), rate
             )
-            more = sum(self.config.train.steps // n for n in lazy)
+            # Due at 0, so once more than the multiples after it.
+            more = sum(-(-self.config.train.steps // n) for n in lazy)
         return common.optimizer_of(self.config, player.updates, more, options, rate, known=self.scheduled)
 
     def _decay(self, age: jax.Array, images: int) -> jax.Array:
@@ -155,6 +166,8 @@ class Adversarial:
             "generator": common.init_module(self.generator.module, stream("generator"), z, none, train=True),
             "critic": common.init_module(self.critic.module, stream("critic"), image, none, train=True),
         }
+        if self.options.critic_batch == "joint":
+            common.refuse_joint(made["critic"][1])
         return play.start(self.game, made, self.augment.start())
 
     def step(
@@ -298,8 +311,3 @@ def _loss(name: str) -> AdversarialLoss:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(LOSSES)}"
         raise UserError(f"step.loss {name!r} is unknown; {hint}")
     return LOSSES[name]
-
-
-def _check(gan: Gan) -> None:
-    if min(gan.d_steps, gan.g_steps, gan.r1_every, gan.path_every, gan.path_shrink) < 1:
-        raise UserError("step: d-steps, g-steps, r1-every, path-every and path-shrink must be at least 1")

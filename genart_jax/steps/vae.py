@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Run, UserError, Vae, spec_of
+from genart_jax.config import Run, Vae, spec_of
 from genart_jax.losses import elbo
 from genart_jax.nn import random
 from genart_jax.steps import common, play
@@ -25,9 +25,6 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
     The Gaussian likelihood is a density, so 8-bit pixels are made continuous by uniform noise of one level (Theis et
     al. 2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
-
-    Raises:
-      UserError: an option out of range.
     """
     options: Vae = config.step
     spec = spec_of(config)
@@ -35,12 +32,6 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     encoder, decoder = networks.encoder, networks.decoder
     gaussian = options.likelihood == "gaussian"
     optimal = gaussian and options.scale == "optimal"
-    if options.beta < 0 or options.free_bits < 0:
-        raise UserError("step: beta and free-bits must not be negative")
-    if not 0 <= options.condition_dropout < 1:
-        raise UserError(f"step.condition-dropout {options.condition_dropout}: wanted 0 to below 1")
-    if gaussian and options.fixed_scale <= 0:
-        raise UserError(f"step.fixed-scale {options.fixed_scale}: wanted more than 0")
     roles = ("encoder", "decoder")
 
     def pixels(images: jax.Array, keys: jax.Array) -> jax.Array:
@@ -196,7 +187,18 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         """Reconstructions."""
         return decode(state, encode(state, images, key, condition), condition)
 
-    return Algorithm(spec, 1, init, step, evaluate, decode=decode, sample=sample, encode=encode, transform=transform)
+    return Algorithm(
+        spec,
+        1,
+        init,
+        step,
+        evaluate,
+        decode=decode,
+        sample=sample,
+        encode=encode,
+        transform=transform,
+        order=("reconstruction", "kl"),
+    )
 
 
 def _examples(scene: Scene) -> tuple[jax.Array, Any, jax.Array]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Run, UserError, VectorQuantized, spec_of
+from genart_jax.config import Run, VectorQuantized, spec_of
 from genart_jax.losses import quantize
 from genart_jax.nn import random
 from genart_jax.steps import common, play
