@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -69,22 +68,7 @@ def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
     networks = module.networks(run.model, dtype=dtype, axis_name=axis_name)
     if run.train.remat:
         networks = rematerialized(networks)
-    algorithm: Algorithm = step.build(networks, run, axis_name)
-    check_periods(algorithm.lazy)
-    return _with_precision(algorithm, run.train.precision)
-
-
-def check_periods(lazy: Sequence[tuple[str, int]]) -> None:
-    """Raises UserError unless of any two lazy terms' periods one divides the other: each set of due terms is a program.
-
-    Periods of 16 and 4 make three programs, those of 16, 4, 6 and 5 make twelve.
-    """
-    for (one, every), (other, longer) in itertools.combinations(sorted(lazy, key=lambda term: term[1]), 2):
-        if longer % every:
-            raise UserError(
-                f"step: {one} is due every {every} steps and {other} every {longer}; one must divide the other, such as"
-                f" {every} and {longer - longer % every}"
-            )
+    return _with_precision(step.build(networks, run, axis_name), run.train.precision)
 
 
 def rematerialized(networks: Any) -> Any:

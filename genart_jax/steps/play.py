@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from genart_jax.config import UserError
 from genart_jax.nn import random
 from genart_jax.schedules import value_at
 from genart_jax.steps import common
@@ -364,3 +365,12 @@ def _on_its_own(game: Game, state: State, player: Player, term: Term, scene: Sce
     skip = lambda: (player.own(state.params), state.opt[player.name], state.extra)
     own, opt, extra = compute() if due is True else jax.lax.cond(due, compute, skip)
     return state.replace(params=player.whole(state.params, own), opt={**state.opt, player.name: opt}, extra=extra)
+
+
+def check_periods(game: Game) -> None:
+    """Raises UserError unless the lazy terms' periods divide one another: else each mix of them is a program more."""
+    periods = sorted({every for _, every in game.lazy})
+    for shorter, longer in itertools.pairwise(periods):
+        if longer % shorter:
+            named = ", ".join(f"{name} every {every}" for name, every in game.lazy)
+            raise UserError(f"step: lazy terms' periods must divide one another, got {named}")
