@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -77,3 +78,14 @@ def make_dispatch(
         return looped(trainer.state, loader.constants, payload, trainer.key, np.int32(count))
 
     return dispatch
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def advance(state: State) -> State:
+    """The state after a step that is left out."""
+    return state.replace(step=state.step + 1)
+
+
+def crossed(step: int, count: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in the last `count` steps up to `step`."""
+    return every > 0 and step // every > (step - count) // every

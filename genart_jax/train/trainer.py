@@ -38,7 +38,7 @@ from genart_jax.train.checks import (
     data_facts,
 )
 from genart_jax.train.clock import Clock
-from genart_jax.train.dispatch import make_dispatch, over_members
+from genart_jax.train.dispatch import advance, crossed, make_dispatch, over_members
 from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.guard import StopSignals
 from genart_jax.train.owner import Owner, owning
@@ -279,7 +279,7 @@ class Trainer:
             count = min([count, *(other - step for other in left_out if other > step)])
             metrics: Metrics
             if step in left_out:
-                self.state, metrics, count = _advance(self.state), {}, 1
+                self.state, metrics, count = advance(self.state), {}, 1
             else:
                 self.state, metrics = dispatch(self, step, count)
             step += count
@@ -290,8 +290,8 @@ class Trainer:
             now = {"rate": rate * self.images_per_step, "left": left, "metrics": clock.finished}
             self.tell("progress", {"step": step} | now)
             self._tell_saved()
-            due = [act for every, act in self._rhythm if _crossed(step, count, every) and step < options.steps]
-            if due or _crossed(step, count, options.log_every):
+            due = [act for every, act in self._rhythm if crossed(step, count, every) and step < options.steps]
+            if due or crossed(step, count, options.log_every):
                 self._flush(pending, clock)
                 pending = []
             if self.owner.lost:
@@ -301,7 +301,7 @@ class Trainer:
                     act(step)
         if pending:  # a longer run, or this one when it goes on, has no row here
             every = (options.log_every, *(every for every, _ in self._rhythm))
-            self._flush(pending, clock, any(_crossed(step, pending[-1].steps, n) for n in every))
+            self._flush(pending, clock, any(crossed(step, pending[-1].steps, n) for n in every))
         self._save(step)
         self.checkpoints.require(step)
         self._tell_saved()
@@ -494,14 +494,3 @@ class Trainer:
         self.tell("end", {"step": step, "summary": summary, "directory": self.directory, "interrupted": interrupted,
                           "class_names": names, "samples": self.algorithm.sample is not None})  # fmt: skip
         return self.directory
-
-
-@functools.partial(jax.jit, donate_argnums=0)
-def _advance(state: State) -> State:
-    """The state after a step that is left out."""
-    return state.replace(step=state.step + 1)
-
-
-def _crossed(step: int, count: int, every: int) -> bool:
-    """Whether a multiple of `every` lies in the last `count` steps up to `step`."""
-    return every > 0 and step // every > (step - count) // every
