@@ -194,7 +194,16 @@ def _assembled(inside: dict[str, bytes], board: str) -> tuple[str, Image.Image]:
         at = (float(x) * width - piece.width / 2 + 30, float(y) * height - piece.height / 2 + 30)
         canvas.alpha_composite(piece, (max(0, int(at[0])), max(0, int(at[1]))))
     title = re.search(r'qsTr\("([^"]*)"', board)
-    return title[1] if title else pieces[0][0], canvas.crop(canvas.getbbox()).convert("RGB")
+    return title[1] if title else pieces[0][0], _without_gaps(canvas.crop(canvas.getbbox()))
+
+
+def _without_gaps(image: Image.Image) -> Image.Image:
+    """The seams between pieces, where nothing is, filled with the nearest pixels."""
+    from scipy import ndimage
+
+    pixels = np.asarray(image)
+    nearest = ndimage.distance_transform_edt(pixels[..., 3] < 128, return_distances=False, return_indices=True)
+    return Image.fromarray(pixels[nearest[0], nearest[1], :3])
 
 
 RECIPES = (

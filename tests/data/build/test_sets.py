@@ -134,7 +134,7 @@ def test_paintings_are_put_together_from_their_pieces(shop):
     piece = '{{ "pixmapfile": "image/{}.webp", "x": "{}", "y": "0.5" }}'
     files = {}
     for n in range(3):
-        text = board.replace("A Work", f"Work {n}") + piece.format("left", "0.25") + piece.format("right", "0.75")
+        text = board.replace("A Work", f"Work {n}") + piece.format("left", "0.25") + piece.format("right", "0.76")
         files[f"p/resource/board/board{n}_0.qml"] = text.encode()
     files |= {
         f"p/resource/image/{s}.webp": encoded((100, 160), c, "WEBP")
@@ -146,7 +146,9 @@ def test_paintings_are_put_together_from_their_pieces(shop):
     assert made.classes["painting"] == tuple(f"A Painter, Work {n} - 1800" for n in range(3))
     (content,) = made.whole["test"].values()
     image = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
-    assert image.shape == (160, 200, 3)
+    assert image.shape == (160, 202, 3)
+    assert image.min() >= 0
+    assert (image.max(-1) > 100).all()  # the gap of two pixels between the pieces is filled
     assert (image[:, :90, 0] > image[:, :90, 2]).mean() > 0.95
     assert (image[:, 110:, 2] > image[:, 110:, 0]).mean() > 0.95
     assert {s: len(a["image"]) for s, a in made.splits.items()} == {"train": 12, "test": 6}
