@@ -47,6 +47,8 @@ _SKIMAGE_SCENES = {
     "rocket": ("SpaceX", "public domain"),
 }
 _FREE = ("no", "yes")
+_DETAIL = 2.0
+"""Mean difference between neighbouring pixels of 255 levels, below which a square is sky or blur."""
 
 
 class Scene(NamedTuple):
@@ -124,12 +126,14 @@ def _make_photos(shop: Workshop, size: int) -> Made:
     pictures = [_opened(scene) for scene in scenes]
     credits = "\n".join(f"- {s.name}: {s.author}; {s.licence}" for s in scenes)
     free = sum(scene.free for scene in scenes)
+    labels = {"scene": np.arange(len(scenes)), "free": np.array([s.free for s in scenes])}
     return Made(
-        _cut(pictures, place, size, {"scene": np.arange(len(scenes)), "free": np.array([s.free for s in scenes])}),
+        _cut(pictures, place, size, labels, _DETAIL),
         {"scene": names, "free": _FREE},
         f"Photographs from {_GCOMPRIS}, {_PLASMA}, {_MATE} and {_SKIMAGE}:\n\n{credits}",
         (f"{len(scenes)} scenes, {free} of them in the public domain or CC0 by their own licence (photos:free)",
-         "split by scene; wallpapers are halved, as their compression shows"),
+         "split by scene; wallpapers are halved, as their compression shows",
+         f"squares of the full and of half the size; left out where neighbours differ by less than {_DETAIL:g} of 255"),
         _wholes(names, pictures, place),
     )  # fmt: skip
 
@@ -140,16 +144,25 @@ def _opened(scene: Scene) -> Image.Image:
 
 
 def _cut(
-    pictures: list[Image.Image], place: list[str], size: int, labels: dict[str, Array]
+    pictures: list[Image.Image], place: list[str], size: int, labels: dict[str, Array], detail: float = 0.0
 ) -> dict[str, dict[str, Array]]:
     splits = {}
     for split in dict.fromkeys(("train", "test", *sorted(place))):
         chosen = [i for i, where in enumerate(place) if where == split]
-        squares = [draw.patches(pictures[i], size) for i in chosen]
+        squares = [_squares(pictures[i], size, detail) for i in chosen]
         repeats = [len(part) for part in squares]
         each = {name: np.repeat(values[chosen], repeats).astype(np.int32) for name, values in labels.items()}
         splits[split] = {"image": np.concatenate(squares), **each}
     return splits
+
+
+def _squares(image: Image.Image, size: int, detail: float) -> Array:
+    """Squares of a picture in full and in half its size, without those where neighbours differ less than `detail`."""
+    full = draw.patches(image, size)
+    half = draw.patches(image.reduce(2), size)
+    squares = np.concatenate([full, half])
+    steps = [np.abs(np.diff(squares.astype(np.int16), axis=axis)).mean((1, 2, 3)) for axis in (1, 2)]
+    return squares[(steps[0] + steps[1]) / 2 >= detail]
 
 
 def _wholes(names: tuple[str, ...], pictures: list[Image.Image], place: list[str]) -> dict[str, dict[str, bytes]]:

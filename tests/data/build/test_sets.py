@@ -129,6 +129,15 @@ def test_photographs_keep_their_licences_and_are_split_by_scene(shop):
     assert len(seen) == len(scenes)
 
 
+def test_squares_without_detail_are_left_out():
+    pixels = np.full((64, 128, 3), 90, np.uint8)
+    pixels[:, 64:] = np.random.default_rng(0).integers(0, 255, (64, 64, 3))
+    image = Image.fromarray(pixels)
+    assert len(photos._squares(image, 64, 0.0)) == 2
+    np.testing.assert_array_equal(photos._squares(image, 64, 2.0), pixels[None, :, 64:])
+    assert len(photos._squares(image, 32, 2.0)) == 4 + 1
+
+
 def test_paintings_are_put_together_from_their_pieces(shop):
     board = '"width": 200, "height": 160, qsTr("A Painter, A Work - 1800")'
     piece = '{{ "pixmapfile": "image/{}.webp", "x": "{}", "y": "0.5" }}'
@@ -151,7 +160,7 @@ def test_paintings_are_put_together_from_their_pieces(shop):
     assert (image.max(-1) > 100).all()  # the gap of two pixels between the pieces is filled
     assert (image[:, :90, 0] > image[:, :90, 2]).mean() > 0.95
     assert (image[:, 110:, 2] > image[:, 110:, 0]).mean() > 0.95
-    assert {s: len(a["image"]) for s, a in made.splits.items()} == {"train": 12, "test": 6}
+    assert {s: len(a["image"]) for s, a in made.splits.items()} == {"train": 14, "test": 7}  # 2 x 3, and one
 
 
 def test_portraits_by_race_with_variants_on_one_side(shop):
