@@ -89,6 +89,9 @@ def _dot(a: jax.Array, b: jax.Array, axes: tuple[tuple[int, ...], tuple[int, ...
     return lax.dot_general(a, b, numbers, g.precision, preferred_element_type=_accumulate(a.dtype))
 
 
+_CUT_FIRST = jax.__version_info__ < (0, 12)  # seen in 0.10.2 and 0.11.2, and no longer in 0.12.0.1
+
+
 def _convolve(
     x: jax.Array,
     w: jax.Array,
@@ -102,10 +105,10 @@ def _convolve(
 ) -> jax.Array:
     """``lax.conv_general_dilated`` in canonical layout.
 
-    Negative padding is cut from the image first: with it XLA on CPU reads outside of the array (jax 0.10.2).
+    Negative padding is cut from the image first where XLA on CPU reads outside of the array with it.
     """
     n = g.ndim
-    if min(min(pair) for pair in padding) < 0:
+    if _CUT_FIRST and min(min(pair) for pair in padding) < 0:
         # Of an image that is expanded by e, ceil(cut / e) pixels go, and the zeros that went too much come back.
         axes = list(zip(padding, expand or (1,) * n, strict=True))
         drop = [(-(min(lo, 0) // e), -(min(hi, 0) // e)) for (lo, hi), e in axes]
