@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
-.PHONY: demo test test-full lint bench faults clean
+NEWEST ?= python3
+.PHONY: demo test test-full test-newest lint bench faults clean
 
 demo: $(VENV)/core
 	$(BIN)/genart train dcgan --run runs/demo
@@ -14,6 +15,10 @@ test: lint
 
 test-full: $(VENV)/dev
 	$(BIN)/pytest --full 2>&1 | tee /dev/stderr | tail -n 25 > benchmarks/results/test_full.txt
+
+# A part of the tests with another Python, NEWEST=/path/to/python, and the newest of everything.
+test-newest: $(VENV)-newest/dev
+	$(VENV)-newest/bin/pytest -m newest
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -27,7 +32,7 @@ faults: $(VENV)/dev
 	$(BIN)/python -m benchmarks.faults --out benchmarks/results/faults.md
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-newest build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,4 +43,9 @@ $(VENV)/core: $(BIN)/python pyproject.toml
 
 $(VENV)/dev: $(VENV)/core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+$(VENV)-newest/dev: pyproject.toml
+	$(NEWEST) -m venv --clear $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -e ".[dev]"
 	touch $@

@@ -5,8 +5,12 @@ from pathlib import Path
 
 from tests import compiled
 
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {compiled.flags()}"
+if compiled.flags() not in os.environ.get("XLA_FLAGS", ""):  # workers inherit them
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {compiled.flags()}".strip()
 os.environ["JAX_PLATFORMS"] = "cpu"
+if kept := compiled.directory():  # for programs that tests start, too; who set another has chosen
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ["MALLOC_TRIM_THRESHOLD_"] = "131072"  # so that `heap.keep` leaves the heap alone: tests are short of memory
 
 import jax
@@ -18,10 +22,6 @@ from tests import zoo
 jax.config.update("jax_numpy_dtype_promotion", "standard")
 jax.config.update("jax_debug_key_reuse", False)
 
-if folder := os.environ.get("JAX_COMPILATION_CACHE_DIR") or compiled.directory():
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-
 FAMILIES = {"gan": "dcgan", "vae": "conv_vae", "classifier": "simple_cnn", "vq": "vqvae", "prior": "code_prior"}
 """One model for each family of steps."""
 
@@ -32,16 +32,19 @@ def pytest_addoption(parser):
 
 def pytest_sessionstart(session):
     """Before the workers start."""
-    if not hasattr(session.config, "workerinput") and (kept := compiled.directory()):
+    if not hasattr(session.config, "workerinput") and kept:
         compiled.prune(kept)
 
 
 def pytest_generate_tests(metafunc):
-    if "model" in metafunc.fixturenames:
-        metafunc.parametrize("model", registry.list_models())
-    if "family_model" in metafunc.fixturenames:
-        full = metafunc.config.getoption("--full")
-        metafunc.parametrize("family_model", registry.list_models() if full else list(FAMILIES.values()))
+    full, families = metafunc.config.getoption("--full"), list(FAMILIES.values())
+    for fixture, names in (
+        ("model", registry.list_models()),
+        ("family_model", registry.list_models() if full else families),
+    ):
+        if fixture in metafunc.fixturenames:
+            marks = [pytest.mark.newest if name in families else () for name in names]
+            metafunc.parametrize(fixture, [pytest.param(n, marks=m) for n, m in zip(names, marks, strict=True)])
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from genart_jax import compiler
 from genart_jax.nn import conv
 from tests import zoo
 
+pytestmark = pytest.mark.newest
 cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="no options on GPU and TPU")
 
 

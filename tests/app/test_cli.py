@@ -113,6 +113,7 @@ def test_train_says_what_it_does(tmp_path, capsys):
     assert "goes on from step 2" in capsys.readouterr().out
 
 
+@pytest.mark.newest
 def test_sample_grid_arrays_and_folder(runs, tmp_path, capsys):
     run = str(runs / "dcgan")
     assert main(["sample", run, "--num", "5", "--condition", "style=noto", "shape=food"]) == 0

@@ -21,6 +21,7 @@ from genart_jax.nn.conv import Conv, ConvTranspose, choose, conv, conv_transpose
 
 # The tests compile many small functions once: LLVM's optimisations cost more than they save.
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+pytestmark = pytest.mark.newest
 few = settings(max_examples=40, deadline=None, derandomize=True)
 
 
