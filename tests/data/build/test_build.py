@@ -138,6 +138,12 @@ def test_an_archive_of_another_version_is_refused(toy, tmp_path, capsys):
             "cannot be fetched with apt-get: Could not resolve host; or",
         ),
         (b"", "E: Version '1.0-1' for 'toy' was not found\n", "Version '1.0-1' for 'toy' was not found; or bring"),
+        (
+            b"",
+            "npm error code ECONNREFUSED\nnpm error request failed, reason: no route\nnpm error If a proxy\n",
+            "cannot be fetched with apt-get: request failed, reason: no route; or",
+        ),
+        (b"", "", "it says nothing; is there a network?; or"),
         (b"other", "", "not the file that was published: its SHA-256 is"),
     ],
 )
