@@ -26,8 +26,8 @@ RESULTS = Path(__file__).parent / "results"
 HEAD = """# Sets built from packages
 
 `genart data build NAME` into a fresh cache, {machine}. Seconds are wall time with other programs running, and CPU time
-of the process and its children; "fetched" is what a registry sends, {source}. Written by
-`python -m benchmarks.data_sets`.
+of the process and its children. "Fetched" is what a registry sends; with a star it was fetched within the seconds, else
+the archives were there. Written by `python -m benchmarks.data_sets`.
 
 | set | examples | classes | fetched, MB | on disk, MB | wall, s | CPU, s | licence | date |
 |---|---|---|---|---|---|---|---|---|
@@ -63,14 +63,12 @@ def measure(name: str, archives: dict[str, Path]) -> dict[str, Any]:
 
 def page(rows: dict[str, dict[str, Any]]) -> str:
     """The page of all rows, in the order of the catalogue."""
-    local = all(row["local"] for row in rows.values())
-    source = "left out of the seconds, as the archives were there" if local else "within the seconds"
-    lines = [HEAD.format(machine=f"{os.cpu_count()} CPU cores", source=source)]
+    lines = [HEAD.format(machine=f"{os.cpu_count()} CPU cores")]
     for name in [name for name in catalogue.RECIPES if name in rows]:
         row = rows[name]
         classes = row["classes"] if len(row["classes"]) < 90 else row["classes"][:80].rpartition(",")[0] + ", ..."
         lines.append(
-            f"| `{name}` | {row['examples']} | {classes} | {row['fetched']:.1f} | {row['disk']:.1f} "
+            f"| `{name}` | {row['examples']} | {classes} | {row['fetched']:.1f}{'' if row['local'] else '*'} | {row['disk']:.1f} "
             f"| {row['wall']:.0f} | {row['cpu']:.0f} | {row['licence']} | {row['date']} |\n"
         )
     return "".join(lines)
