@@ -26,8 +26,8 @@ RESULTS = Path(__file__).parent / "results"
 HEAD = """# Sets built from packages
 
 `genart data build NAME` into a fresh cache, {machine}. Seconds are wall time with other programs running, and CPU time
-of the process and its children. "Fetched" is what a registry sends; with a star it was fetched within the seconds, else
-the archives were there. Written by `python -m benchmarks.data_sets`.
+of the process and its children. "Fetched" is what a registry sends; with a star it was fetched within the seconds,
+else the archives were there. Written by `python -m benchmarks.data_sets`.
 
 | set | examples | classes | fetched, MB | on disk, MB | wall, s | CPU, s | licence | date |
 |---|---|---|---|---|---|---|---|---|
@@ -67,8 +67,9 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
     for name in [name for name in catalogue.RECIPES if name in rows]:
         row = rows[name]
         classes = row["classes"] if len(row["classes"]) < 90 else row["classes"][:80].rpartition(",")[0] + ", ..."
+        fetched = f"{row['fetched']:.1f}{'' if row['local'] else '*'}"
         lines.append(
-            f"| `{name}` | {row['examples']} | {classes} | {row['fetched']:.1f}{'' if row['local'] else '*'} | {row['disk']:.1f} "
+            f"| `{name}` | {row['examples']} | {classes} | {fetched} | {row['disk']:.1f} "
             f"| {row['wall']:.0f} | {row['cpu']:.0f} | {row['licence']} | {row['date']} |\n"
         )
     return "".join(lines)
