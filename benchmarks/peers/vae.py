@@ -24,6 +24,8 @@ class VaeStep:
         options = context.run.step
         if options.likelihood == "bernoulli" and options.binarize != "none":
             raise UserError("--against torch: the Bernoulli likelihood takes grey values, without binarize")
+        if options.condition_dropout:
+            raise UserError("--against torch: conditions are not hidden there; set step.condition-dropout to 0")
         self.context, self.options = context, options
         self.modules = {"encoder": context.place(encoder), "decoder": context.place(decoder)}
         parameters = [p for module in self.modules.values() for p in module.parameters()]

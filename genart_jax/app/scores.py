@@ -117,16 +117,18 @@ def evaluate(args: Sequence[str]) -> None:
     from genart_jax.evaluate.scores import Score, score_run
     from genart_jax.train import parallel
     from genart_jax.train.checkpoint import load, member_directory, read_config
+    from genart_jax.types import check_condition
 
     run = str(member_directory(run, options.member))
-    saved = read_config(run)
+    saved, algorithm = read_config(run), load(run).algorithm
     # What is wrong is said before the work begins.
     if options.classifier is not None:
         make_extractor(f"classifier:{options.classifier}")
-    makes_pictures = load(run).algorithm.sample is not None
+    makes_pictures = algorithm.sample is not None
     word = _default_extractor(options.extractor, "lite0") if makes_pictures else None
     network = None if word is None else make_extractor(word)
-    given = {} if network is None else parse_conditions(options.condition, saved.data["class_names"])
+    given = parse_conditions(options.condition, saved.data["class_names"])
+    check_condition(given, algorithm.batch_spec)
     _tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
     scores: list[Score] = []

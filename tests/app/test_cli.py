@@ -239,6 +239,7 @@ def test_mistakes_with_runs(runs, capsys, tmp_path):
     assert "choose from noto" in wrong(capsys, "sample", run, "--condition", "style=cubism")
     assert "choose from noto" in wrong(capsys, "sample", run, "--condition", "style=99")
     assert "has not learnt to do without" in wrong(capsys, "sample", run, "--condition", "style=none")
+    assert "has not learnt to do without" in wrong(capsys, "evaluate", run, "--condition", "style=none")
     assert "wanted at least 1" in wrong(capsys, "sample", run, "--num", "0")
     assert "FILE.png" in wrong(capsys, "sample", run, "--out", "x.gif")
     assert "no mapping network" in wrong(capsys, "sample", run, "--truncation", "0.5")
