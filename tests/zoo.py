@@ -1,20 +1,35 @@
-"""Small models and batches for tests."""
+"""Small models and batches for tests.
+
+Compiling is what tests spend their time on, so all of them get a model from `tiny`, which returns the same algorithm
+for the same options: `jax.jit(algorithm.step)` is then compiled once in a process. Arrays are made and compared by
+NumPy: each operation of `jax.numpy` outside of `jit` is compiled for each shape.
+"""
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import genart_jax as ga
 
 SHAPE = (16, 16, 3)
+SMALLER = {"stylegan2": (8, 8, 3)}
+"""Where each doubling of the side is many more layers to compile."""
 CONDITIONS = (("style", 5), ("shape", 9))
 SGD = {"name": "sgd", "learning_rate": 0.05, "b1": 0.0, "schedule": "constant"}
 
 
+def _frozen(value):
+    return tuple(sorted((k, _frozen(v)) for k, v in value.items())) if isinstance(value, dict) else value
+
+
 @functools.cache
-def _tiny(name, axis_name, options):
-    return ga.build(name, preset="tiny", axis_name=axis_name, **dict(options))
+def _tiny(name, axis_name, frozen):
+    """`frozen`: the options, whose sections are tuples of pairs here."""
+    sections = ("step", "optimizer", "data", "train", "parallel")
+    options = {k: dict(v) if k in sections else v for k, v in frozen}
+    return ga.build(name, preset="tiny", axis_name=axis_name, **options)
 
 
 def tiny(name, axis_name=None, **options):
@@ -23,27 +38,44 @@ def tiny(name, axis_name=None, **options):
     if hasattr(config.model, "conditions"):
         one = hasattr(config.model, "label")
         options.setdefault("conditions", CONDITIONS[:1] if one else CONDITIONS)
-    options.setdefault("image_shape", SHAPE)
-    if any(isinstance(v, dict) for v in options.values()):
-        return ga.build(name, preset="tiny", axis_name=axis_name, **options)
-    return _tiny(name, axis_name, tuple(sorted(options.items())))
+    options.setdefault("image_shape", SMALLER.get(name, SHAPE))
+    return _tiny(name, axis_name, _frozen(options))
+
+
+def _enlarge(n):
+    """(n, 4): linear interpolation of four values, half a pixel from the edges."""
+    at = np.clip((np.arange(n) + 0.5) * 4 / n - 0.5, 0, 3)
+    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(4)))
 
 
 def batch(spec, size, seed=0):
     """A random batch, float32 in [-1, 1], smooth enough to be something like pictures."""
-    keys = jax.random.split(jax.random.key(seed), 1 + len(spec.conditions))
-    low = jax.random.uniform(keys[0], (size, 4, 4, spec.image_shape[-1]), minval=-1, maxval=1)
-    image = jnp.clip(jax.image.resize(low, (size, *spec.image_shape), "linear"), -1, 1)
-    condition = {
-        name: jax.random.randint(key, (size,), 0, classes)
-        for key, (name, classes) in zip(keys[1:], spec.conditions, strict=True)
-    }
-    return {"image": image, "condition": condition}
+    rng, (height, width, channels) = np.random.default_rng(seed), spec.image_shape
+    low = rng.uniform(-1, 1, (size, 4, 4, channels))
+    image = np.einsum("hi,bijc,wj->bhwc", _enlarge(height), low, _enlarge(width))
+    condition = {name: jnp.asarray(rng.integers(0, classes, size, np.int32)) for name, classes in spec.conditions}
+    return {"image": jnp.asarray(image, jnp.float32), "condition": condition}
 
 
 def full_batch(algorithm, size, seed=0):
     """A batch as long as one step of the algorithm needs for `size` examples."""
     return batch(algorithm.batch_spec, size * algorithm.batches_per_step, seed)
+
+
+def moved(old, new):
+    """new - old, leaf by leaf, by NumPy."""
+    return jax.tree.map(lambda a, b: np.asarray(b) - np.asarray(a), old, new)
+
+
+def norm(tree):
+    """Of all entries together, as `optax.global_norm`, by NumPy."""
+    return float(np.sqrt(sum(np.sum(np.square(np.asarray(leaf, "float64"))) for leaf in jax.tree.leaves(tree))))
+
+
+def relative(a, b, least=1e-12):
+    """The largest difference of any leaf, relative to the largest entry of that leaf (or to `least`)."""
+    pairs = ((np.asarray(x), np.asarray(y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return max(float(np.max(np.abs(x - y)) / (np.max(np.abs(x)) + least)) for x, y in pairs)
 
 
 def start(algorithm, key, batch):

@@ -15,7 +15,7 @@ def first_step(directory, run):
         "from genart_jax.app.cli import main\n"
         "first = []\n"
         "p.Progress._on_progress = lambda self, values: first.append(time.perf_counter() - t)\n"
-        f"assert main(['train', 'dcgan', '--preset', 'tiny', '--steps', '1', '--run', {str(run)!r}]) == 0\n"
+        f"assert main(['train', 'mlp_vae', '--preset', 'tiny', '--steps', '1', '--run', {str(run)!r}]) == 0\n"
         "print(json.dumps(first[0]))"
     )
     env = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}

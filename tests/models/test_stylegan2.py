@@ -14,6 +14,7 @@ from genart_jax.nn import random
 from tests import zoo
 
 KEY = jax.random.key(4)
+SHAPE = zoo.SMALLER["stylegan2"]
 
 
 def counts(config):
@@ -76,29 +77,32 @@ def test_truncation_0_gives_the_mean_picture(trained):
     average = state.ema["generator"] | {"moving": {"styles": {"style_mean": mean}}}
     state = state.replace(ema={"generator": average})
     z = jax.random.normal(KEY, (4, 8))
-    pictures = algorithm.decode(state, z, {"style": 1, "shape": 0}, truncation=0.0)
-    generator = stylegan2.networks(stylegan2.Config(zoo.SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
-    styles = jnp.broadcast_to(mean, (1, 6, 8))
-    expected, _ = generator.apply({"params": state.ema["generator"]["params"]}, styles, method="synthesis")
-    for picture in pictures:
-        np.testing.assert_allclose(picture, jnp.clip(expected[0], -1, 1), atol=1e-5)
     told = {"style": 1, "shape": 2}
-    whole, half = (algorithm.decode(state, z, told, truncation=psi) for psi in (1.0, 0.5))
-    np.testing.assert_array_equal(whole, algorithm.decode(state, z, told))
-    away = lambda x: float(jnp.mean(jnp.abs(x - pictures[:1])))
+    decode = jax.jit(lambda truncation: algorithm.decode(state, z, told, truncation=truncation))
+    pictures = np.asarray(decode(0.0))
+    generator = stylegan2.networks(stylegan2.Config(SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
+    styles = jnp.broadcast_to(mean, (1, 4, 8))
+    synthesis = jax.jit(lambda p, s: generator.apply({"params": p}, s, method="synthesis")[0])
+    expected = synthesis(state.ema["generator"]["params"], styles)
+    for picture in pictures:
+        np.testing.assert_allclose(picture, np.clip(expected[0], -1, 1), atol=1e-5)
+    whole, half = (np.asarray(decode(psi)) for psi in (1.0, 0.5))
+    np.testing.assert_allclose(whole, jax.jit(lambda: algorithm.decode(state, z, told))(), atol=1e-6)
+    away = lambda x: float(np.mean(np.abs(x - pictures[:1])))
     assert 0.01 < away(half) < away(whole)
-    drawn = algorithm.sample(state, KEY, 3, truncation=0.0)  # the noise is each picture's own
+    # The noise is each picture's own.
+    drawn = jax.jit(lambda: algorithm.sample(state, KEY, 3, truncation=0.0))()
     np.testing.assert_allclose(drawn[0], drawn[1], atol=0.2)
 
 
 def test_the_mean_style_is_the_running_mean_of_w(trained):
     _, batch, state, new = trained
     key = random.stream(random.stream(KEY, "step", 0), "round", 0)
-    z = random.normal(random.example_keys(random.stream(key, "latent"), 8), (8,))
-    generator = stylegan2.networks(stylegan2.Config(zoo.SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
+    z = jax.jit(lambda: random.normal(random.example_keys(random.stream(key, "latent"), 8), (8,)))()
+    generator = stylegan2.networks(stylegan2.Config(SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
     variables = {"params": state.params["generator"], **state.mutable["generator"]}
-    styles = generator.apply(variables, z, batch["condition"], method="mapping")
-    expected = 0.005 * jnp.mean(styles[:, 0], axis=0)
+    styles = jax.jit(lambda v, c: generator.apply(v, z, c, method="mapping"))(variables, batch["condition"])
+    expected = 0.005 * np.mean(styles[:, 0], axis=0)
     np.testing.assert_allclose(
         new.mutable["generator"]["moving"]["styles"]["style_mean"], expected, rtol=1e-4, atol=1e-7
     )
@@ -143,7 +147,8 @@ def test_modulation_is_a_choice_of_speed_only():
     for form in ("scale", "grouped"):
         algorithm = zoo.tiny("stylegan2", modulation=form)
         batch = zoo.full_batch(algorithm, 4)
-        outputs.append(algorithm.sample(zoo.start(algorithm, KEY, batch), KEY, 4))
+        state = zoo.start(algorithm, KEY, batch)
+        outputs.append(jax.jit(algorithm.sample, static_argnums=2)(state, KEY, 4))
     np.testing.assert_allclose(*outputs, atol=1e-4)
 
 

@@ -17,13 +17,14 @@ from tests import zoo
 from tests.steps.test_memory import Paired, Styled
 
 KEY = jax.random.key(6)
+SMALL = zoo.SMALLER["stylegan2"]
 ADAM = {"learning_rate": 1e-3, "b1": 0.5, "b2": 0.9}
 STEP = {"style_mixing": 0.0, "r1_gamma": 2.0, "r1_every": 4, "path_weight": 0.5, "path_every": 2, "path_shrink": 2}
 
 
-def configuration(optimizer=ADAM, **step):
+def configuration(optimizer=ADAM, shape=zoo.SHAPE, **step):
     return ga.configure(
-        "stylegan2", preset="tiny", image_shape=zoo.SHAPE, conditions=(), optimizer=optimizer, step=STEP | step
+        "stylegan2", preset="tiny", image_shape=shape, conditions=(), optimizer=optimizer, step=STEP | step
     )
 
 
@@ -65,7 +66,7 @@ def written_out(config, state, batch):
     g, opt = update(tx, tx.init(g), g, lambda p: -jnp.mean(log(score(d, pictures(p, mapped(p, z), keys)))))
     path = random.stream(root, "path")
     z, keys = (x[::2] for x in draw(path))
-    pixels = random.normal(random.example_keys(random.stream(path, "pixels"), size), zoo.SHAPE)[::2] / 16
+    pixels = random.normal(random.example_keys(random.stream(path, "pixels"), size), SMALL)[::2] / 8
 
     def lengths(p):
         slopes = jax.grad(lambda s: jnp.sum(pictures(p, s, keys) * pixels))(mapped(p, z))
@@ -78,7 +79,7 @@ def written_out(config, state, batch):
 
 
 def test_lazy_updates_of_their_own_equal_a_step_written_out():
-    config = configuration()
+    config = configuration(shape=SMALL)
     algorithm = ga.build(config)
     batch = zoo.batch(algorithm.batch_spec, 8)
     state = zoo.start(algorithm, KEY, batch)
@@ -146,7 +147,7 @@ def test_style_mixing(rate):
     run = configuration(style_mixing=rate, path_weight=0.0, r1_gamma=0.0)
     algorithm = gan.build(Networks(Recorder(lambda styles: heard.append(np.asarray(styles))), Flat()), run)
     batch = zoo.batch(algorithm.batch_spec, 200)
-    algorithm.step(algorithm.init(KEY, batch), batch, KEY)
+    jax.jit(algorithm.step)(zoo.start(algorithm, KEY, batch), batch, KEY)
     jax.effects_barrier()
     styles = next(s for s in heard if len(s) == 200)
     changes = (styles[:, 1:] != styles[:, :-1]).any(axis=2)

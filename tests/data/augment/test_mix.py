@@ -9,7 +9,7 @@ import scipy.stats
 import genart_jax as ga
 from genart_jax.data import augment
 from tests import zoo
-from tests.steps.test_layouts import BATCH, LAYOUTS, plain, relative
+from tests.steps.test_layouts import BATCH, LAYOUTS, plain
 
 N = 1000
 
@@ -83,10 +83,10 @@ def test_every_layout_mixes_alike(layout):
     data = zoo.full_batch(algorithm, BATCH)
     expected, metrics = step(state, data, jax.random.key(3))
     got, other = LAYOUTS[layout]("simple_cnn", **options)(state, data, jax.random.key(3), ())
-    assert relative(expected.params, got.params) < 1e-5
+    assert zoo.relative(expected.params, got.params) < 1e-5
     np.testing.assert_allclose(metrics["loss"], other["loss"], rtol=1e-5)
     _, unmixed_state, unmixed = plain("simple_cnn", optimizer=zoo.SGD)
-    assert relative(unmixed(unmixed_state, data, jax.random.key(3))[0].params, expected.params) > 1e-4
+    assert zoo.relative(unmixed(unmixed_state, data, jax.random.key(3))[0].params, expected.params) > 1e-4
 
 
 def test_wrong_options_are_named():
