@@ -129,7 +129,7 @@ def start(game: Game, made: Mapping[str, tuple[Any, Any]], extra: Any = None, fr
         mutable={role: mutable for role, (_, mutable) in made.items()},
         opt={player.name: game.optimizers[player.name].init(player.own(params)) for player in game.players},
         ema={},
-        extra={name: jnp.full((), value) for name, value in game.carried.items()} | (extra or {}),
+        extra={name: jnp.full((), value, jnp.float32) for name, value in game.carried.items()} | (extra or {}),
         frozen=frozen or {},
     )
     return common.ema_start(state, game.averaged, bool(game.averaged))
