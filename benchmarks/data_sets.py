@@ -87,14 +87,15 @@ def main() -> None:
         {digest(path): path for path in sorted(args.packages.iterdir()) if path.is_file()} if args.packages else {}
     )
     file = RESULTS / "data.json"
-    rows = json.loads(file.read_text()) if file.exists() else {}
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["GENART_CACHE"] = str(args.cache or temporary)
         for name in args.names or list(catalogue.RECIPES):
             if store.folder_of(catalogue.RECIPES[name], catalogue.RECIPES[name].sizes[0]).exists():
                 print(f"{name} is in the cache already and is not measured")
                 continue
-            rows[name] = measure(name, archives)
+            row = measure(name, archives)
+            rows = json.loads(file.read_text()) if file.exists() else {}  # another process may have added to it
+            rows[name] = row
             file.write_text(json.dumps(rows, indent=1) + "\n")
             (RESULTS / "data.md").write_text(page(rows))
             if args.sheets:
