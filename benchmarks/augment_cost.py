@@ -21,12 +21,12 @@ import jax
 
 import genart_jax as ga
 from benchmarks import machine, turns
-from genart_jax import compiler
 from genart_jax.config import Data
 from genart_jax.data import augment
 from genart_jax.data.augment.ada import OPS as ADA
 from genart_jax.data.augment.diffaugment import OPS as DIFFAUGMENT
 from genart_jax.data.source import open_source
+from genart_jax.runtime import compiler
 
 FORMS: dict[str, dict[str, Any]] = {
     "none": {},

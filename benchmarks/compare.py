@@ -72,7 +72,7 @@ def compare(case: dict[str, Any], settings: Settings, say: Callable[[str], None]
     the one of its variants with the least median. `ratio_of_least` is that of the least times: on a machine that does
     other work too, a framework whose threads wait for one another suffers more, and this shows it.
     """
-    from genart_jax import bench
+    from genart_jax.train import bench
 
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(Worker(OURS, environment(case["devices"])))
@@ -147,7 +147,7 @@ def _drop_slow(peers: dict[str, Worker], variants: dict[str, dict[str, Any]]) ->
 def _verdict(
     times: list[float], variants: dict[str, dict[str, Any]], peers: dict[str, Worker], against: str
 ) -> dict[str, Any]:
-    from genart_jax import bench
+    from genart_jax.train import bench
 
     if not peers:
         return {"peer": {"name": against, "best": None, "variants": variants}, "ratio": None}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from genart_jax import bench
+from genart_jax.train import bench
 
 # model, image shape, batch, and the variants beside the plain one
 CASES: tuple[tuple[str, tuple[int, ...], int, tuple[dict[str, Any], ...]], ...] = (

@@ -1,11 +1,11 @@
-"""This package's side of a comparison: the subject that a worker times. See `genart_jax.bench`."""
+"""This package's side of a comparison: the subject that a worker times. See `genart_jax.train.bench`."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from genart_jax import bench
+from genart_jax.train import bench
 
 
 class Ours(bench.Subject):
@@ -32,8 +32,8 @@ def first_step(**case: Any) -> float:
     """
     import jax
 
-    from genart_jax import compiler
     from genart_jax.api import build
+    from genart_jax.runtime import compiler
 
     run = bench.resolved(**case)
     algorithm, key = build(run), jax.random.key(0)

@@ -19,11 +19,11 @@ from typing import Any
 import jax
 
 from benchmarks import hlo
-from genart_jax import bench, registry
+from genart_jax import registry
 from genart_jax.api import build
 from genart_jax.config import Parallel, Run, override
 from genart_jax.nn import conv
-from genart_jax.train import checkpoint, parallel
+from genart_jax.train import bench, checkpoint, parallel
 from genart_jax.types import Algorithm
 
 DEVICES = 8

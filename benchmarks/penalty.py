@@ -20,11 +20,13 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import machine, throughput, turns
-from genart_jax import bench, compiler, registry
+from genart_jax import registry
 from genart_jax.api import build
 from genart_jax.config import UserError
 from genart_jax.losses.penalties import squared_gradient
+from genart_jax.runtime import compiler
 from genart_jax.steps import common
+from genart_jax.train import bench
 
 MODELS = ("dcgan", "dcgan,size=64,width=64", "sngan", "stylegan2")
 _AT_LEAST = 0.2  # seconds of a turn

@@ -4,8 +4,8 @@
 
 At least ten steps are traced. Times are summed over threads, so where the cores work on different operations they add
 up to more than the step; an operation that threads share counts once. What a loop contains is counted in its body.
-Convolutions by Eigen (see `genart_jax.compiler`) are in the trace for as long as they take to hand out: what a step
-lacks is theirs.
+Convolutions by Eigen (see `genart_jax.runtime.compiler`) are in the trace for as long as they take to hand out: what a
+step lacks is theirs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from genart_jax.config import UserError
 
 def measure(case: dict[str, Any]) -> tuple[float, list[tuple[str, float, float]]]:
     """Milliseconds of a step, and of each operation in it: (name, milliseconds, times a step)."""
-    from genart_jax.bench import Subject, resolved
+    from genart_jax.train.bench import Subject, resolved
 
     subject = Subject(resolved(**case))
     seconds = min(subject.round() for _ in range(5))

@@ -21,9 +21,9 @@ from benchmarks import machine
 from genart_jax import registry
 from genart_jax.config import UserError
 from genart_jax.evaluate import conditional_accuracy, evaluate_run
-from genart_jax.sample import draw_samples, write_samples
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.train.log import read_rows
+from genart_jax.use.sample import draw_samples, write_samples
 
 _FIRST = ("simple_cnn", "conv_vae", "dcgan")
 _LABELS = ("style", "shape")

@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks import machine
-from genart_jax import stylize
 from genart_jax.app.cli import _cache_programs
 from genart_jax.config import UserError
+from genart_jax.use import stylize
 
 
 def main() -> None:

@@ -5,8 +5,8 @@
     python -m benchmarks.throughput dcgan,size=64,width=64,batch=64 simple_cnn,size=64x64x3,batch=128
 
 A MODEL is a name of the registry, with KEY=VALUE after commas for what is its own: size (64, 64x48 or 64x64x3), batch,
-precision, preset, devices, and any option of its configuration (width=64, step.r1_every=4). See `genart_jax.bench` for
-what a step is, what FLOPs leave out and what host time means.
+precision, preset, devices, and any option of its configuration (width=64, step.r1_every=4). See
+`genart_jax.train.bench` for what a step is, what FLOPs leave out and what host time means.
 
 Every framework has its own process, and they take turns (A B A B ...); ratios are taken round by round, so that a
 machine that slows down slows both. Other work on it is another matter: PyTorch's threads wait for one another at every
@@ -71,7 +71,7 @@ def parse_case(text: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def _shape(name: str, sides: list[int]) -> list[int]:
     """(height, width, channels) from one to three numbers; the channels are else those that are usual."""
-    from genart_jax.bench import SHAPES
+    from genart_jax.train.bench import SHAPES
 
     channels = sides[2] if len(sides) == 3 else SHAPES.get(name, (0, 0, 3))[2]
     return [sides[0], sides[min(1, len(sides) - 1)], channels]

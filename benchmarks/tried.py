@@ -25,12 +25,13 @@ import numpy as np
 import optax
 
 from benchmarks import machine
-from genart_jax import bench, compiler
 from genart_jax.losses import elbo
 from genart_jax.models import simple_cnn
 from genart_jax.nn import _conv_forms, conv, pool
 from genart_jax.nn._conv_forms import Geometry
+from genart_jax.runtime import compiler
 from genart_jax.steps import classifier, common, gan, vae
+from genart_jax.train import bench
 
 Patch = contextlib.AbstractContextManager[Any]
 

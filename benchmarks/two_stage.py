@@ -25,8 +25,8 @@ from benchmarks.quality import images_per_second, minutes, train
 from genart_jax.config import UserError
 from genart_jax.data.source import example, open_source
 from genart_jax.evaluate import conditional_accuracy, evaluate_run
-from genart_jax.sample import draw_samples
 from genart_jax.train.checkpoint import read_config
+from genart_jax.use.sample import draw_samples
 
 _COLUMNS, _SCALE = 16, 2
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genart_jax.api import build, configure
-    from genart_jax.compiler import jit
     from genart_jax.config import BatchSpec, Run, UserError
+    from genart_jax.data.grid import make_grid, save_grid
     from genart_jax.data.open import Dataset, degrade, list_data, open_data
-    from genart_jax.grid import make_grid, save_grid
     from genart_jax.registry import get_config, list_models, register
+    from genart_jax.runtime.compiler import jit
     from genart_jax.train.checkpoint import Model, load, load_frozen
     from genart_jax.train.trainer import fit
     from genart_jax.types import Algorithm, Batch, Metrics, State, to_float, to_uint8
@@ -23,10 +23,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "genart_jax.api": ("build", "configure"),
-    "genart_jax.compiler": ("jit",),
+    "genart_jax.runtime.compiler": ("jit",),
     "genart_jax.config": ("BatchSpec", "Run", "UserError"),
     "genart_jax.data.open": ("Dataset", "degrade", "list_data", "open_data"),
-    "genart_jax.grid": ("make_grid", "save_grid"),
+    "genart_jax.data.grid": ("make_grid", "save_grid"),
     "genart_jax.registry": ("get_config", "list_models", "register"),
     "genart_jax.train.checkpoint": ("Model", "load", "load_frozen"),
     "genart_jax.train.trainer": ("fit",),

@@ -11,8 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genart_jax import heap, registry, stages, sweep
+from genart_jax import registry
 from genart_jax.config import Run, UserError, check_ranges, classes_of, override
+from genart_jax.runtime import heap
+from genart_jax.steps import stages, sweep
 from genart_jax.types import Algorithm
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")

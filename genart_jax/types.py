@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import BatchSpec, UserError
-from genart_jax.schedules import Scalar
+
+Scalar = float | jax.Array | Callable[[Any], jax.Array]
+"""A number, or one of the step."""
 
 Batch = dict[str, Any]
 """Arrays with a leading batch axis: `image`, optionally `condition` (a dict of integer arrays), `target`, `mask`

@@ -64,17 +64,17 @@ BREAKAGES = (
     ),
     Breakage(
         "decay: weights grow",
-        "genart_jax/optim.py",
+        "genart_jax/steps/optim.py",
         "optax.add_decayed_weights(-config.weight_decay, mask)",
         "optax.add_decayed_weights(config.weight_decay, mask)",
-        ("tests/test_optim.py",),
+        ("tests/steps/test_optim.py",),
     ),
     Breakage(
         "clip: each leaf by itself",
-        "genart_jax/optim.py",
+        "genart_jax/steps/optim.py",
         "optax.clip_by_global_norm(config.clip_norm)",
         "optax.clip_by_block_rms(config.clip_norm)",
-        ("tests/test_optim.py",),
+        ("tests/steps/test_optim.py",),
     ),
     Breakage(
         "shift: a filter is off its centre",

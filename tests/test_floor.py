@@ -120,10 +120,9 @@ def test_every_preset_is_within_its_ranges():
 
 def test_every_option_is_documented():
     """Help texts are the fields' docstrings; tyro reads them from the source."""
-    tree = ast.parse(inspect.getsource(c))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for cls in (c.Optimizer, c.Gan, c.Vae, c.Classifier, c.Data, c.Train, c.Parallel):
-        for field, after in itertools.pairwise([*classes[cls.__name__].body, None]):
+        (node,) = ast.parse(inspect.getsource(cls)).body
+        for field, after in itertools.pairwise([*node.body, None]):
             if isinstance(field, ast.AnnAssign):
                 documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
                 assert documented, f"{cls.__name__}.{field.target.id}"

@@ -11,7 +11,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax import registry
-from genart_jax.optim import make_optimizer
+from genart_jax.steps.optim import make_optimizer
 from genart_jax.train.checkpoint import abstract_state
 from genart_jax.train.store import Checkpoints
 from tests import zoo

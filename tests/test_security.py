@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
-from genart_jax import assets, tensorfiles
+from genart_jax import assets
+from genart_jax.assets import tensorfiles
 from genart_jax.config import Data
 from genart_jax.data import emoji
 from genart_jax.data.source import open_source

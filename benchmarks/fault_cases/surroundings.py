@@ -10,10 +10,10 @@ from typing import Any
 
 from benchmarks import fuzz, machine
 from benchmarks.fault_cases.common import COMMAND, TINY, Count, folder
+from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import Data, UserError
 from genart_jax.data import emoji, idx
 from genart_jax.data.source import open_source
-from genart_jax.tensorfiles import read_tensors
 
 
 def files() -> Count:

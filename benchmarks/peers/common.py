@@ -16,7 +16,7 @@ from torch import nn
 
 from genart_jax.config import UserError
 
-_AT_LEAST = 0.3  # seconds of a round, as in genart_jax.bench
+_AT_LEAST = 0.3  # seconds of a round, as in genart_jax.train.bench
 
 
 class Context:

@@ -27,7 +27,7 @@ from genart_jax.app.listen import listening
 from genart_jax.app.preempt import ends_in_time
 from genart_jax.assets import cache_directory, private
 from genart_jax.config import Data, NotFiniteError, Optimizer, Parallel, PeerLostError, Run, Sweep, Train, UserError
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 _SHORT = {"--data": "--data.source", "--steps": "--train.steps", "--seed": "--train.seed"}
 
@@ -377,7 +377,7 @@ def _predict(args: Sequence[str]) -> None:
         raise UserError(f"predict needs pictures: genart predict {name} PICTURE ...")
     options: PredictOptions = _parse(PredictOptions, rest, prog, text)
 
-    from genart_jax.predict import classify, load_classifier
+    from genart_jax.use.predict import classify, load_classifier
 
     _cache_programs()
     found = dict(zip(pictures, classify(load_classifier(name), pictures, options.top), strict=True))
@@ -401,7 +401,7 @@ def _bench(args: Sequence[str]) -> None:
     for name in names:
         registry.find(name)
 
-    from genart_jax import bench
+    from genart_jax.train import bench
 
     results = []
     for name in names or registry.list_models():
@@ -432,7 +432,7 @@ def _export(args: Sequence[str]) -> None:
     out, rest = _peel(rest, "export RUN", "out")
     options: ExportOptions = _parse(ExportOptions, rest, prog, text)
 
-    from genart_jax.export import export_run
+    from genart_jax.use.export import export_run
 
     print(export_run(run, out, options.platforms))
 

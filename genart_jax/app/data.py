@@ -15,7 +15,7 @@ import tyro
 from genart_jax.app.arguments import parse, peel
 from genart_jax.config import UserError
 from genart_jax.data.build import catalogue, store
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 _USE = (
     "genart data list [--json], genart data build NAME [--size N] [--out DIR] [--from FILE ...], "

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from genart_jax import sweep
 from genart_jax.config import UserError
 from genart_jax.data.conditions import parse_conditions
-from genart_jax.sample import draw_samples, write_samples
+from genart_jax.steps import sweep
 from genart_jax.train.checkpoint import load, member_directory, read_config
+from genart_jax.use.sample import draw_samples, write_samples
 
 _LONGEST = 100  # letters of a file's name that conditions make
 

@@ -16,7 +16,7 @@ from PIL import Image
 from genart_jax.config import UserError, to_json
 from genart_jax.evaluate import meaning
 from genart_jax.evaluate.scores import FILE, Score, read_scores
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 from genart_jax.train.checkpoint import Saved, read_config
 from genart_jax.train.log import read_rows
 from genart_jax.train.records import pictures_of

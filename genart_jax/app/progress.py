@@ -13,8 +13,8 @@ from rich import progress
 
 from genart_jax.app.words import collapsed
 from genart_jax.config import Run
+from genart_jax.runtime.watch import clock
 from genart_jax.train.records import pictures_of
-from genart_jax.watch import clock
 
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal to draw a bar on
 _BAR_EVERY = 0.5  # seconds between new figures beside the bar

@@ -11,7 +11,7 @@ from pathlib import Path
 from genart_jax.app.arguments import leading, parse, peel, wants_help
 from genart_jax.app.words import ORIGINALITY
 from genart_jax.config import UserError
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 
 @dataclasses.dataclass(frozen=True)

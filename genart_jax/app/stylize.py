@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from genart_jax.app.arguments import leading, parse
 from genart_jax.config import UserError
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +53,9 @@ def run(args: Sequence[str]) -> None:
     content, style = map(expanded, words)
     out = options.out and expanded(options.out)
 
-    from genart_jax import stylize
     from genart_jax.app.cli import _cache_programs
     from genart_jax.app.progress import Progress
+    from genart_jax.use import stylize
 
     if out is not None:
         stylize.check_out(out)

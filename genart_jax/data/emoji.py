@@ -19,7 +19,7 @@ from genart_jax.assets import cache_directory
 from genart_jax.config import UserError
 from genart_jax.data.color import COLOR_NAMES
 from genart_jax.data.source import Source, Split, count_lines
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 Array = np.ndarray[Any, Any]
 

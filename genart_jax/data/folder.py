@@ -23,8 +23,8 @@ from genart_jax.data.files import File, find
 from genart_jax.data.folder_words import Read, Readable
 from genart_jax.data.layout import Layout, arrange
 from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
-from genart_jax.paths import expanded
-from genart_jax.watch import watched
+from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.watch import watched
 
 _WORTH_KEEPING = 2.0  # seconds of decoding from which on the decoded set is kept in the user's cache
 

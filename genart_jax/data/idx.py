@@ -12,7 +12,7 @@ import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 MAX_BYTES = 8 * 2**30
 """Larger arrays are refused: a small gzip file can claim any size, and the set is held in memory."""

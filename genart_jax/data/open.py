@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from genart_jax import grid
 from genart_jax.config import BatchSpec, Data, UserError
-from genart_jax.data import built, degrade
+from genart_jax.data import built, degrade, grid
 from genart_jax.data.build import catalogue
 from genart_jax.data.pipeline import rows
 from genart_jax.data.source import (
@@ -27,7 +26,7 @@ from genart_jax.data.source import (
     held_out,
     open_source,
 )
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 from genart_jax.types import Batch, to_float, to_uint8
 
 __all__ = ["Dataset", "Part", "degrade", "list_data", "open_data"]

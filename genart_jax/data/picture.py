@@ -19,7 +19,7 @@ from genart_jax.data.reader import (
     upright_size,
 )
 from genart_jax.data.source import Array
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 __all__ = [
     "DEFAULT_SIZE",

@@ -9,7 +9,7 @@ import numpy as np
 from genart_jax.config import Data, UserError
 from genart_jax.data import picture
 from genart_jax.data.source import Source, Split, fingerprint
-from genart_jax.paths import split_list
+from genart_jax.runtime.paths import split_list
 
 
 def load(files: str, data: Data) -> Source:

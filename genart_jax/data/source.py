@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from genart_jax.config import BatchSpec, Data, UserError
-from genart_jax.paths import expanded, join_list, split_list
+from genart_jax.runtime.paths import expanded, join_list, split_list
 
 Array = np.ndarray[Any, Any]
 

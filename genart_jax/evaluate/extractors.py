@@ -23,16 +23,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax import assets, compiler, registry
+from genart_jax import assets, registry
+from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import UserError, override
 from genart_jax.metrics.exact import Array
 from genart_jax.nn import inception
-from genart_jax.paths import expanded
+from genart_jax.runtime import compiler
+from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.watch import watched
 from genart_jax.steps import common
-from genart_jax.tensorfiles import read_tensors
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.types import to_float
-from genart_jax.watch import watched
 
 KINDS = ("lite0", "vgg19", "inception", "classifier", "pixels")
 CUBIC = "bicubic (a = -0.5), antialiased, in float32 without clipping"

@@ -14,20 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from genart_jax import compiler
 from genart_jax.config import UserError
+from genart_jax.data.grid import make_grid, write
 from genart_jax.data.source import Split
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Trained, open_run
 from genart_jax.evaluate.scores import contract_of
-from genart_jax.grid import make_grid, write
 from genart_jax.metrics import memorisation
 from genart_jax.metrics.neighbours import nearest
 from genart_jax.nn import random
-from genart_jax.paths import expanded
-from genart_jax.sample import Samples
+from genart_jax.runtime import compiler
+from genart_jax.runtime.paths import expanded
 from genart_jax.types import Algorithm, State, to_float
+from genart_jax.use.sample import Samples
 
 NEIGHBOURS = 5
 STREAMED = 20_000

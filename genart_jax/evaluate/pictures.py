@@ -21,9 +21,9 @@ from genart_jax.data.conditions import same_data
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, Split, example, open_source
 from genart_jax.evaluate.extractors import Extractor
-from genart_jax.paths import expanded
-from genart_jax.sample import Samples, draw_samples
+from genart_jax.runtime.paths import expanded
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
+from genart_jax.use.sample import Samples, draw_samples
 
 REAL_SEED = 0
 """Of the choice of real pictures: every model is held against the same ones."""

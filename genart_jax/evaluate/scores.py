@@ -22,9 +22,9 @@ from genart_jax.evaluate.duration import estimate
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Features, Trained, open_run
 from genart_jax.metrics import accuracy, diversity, frechet, inception_score, kernel, precision_recall
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.watch import clock
 from genart_jax.train.checkpoint import seals
-from genart_jax.watch import clock
 
 FILE = "scores.json"
 NEIGHBOURS = 5

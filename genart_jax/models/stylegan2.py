@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.config.ranges import Positive, Share
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.resample import upsample
 from genart_jax.nn.style import (
@@ -45,7 +46,6 @@ from genart_jax.nn.style import (
     unit_moment,
     wide,
 )
-from genart_jax.ranges import Positive, Share
 
 Condition = Mapping[str, jax.Array] | None
 

@@ -16,7 +16,7 @@ from genart_jax.data.augment.ada import RECOMMENDED
 from genart_jax.data.augment.diffaugment import OPS as DIFFAUGMENT_OPS
 from genart_jax.data.augment.diffaugment import check_ops
 from genart_jax.nn import random
-from genart_jax.schedules import Schedule, value_at
+from genart_jax.steps.schedules import Schedule, value_at
 from genart_jax.types import Metrics, State
 
 PIPELINES = {

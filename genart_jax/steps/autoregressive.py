@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax import registry, stages
+from genart_jax import registry
 from genart_jax.config import Autoregressive, Run, spec_of
 from genart_jax.nn import random
-from genart_jax.steps import common, play
+from genart_jax.steps import common, play, stages
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables
 
 

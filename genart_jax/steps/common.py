@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax import schedules
 from genart_jax.config import BatchSpec, Optimizer, Run, UserError
 from genart_jax.nn import random, spectral
-from genart_jax.optim import make_optimizer
+from genart_jax.steps import schedules
+from genart_jax.steps.optim import make_optimizer
 from genart_jax.types import HIDDEN, TO_HIDE, Batch, Metrics, State, check_condition, check_images
 
 _whole: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("whole", default=lambda tree: tree)
@@ -202,7 +203,8 @@ def optimizer_of(
     steps = config.train.steps
     total = steps * updates + more
     found = schedules.parse(config.train.schedules, steps, known)
-    moving = {n: s._replace(steps=max(1, s.steps * total // max(1, steps))) for n, s in found.items() if n in SCHEDULED}
+    in_updates = lambda s: dataclasses.replace(s, steps=max(1, s.steps * total // max(1, steps)))
+    moving = {name: in_updates(found[name]) for name in SCHEDULED if name in found}
     return make_optimizer(options or config.optimizer, total, learning_rate, searches, moving)
 
 

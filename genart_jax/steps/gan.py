@@ -13,6 +13,7 @@ is to be smooth is the two together, as a function of the data.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping
 from fractions import Fraction
@@ -22,19 +23,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax import schedules
 from genart_jax.config import Gan, Run, UserError, spec_of
 from genart_jax.losses import terms
 from genart_jax.losses.adversarial import LOSSES
 from genart_jax.losses.adversarial import Adversarial as AdversarialLoss
 from genart_jax.losses.penalties import slope
 from genart_jax.nn import random
-from genart_jax.optim import lazy_correction
-from genart_jax.schedules import value_at
-from genart_jax.steps import common, generators, play
+from genart_jax.steps import common, generators, play, schedules
 from genart_jax.steps.augmentation import Augmentation
 from genart_jax.steps.common import per_example
 from genart_jax.steps.critics import Critic, value_of
+from genart_jax.steps.optim import lazy_correction
+from genart_jax.steps.schedules import value_at
 from genart_jax.types import Algorithm, Batch, Keys, Metrics, Outcome, Scene, State, Sums, Term, Variables
 
 
@@ -133,8 +133,8 @@ class Adversarial:
         if schedule is None:
             return term
         if term.every and term.name in terms.CRITIC_TERMS:
-            schedule = schedule._replace(
-                start=schedule.start * self.options.d_steps, end=schedule.end * self.options.d_steps
+            schedule = dataclasses.replace(
+                schedule, start=schedule.start * self.options.d_steps, end=schedule.end * self.options.d_steps
             )
         return term._replace(weight=schedule)
 

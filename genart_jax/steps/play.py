@@ -21,8 +21,8 @@ import optax
 
 from genart_jax.config import UserError
 from genart_jax.nn import random
-from genart_jax.schedules import value_at
 from genart_jax.steps import common
+from genart_jax.steps.schedules import value_at
 from genart_jax.types import Batch, Loss, Metrics, Outcome, Scene, State, Term, Variables
 
 Due = bool | jax.Array

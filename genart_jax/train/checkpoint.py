@@ -14,14 +14,14 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from genart_jax import assets, sweep
+from genart_jax import assets
 from genart_jax.api import build
 from genart_jax.config import BatchSpec, Run, UserError, spec_of
-from genart_jax.paths import expanded
-from genart_jax.saved import VERSION
-from genart_jax.saved import Saved as Saved
-from genart_jax.saved import read_config as read_config
-from genart_jax.steps import common
+from genart_jax.config.saved import VERSION
+from genart_jax.config.saved import Saved as Saved
+from genart_jax.config.saved import read_config as read_config
+from genart_jax.runtime.paths import expanded
+from genart_jax.steps import common, sweep
 from genart_jax.train import frozen, manifest
 from genart_jax.train.store import Checkpoints
 from genart_jax.types import Algorithm, Batch, State

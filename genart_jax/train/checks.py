@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from genart_jax import sweep
 from genart_jax.config import Run, UserError
 from genart_jax.data.conditions import condition_table, same_data
 from genart_jax.data.source import Source
+from genart_jax.steps import sweep
 from genart_jax.train import checkpoint
 from genart_jax.train.about import difference, leaves_of, read_about
 from genart_jax.train.checkpoint import Saved

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from genart_jax import compiler
 from genart_jax.config import Run
 from genart_jax.data.pipeline import Loader, prepare
 from genart_jax.nn import random
+from genart_jax.runtime import compiler
 from genart_jax.train import parallel
 from genart_jax.types import Algorithm, Batch, Metrics, State
 

@@ -11,14 +11,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from genart_jax import compiler
 from genart_jax.config import Data
 from genart_jax.data.pipeline import evaluation_batches, prepare
 from genart_jax.data.source import Split
 from genart_jax.nn import random
+from genart_jax.runtime import compiler
+from genart_jax.runtime.watch import watched
 from genart_jax.train import parallel
 from genart_jax.types import Algorithm, State, Sums
-from genart_jax.watch import watched
 
 _BATCH = 256  # examples, over all devices
 

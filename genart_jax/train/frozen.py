@@ -12,7 +12,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from genart_jax.config import UserError
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 
 
 def path_of(directory: str | Path, role: str) -> Path:

@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from genart_jax import sweep
-from genart_jax.grid import save_grid
+from genart_jax.data.grid import save_grid
+from genart_jax.steps import sweep
 from genart_jax.train import checkpoint
 from genart_jax.train.checkpoint import Saved
 from genart_jax.train.log import RunLog

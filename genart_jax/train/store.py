@@ -26,7 +26,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from genart_jax.config import NotSavedError, UserError
-from genart_jax.paths import expanded
+from genart_jax.runtime.paths import expanded
 from genart_jax.train import cluster, manifest
 from genart_jax.train.about import difference, leaves_of, read_about, read_old, versions
 from genart_jax.train.manifest import DamageError

@@ -15,11 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from genart_jax import sweep
 from genart_jax.config import NotSavedError, Run
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, example
 from genart_jax.metrics import diversity
+from genart_jax.steps import sweep
 from genart_jax.train import manifest
 from genart_jax.train.records import Array, Records
 from genart_jax.types import to_float

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax import compiler, heap, stages, sweep
 from genart_jax.api import build
 from genart_jax.config import NotFiniteError, Run, UserError, check_ranges, resolve
 from genart_jax.data.augment import check_jitter
@@ -24,7 +23,9 @@ from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import make_loader, prepare
 from genart_jax.data.source import Array, Source, absolute, example, finished, open_source
 from genart_jax.nn import random
-from genart_jax.paths import expanded
+from genart_jax.runtime import compiler, heap
+from genart_jax.runtime.paths import expanded
+from genart_jax.steps import stages, sweep
 from genart_jax.train import checkpoint, cluster, frozen, guard, parallel
 from genart_jax.train.about import versions
 from genart_jax.train.checkpoint import Saved

@@ -12,7 +12,7 @@ from PIL import Image
 import genart_jax as ga
 from genart_jax import registry
 from genart_jax.app.cli import main
-from genart_jax.sample import Samples, write_samples
+from genart_jax.use.sample import Samples, write_samples
 
 FAST = ["--preset", "tiny", "--steps", "2", "--parallel.data", "1"]
 
@@ -199,7 +199,7 @@ def wrong(capsys, *args):
         (["train", "dcgan", "--data", "emojis"], "emoji"),
         (["train", "dcgan", "--optimizer.name", "adamm"], "adam"),
         (["train", "dcgan", "--train.batch", "0"], "at least 1"),
-        (["train", "dcgan", "--step.loss", "none"], "--step.loss"),
+        (["train", "dcgan", "--step.loss", "hing"], "did you mean hinge"),
         (["train", "dcgan", "--parallel.data", "99"], "found"),
         (["train", "dcgan", "--init-from", "nowhere"], "is not a run"),
         (["list", "--family", "gans"], "there are cnn, gan, prior, style, vae"),

@@ -8,7 +8,7 @@ import pytest
 import genart_jax as ga
 from genart_jax.app import draw
 from genart_jax.app.cli import main
-from genart_jax.sample import Samples
+from genart_jax.use.sample import Samples
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 import genart_jax as ga
-from genart_jax import bench
 from genart_jax.app import cli
 from genart_jax.config import BatchSpec, override, resolve
-from genart_jax.train import trainer
+from genart_jax.train import bench, trainer
 
 README = Path(__file__).parents[2] / "README.md"
 LINES = re.findall(r"^    (genart .*)$", README.read_text(), re.MULTILINE) if README.exists() else []

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from genart_jax import bench
 from genart_jax.api import build
+from genart_jax.train import bench
 
 torch = pytest.importorskip("torch")
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from benchmarks import fuzz
+from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import Data, UserError
 from genart_jax.data import emoji, idx
 from genart_jax.data.source import open_source
-from genart_jax.tensorfiles import read_tensors
 
 
 def peak():

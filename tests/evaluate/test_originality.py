@@ -14,9 +14,9 @@ from genart_jax.data.source import Source, Split
 from genart_jax.evaluate import originality as module
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.originality import example_scores, originality
-from genart_jax.sample import Samples
 from genart_jax.train.checkpoint import Model, read_config
 from genart_jax.types import Algorithm, State, to_float
+from genart_jax.use.sample import Samples
 
 
 def discs(seed, n):

@@ -16,8 +16,8 @@ from genart_jax.evaluate.extractors import make_extractor
 from genart_jax.evaluate.modes import mode_labels, stacked_modes
 from genart_jax.evaluate.scores import Score, accuracy_score, measure, read_scores, score_run, write_scores
 from genart_jax.metrics import frechet, inception_score, kernel, precision_recall
-from genart_jax.sample import draw_samples
 from genart_jax.train.checkpoint import read_config
+from genart_jax.use.sample import draw_samples
 
 NUM = 120
 CONTRACT = {

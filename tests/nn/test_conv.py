@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from genart_jax.bench import count_flops
 from genart_jax.nn import _conv_forms
 from genart_jax.nn import conv as conv_module
 from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, canonical
 from genart_jax.nn.conv import Conv, ConvTranspose, choose, conv, conv_transpose, forms
+from genart_jax.train.bench import count_flops
 
 # The tests compile many small functions once: LLVM's optimisations cost more than they save.
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

@@ -11,9 +11,9 @@ import pytest
 from scipy import special
 
 import genart_jax as ga
-from genart_jax import bench, registry
+from genart_jax import registry
 from genart_jax.app.cli import main
-from genart_jax.train import checkpoint
+from genart_jax.train import bench, checkpoint
 from tests import zoo
 from tests.train.test_trainer import fit, small_data  # noqa: F401  # a fixture
 
@@ -35,7 +35,7 @@ def started():
 
 
 def _config():
-    from genart_jax.stages import complete
+    from genart_jax.steps.stages import complete
 
     run = ga.configure("code_prior", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
     return complete(run).model

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
-from genart_jax import sweep
 from genart_jax.data import source as source_module
 from genart_jax.data.pipeline import make_loader
+from genart_jax.steps import sweep
 from genart_jax.train import checkpoint, summary, trainer
 from genart_jax.train.log import read_rows
 from tests import zoo

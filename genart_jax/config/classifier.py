@@ -1,0 +1,22 @@
+"""Options of the classification step. No jax here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from genart_jax.config.ranges import Decay, Share, Weight
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """Options of the classification step."""
+
+    label_smoothing: Decay = 0.0
+    """Mass that the target distribution spreads over all classes."""
+    mixup: Weight = 0.0
+    """Blend examples and their labels by a share from Beta(mixup, mixup) (Zhang et al. 2018; 0: off)."""
+    cutmix: Weight = 0.0
+    """Paste a box of one example into another and mix labels by area, a share from Beta(cutmix, cutmix) (Yun et al.
+    2019; 0: off). With mixup, each example takes one of the two."""
+    ema_decay: Share = 0.999
+    """Decay of the moving average of the parameters, after its warm-up (0: off)."""

@@ -1,0 +1,40 @@
+"""Options of the data. No jax here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from genart_jax.config.ranges import Count, Natural, Share, Weight
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where pictures come from and what is done to them."""
+
+    source: str = ""
+    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that
+    `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes, what that
+    one was trained on."""
+    image_size: tuple[Count, ...] = ()
+    """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
+    channels: Count = 3
+    """3 for colour, 1 for grey (folder and tfds)."""
+    test_fraction: Share = 0.1
+    """Share held out for evaluation where the source has no test split."""
+    strict: bool = False
+    """A picture that cannot be read is an error, instead of being skipped and counted."""
+    flip: bool = False
+    """Mirror each training picture left to right with probability one half."""
+    crop: Natural = 0
+    """Pad training pictures by so many edge pixels and crop back at a random place."""
+    jitter: tuple[Weight, ...] = ()
+    """Change brightness, contrast, saturation and hue of training pictures, each by up to these four fractions, such as
+    0.4 0.4 0.4 0.1 (empty: off)."""
+    cutout: Natural = 0
+    """Fill a square of so many pixels of each training picture with grey."""
+    limit: Natural = 0
+    """Train on so many examples only, a fixed choice from the whole training split (0: all)."""
+    memory_limit_mb: Natural = 2048
+    """Sets larger than this (decoded) are streamed by grain instead of held in device memory."""
+    workers: Natural = 4
+    """Threads that decode streamed pictures."""

@@ -1,0 +1,169 @@
+"""A run's whole configuration: how it is completed from data, changed, saved and read. No jax here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from genart_jax.config.batch import BatchSpec
+from genart_jax.config.data import Data
+from genart_jax.config.errors import UserError
+from genart_jax.config.optimizer import Optimizer
+from genart_jax.config.parallel import Parallel
+from genart_jax.config.ranges import complaints
+from genart_jax.config.sweep import Sweep
+from genart_jax.config.train import Train
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One model's whole configuration."""
+
+    model: Any
+    """The model's own Config."""
+    step: Any
+    """Options of its step: Gan, Vae, Classifier or another."""
+    optimizer: Optimizer = Optimizer()
+    data: Data = Data()
+    train: Train = Train()
+    parallel: Parallel = Parallel()
+    sweep: Sweep = Sweep()
+    name: str = ""
+    """The model's name in the registry."""
+
+
+def check_ranges(run: Run) -> None:
+    """Raises UserError, with one line, where numbers are out of the ranges that their types name."""
+    if found := [*complaints(run)]:
+        raise UserError("; ".join(found))
+
+
+def classes_of(conditions: Any) -> tuple[tuple[str, int], ...]:
+    """Conditions with their class counts, () for None.
+
+    Raises:
+      UserError: names alone, which only data can complete.
+    """
+    for condition in conditions or ():
+        if isinstance(condition, str):
+            raise UserError(f"conditions {conditions}: without data, give (name, number of classes) of each")
+    return tuple((name, classes) for name, classes in conditions or ())
+
+
+def spec_of(run: Run) -> BatchSpec:
+    """The batch that a resolved configuration is trained on.
+
+    Raises:
+      UserError: `image_shape` or `conditions` was left None and nothing has filled it.
+    """
+    shape, conditions = run.model.image_shape, getattr(run.model, "conditions", ())
+    if shape is None:
+        raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
+    classes = classes_of(conditions)
+    hidden = tuple(name for name, _ in classes) if getattr(run.step, "condition_dropout", 0.0) > 0 else ()
+    return BatchSpec(tuple(shape), classes, hidden)
+
+
+def resolve(run: Run, spec: BatchSpec) -> Run:
+    """Fills what the model's Config leaves None from what the data offers.
+
+    `conditions` may also be given as names alone, or as one name; the class counts are then the data's.
+
+    Raises:
+      UserError: the Config asks for a shape or a condition that the data does not have.
+    """
+    changes: dict[str, Any] = {}
+    fields = {f.name for f in dataclasses.fields(run.model)}
+    offered = dict(spec.conditions)
+    if run.model.image_shape is None:
+        changes["image_shape"] = tuple(spec.image_shape)
+    elif tuple(run.model.image_shape) != tuple(spec.image_shape):
+        raise UserError(f"the model wants pictures of shape {run.model.image_shape}, the data has {spec.image_shape}")
+    if "conditions" in fields:
+        wanted = run.model.conditions
+        names = list(offered) if wanted is None else [c if isinstance(c, str) else c[0] for c in wanted]
+        for name in names:
+            if name not in offered:
+                raise UserError(f"the data has no condition {name!r}; it has {', '.join(offered) or 'none'}")
+        resolved = tuple((name, offered[name]) for name in names)
+        for given in wanted or ():
+            if not isinstance(given, str) and tuple(given) not in resolved:
+                here = offered[given[0]]
+                raise UserError(f"condition {given[0]!r}: the model has {given[1]} classes, the data {here}")
+        changes["conditions"] = resolved
+    if "label" in fields:
+        label, given = run.model.label, [c if isinstance(c, str) else c[0] for c in run.model.conditions or ()]
+        if len(given) > 1 or (label is not None and given not in ([], [label])):
+            raise UserError(f"model.conditions {given}: a classifier has one condition; set model.label alone")
+        label = label or (given[0] if given else None)
+        if not offered:
+            raise UserError("the data has no labels, so there is nothing to classify")
+        if label is not None and label not in offered:
+            raise UserError(f"the data has no condition {label!r} to classify; it has {', '.join(offered)}")
+        label = label or next(iter(offered))
+        changes |= {"label": label, "conditions": ((label, offered[label]),)}
+    return dataclasses.replace(run, model=dataclasses.replace(run.model, **changes))
+
+
+def to_json(config: Any) -> str:
+    """A configuration as JSON, indented."""
+    return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def from_dict(cls: type, values: Mapping[str, Any], template: Any = None) -> Any:
+    """The dataclass `cls` from what `json.loads` gave; the classes of `Any` fields are taken from `template`.
+
+    Raises:
+      UserError: an unknown field, as a file of another version has.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise UserError(f"{cls.__name__} has no option {unknown[0]!r}: saved by another version?")
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        sub = getattr(template, name, None)
+        hint = type(sub) if dataclasses.is_dataclass(sub) else hints[name]
+        if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            out[name] = from_dict(hint, value, sub)
+        else:
+            out[name] = _checked(cls, name, _tuples(value))
+    return cls(**out)
+
+
+def _checked(cls: type, name: str, value: Any) -> Any:
+    """`value`, if the field `name` of the dataclass `cls` may hold it; only plain types and choices are checked."""
+    hint = typing.get_type_hints(cls)[name]
+    choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    plain: Any = {bool: bool, int: int, float: (int, float), str: str}.get(hint)
+    if choices and value not in choices:
+        raise UserError(f"{cls.__name__}.{name}: got {value!r}, wanted one of {', '.join(map(str, choices))}")
+    if plain is not None and (not isinstance(value, plain) or (hint in (int, float) and isinstance(value, bool))):
+        raise UserError(f"{cls.__name__}.{name}: got {value!r}, wanted {hint.__name__}")
+    return value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def override(config: Any, **changes: Any) -> Any:
+    """`dataclasses.replace` that names a field that does not exist.
+
+    A dict given for a field that is itself a dataclass changes just the named parts of it.
+
+    Raises:
+      UserError: no such field.
+    """
+    names = [f.name for f in dataclasses.fields(config)]
+    for name, value in changes.items():
+        if name not in names:
+            raise UserError(f"{type(config).__name__} has no option {name!r}; it has {', '.join(names)}")
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(getattr(config, name)):
+            changes[name] = override(getattr(config, name), **value)
+        else:
+            _checked(type(config), name, value)
+    return dataclasses.replace(config, **changes)

@@ -1,0 +1,30 @@
+"""Options of the variational step. No jax here."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from genart_jax.config.ranges import Decay, Positive, Share, Weight
+
+
+@dataclasses.dataclass(frozen=True)
+class Vae:
+    """Options of the variational step."""
+
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    """Decoder's distribution of a pixel."""
+    beta: Weight = 1.0
+    """Weight of the KL divergence (Higgins et al. 2017)."""
+    free_bits: Weight = 0.0
+    """Nats a latent dimension may cost for free, over the batch's mean (Kingma et al. 2016)."""
+    scale: Literal["optimal", "fixed"] = "optimal"
+    """Gaussian's standard deviation: the optimum for the batch (Rybkin et al. 2021), or fixed_scale."""
+    fixed_scale: Positive = 0.1
+    """Standard deviation in units of [-1, 1], where scale is fixed."""
+    binarize: Literal["none", "threshold", "stochastic"] = "none"
+    """How pixels become 0 or 1 for the Bernoulli likelihood (none: grey values as probabilities)."""
+    condition_dropout: Decay = 0.0
+    """Probability with which each condition of an example is hidden in training; above 0, samples may hide it too."""
+    ema_decay: Share = 0.999
+    """Decay of the moving average of the parameters, after its warm-up (0: off)."""

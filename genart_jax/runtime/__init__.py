@@ -1,0 +1,1 @@
+"""How a process compiles, keeps memory, names paths and tells how far it is."""

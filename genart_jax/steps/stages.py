@@ -1,0 +1,93 @@
+"""Models that are trained on the codes of another: what they take from its configuration.
+
+The second stage's Config has the fields `tokenizer`, `tokenizer_config`, `grid` and `codes`. The first stage's module
+has `code_space(config) -> (grid, codes)`, and its algorithm's `encode` and `decode` speak codes, int32 (batch, *grid).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from genart_jax import registry
+from genart_jax.config import Data, Run, UserError, from_dict
+from genart_jax.config.saved import read_config
+from genart_jax.runtime.paths import expanded
+
+UNTRAINED = "untrained:"
+"""untrained:NAME[/PRESET] is a tokenizer with random parameters, for tests and timings."""
+
+
+def complete(run: Run) -> Run:
+    """Fills what a Config takes from the run of its tokenizer, so that it is saved and that run is not needed again.
+
+    Raises:
+      UserError: no tokenizer is named, there is none, or it does not fit.
+    """
+    model = run.model
+    if not hasattr(model, "tokenizer"):
+        return run
+    if not model.tokenizer:
+        raise UserError(f"{run.name} needs the run of a model that makes codes; name it with --model.tokenizer RUN")
+    source, text = model.tokenizer, model.tokenizer_config
+    if not source.startswith(UNTRAINED):
+        source = str(expanded(source).resolve())
+    if not text:
+        text = _describe(source, model.image_shape)
+    tokenizer = first_stage(text)
+    module, shape = registry.model_module(tokenizer.name), tokenizer.model.image_shape
+    if shape is None:
+        raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
+    if not hasattr(module, "code_space"):
+        raise UserError(f"{source}: {tokenizer.name} makes no codes; name the run of another --model.tokenizer")
+    if model.image_shape is not None and tuple(model.image_shape) != tuple(shape):
+        raise UserError(f"the tokenizer {source} is for pictures of {shape}, these have {tuple(model.image_shape)}")
+    grid, codes = module.code_space(tokenizer.model)
+    for name, given, there in (("grid", model.grid, grid), ("codes", model.codes, codes)):
+        if given not in (None, there):
+            raise UserError(f"model.{name} {given}: the tokenizer {source} has {there}; leave it out")
+    changes = {"tokenizer": source, "tokenizer_config": text, "image_shape": shape, "grid": grid, "codes": codes}
+    return dataclasses.replace(run, model=dataclasses.replace(model, **changes))
+
+
+def with_data(run: Run) -> Run:
+    """Names the source of data where none is given: that of the tokenizer's run, cut and split as there, or emoji.
+
+    Raises:
+      UserError: there is no such run.
+    """
+    tokenizer = getattr(run.model, "tokenizer", None)
+    if run.data.source:
+        return run
+    if not tokenizer or tokenizer.startswith(UNTRAINED):
+        return dataclasses.replace(run, data=dataclasses.replace(run.data, source="emoji"))
+    there, default = read_config(tokenizer).run.data, Data()
+    # What makes the same set of pictures; what is given here stays.
+    names = ("image_size", "channels", "test_fraction", "limit")
+    taken = {name: getattr(there, name) for name in names if getattr(run.data, name) == getattr(default, name)}
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, source=there.source, **taken))
+
+
+def first_stage(tokenizer_config: str) -> Run:
+    """The configuration of a completed Config's tokenizer."""
+    values = json.loads(tokenizer_config)
+    run: Run = from_dict(Run, values, registry.get_config(values["name"]))
+    return run
+
+
+def frozen(config: Any) -> tuple[tuple[str, str], ...]:
+    """`Algorithm.frozen` of a completed Config."""
+    return () if config.tokenizer.startswith(UNTRAINED) else (("tokenizer", f"run:{config.tokenizer}"),)
+
+
+def _describe(source: str, image_shape: tuple[int, ...] | None) -> str:
+    """What `first_stage` reads: the name, architecture and step of the model that `source` names."""
+    if source.startswith(UNTRAINED):
+        name, _, preset = source.removeprefix(UNTRAINED).partition("/")
+        run = registry.get_config(name, preset or "default")
+        run = dataclasses.replace(run, model=dataclasses.replace(run.model, image_shape=image_shape))
+    else:
+        run = read_config(source).run
+    values = {"name": run.name, "model": dataclasses.asdict(run.model), "step": dataclasses.asdict(run.step)}
+    return json.dumps(values)

@@ -1,0 +1,68 @@
+"""What a classifier sees in picture files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genart_jax import assets
+from genart_jax.api import build
+from genart_jax.config import UserError
+from genart_jax.data import picture
+from genart_jax.runtime import compiler
+from genart_jax.runtime.paths import expanded
+from genart_jax.train.checkpoint import Model, load, pretrained, read_config
+from genart_jax.types import to_float
+
+_SIZE = 224  # of pictures for published weights
+
+
+class Classifier(NamedTuple):
+    """A trained classifier, and the names of its classes in their order."""
+
+    model: Model
+    class_names: tuple[str, ...]
+
+
+def load_classifier(name: str | Path) -> Classifier:
+    """The classifier of a run directory, or of published weights by their name (efficientnet_lite0).
+
+    Raises:
+      UserError: neither of the two, or it classifies nothing.
+    """
+    if (expanded(name) / "config.json").is_file():
+        saved = read_config(name)
+        model = load(name)
+        if model.algorithm.predict is None:
+            raise UserError(f"{name} is a run of {saved.run.name}, which classifies nothing")
+        ((label, _),) = model.algorithm.batch_spec.conditions
+        return Classifier(model, tuple(saved.data["class_names"][label]))
+    known = [asset for asset in assets.names() if assets.class_names(asset)]
+    if str(name) not in known:
+        raise UserError(f"{name} is neither a run nor published weights of a classifier ({', '.join(known)})")
+    names = assets.class_names(str(name))
+    algorithm = build(str(name), image_shape=(_SIZE, _SIZE, 3), conditions=(("imagenet", len(names)),))
+    return Classifier(Model(algorithm, pretrained(str(name), algorithm)), names)
+
+
+def classify(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) -> list[list[tuple[str, float]]]:
+    """The `top` likeliest classes of each picture with their probabilities, the likeliest first.
+
+    A picture is cut to the centred rectangle of the classifier's proportions and resized.
+
+    Raises:
+      UserError: a file that is no picture.
+    """
+    algorithm, state = classifier.model
+    height, width, channels = algorithm.batch_spec.image_shape
+    assert algorithm.predict is not None
+    predict, out = compiler.jit(algorithm.predict), []
+    for path in paths:
+        pixels = picture.read_file(path, (height, width), channels)
+        probability = np.exp(np.asarray(predict(state, to_float(pixels[None])))[0])
+        best = np.argsort(-probability)[:top]
+        out.append([(classifier.class_names[i], float(probability[i])) for i in best])
+    return out

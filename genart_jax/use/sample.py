@@ -1,0 +1,131 @@
+"""Pictures out of a trained model: drawing them and writing them to files."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from genart_jax.config import UserError
+from genart_jax.data.conditions import class_word, draw_conditions
+from genart_jax.data.grid import make_grid
+from genart_jax.nn import random
+from genart_jax.runtime import compiler
+from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.watch import watched
+from genart_jax.train.checkpoint import Model, Saved
+from genart_jax.types import check_condition, to_uint8
+
+_GRID = 1024  # pictures: more of them on one canvas are nothing to look at, and a lot of memory
+_BATCH = 64  # fixed, so that the same seed gives the same picture however many are asked for
+
+
+class Samples(NamedTuple):
+    """uint8 images (n, height, width, channels), and integer conditions (n,) by name."""
+
+    images: np.ndarray[Any, Any]
+    condition: dict[str, np.ndarray[Any, Any]]
+
+
+def draw_samples(
+    model: Model, saved: Saved, num: int, seed: int, given: Mapping[str, int] | None = None, truncation: float = 1.0
+) -> Samples:
+    """`num` pictures from a seed. Conditions that are not given are drawn as they occur in the training data.
+
+    Raises:
+      UserError: the model makes no pictures, or `num` is not positive, or there is nothing to truncate, or a condition
+        that is given has no such class, or cannot be hidden.
+    """
+    algorithm, state = model
+    if algorithm.sample is None:
+        raise UserError(f"{saved.run.name} makes no pictures from nothing; try `genart evaluate`")
+    if num < 1:
+        raise UserError(f"num {num}: wanted at least 1")
+    check_condition(given, algorithm.batch_spec)
+    options: dict[str, float] = {}
+    if truncation != 1.0:
+        if "truncation" not in inspect.signature(algorithm.sample).parameters:
+            raise UserError(f"{saved.run.name} has no mapping network, so nothing to truncate; leave --truncation out")
+        options["truncation"] = truncation
+    whole = -(-num // _BATCH) * _BATCH
+    condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
+    sample = _compiled(algorithm.sample, tuple(options.items()))
+    key = jax.random.key(seed)
+    parts = []
+    for index in watched(range(whole // _BATCH), num, "pictures drawn", _BATCH):
+        part = {name: value[index * _BATCH : (index + 1) * _BATCH] for name, value in condition.items()}
+        parts.append(to_uint8(sample(state, random.stream(key, "batch", index), _BATCH, part)))
+    return Samples(np.concatenate(parts)[:num], {name: value[:num] for name, value in condition.items()})
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled(sample: Callable[..., jax.Array], options: tuple[tuple[str, float], ...]) -> Callable[..., jax.Array]:
+    """Compiled once for a model whose pictures are drawn several times."""
+    return compiler.jit(functools.partial(sample, **dict(options)), static_argnums=2)
+
+
+def caption(condition: Mapping[str, Any], class_names: Mapping[str, Sequence[str]]) -> str:
+    """Words such as "style=noto shape=food"; "(various)" where pictures differ, "(hidden)" where it is in all."""
+    words = []
+    for name, values in condition.items():
+        one = int(values[0])
+        same = bool(np.all(values == one))
+        words.append(f"{name}={('(hidden)' if one < 0 else class_names[name][one]) if same else '(various)'}")
+    return " ".join(words)
+
+
+def write_samples(
+    out: Path, samples: Samples, class_names: Mapping[str, Sequence[str]], seed: int, overwrite: bool = True
+) -> Path:
+    """Writes a grid (FILE.png), arrays (FILE.npz: images and each condition), or single pictures (a folder).
+
+    Returns the path. Without `overwrite`, another grid that lies there stays, and this one is FILE-2.png, and so on.
+
+    Raises:
+      UserError: another kind of file, or a place that cannot be written.
+    """
+    images, condition, out = *samples, expanded(out)
+    try:
+        if out.suffix == ".npz":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            names = {f"{name}_names": np.array(class_names[name]) for name in condition}
+            np.savez(out, allow_pickle=False, images=images, **condition, **names)
+        elif out.suffix == ".png":
+            if len(images) > _GRID:
+                raise UserError(f"--out {out}: a grid shows at most {_GRID} pictures; write FILE.npz or a folder")
+            text = f"{caption(condition, class_names)}  seed={seed}".strip()
+            content = io.BytesIO()
+            make_grid(images, scale=max(1, 96 // images.shape[1]), caption=text).save(content, format="PNG")
+            out = out if overwrite else _free(out, content.getvalue())
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(content.getvalue())
+        elif not out.suffix:
+            out.mkdir(parents=True, exist_ok=True)
+            for i, image in enumerate(images):
+                classes = [class_word(class_names[name], int(v[i])) for name, v in condition.items()]
+                classes = [re.sub(r"[^\w.-]", "-", word) for word in classes]  # "T-shirt/top" is no file name
+                Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
+                    out / ("_".join([f"{i:05d}", *classes]) + ".png")
+                )
+        else:
+            raise UserError(
+                f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures"
+            )
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+    return out
+
+
+def _free(path: Path, content: bytes) -> Path:
+    """The path, or the first with a number behind its name, at which nothing but this content lies."""
+    names = (path.with_stem(f"{path.stem}-{i}") if i > 1 else path for i in itertools.count(1))
+    return next(p for p in names if not p.exists() or p.read_bytes() == content)
