@@ -46,41 +46,15 @@ def load(name: str, data: Data) -> Source:
     if missing:
         raise UserError(f'tfds:{name}: {missing[0]} is not installed: pip install "genart_jax[data]"')
     folder = _prepared(name, version)
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder_from_directory(str(folder))
-    if "array_record" not in {f.value for f in builder.info.available_file_formats()}:
-        fmt = builder.info.file_format.value
-        raise UserError(f"tfds:{name}: prepared as {fmt}, which needs TensorFlow; prepare it again: {_how(name)}")
-    # Sorted, `label` first: TFDS restores features in an order that differs from one process to the next.
-    features = dict(sorted(builder.info.features.items(), key=lambda item: (item[0] != "label", item[0])))
-    images = [key for key, f in features.items() if isinstance(f, tfds.features.Image)]
-    if not images:
-        raise UserError(f"tfds:{name}: has no image; its features are {', '.join(features)}")
-    key = "image" if "image" in images else images[0]
-    if np.dtype(features[key].np_dtype) not in (np.uint8, np.uint16):
-        raise UserError(f"tfds:{name}: feature {key!r} is {features[key].np_dtype}, wanted uint8 or uint16 pixels")
-    labels = {k: f for k, f in features.items() if isinstance(f, tfds.features.ClassLabel) and f.num_classes}
-
-    def records(split: str) -> Sequence[dict[str, Any]]:
-        skip = {image: tfds.decode.SkipDecoding() for image in images}
-        known = ", ".join(builder.info.splits)
-        wrong = f"tfds:{name}: split {split!r} is unknown or empty; there are {known}, and TFDS's slices of them"
-        try:
-            opened = builder.as_data_source(split, decoders=skip, file_format="array_record")
-        except ValueError as error:
-            raise UserError(wrong) from error
-        if not len(opened):
-            raise UserError(wrong)
-        return opened
-
-    native = features[key].shape[:2]
+    builder = _builder(name, folder)
+    images, key, native, labels = _features(name, builder)
+    records = partial(_records, name, builder, images)
     size = picture.picture_size(data.image_size, native if all(native) else picture.DEFAULT_SIZE)
     picture.check_channels(data.channels)
     shape = (*size, data.channels)
     train, rows = records(split), None
     test = records("test") if "test" in builder.info.splits and not re.search(r"\b(test|all)\b", split) else None
-    class_names, test, warnings = _told({k: tuple(f.names) for k, f in labels.items()}, split, train, test)
+    class_names, test, warnings = _told(labels, split, train, test)
     stream = (len(train) + len(test or ())) * int(np.prod(shape)) > data.memory_limit_mb * 2**20
     if test is None:
         test, rows = train, _hold_out(train, key, stream, data)
@@ -105,6 +79,49 @@ def load(name: str, data: Data) -> Source:
         report=(*count_lines(class_names, *splits), *report),
         warnings=warnings,
     )
+
+
+def _builder(name: str, folder: Path) -> Any:
+    """TFDS's builder of a prepared folder."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(folder))
+    if "array_record" not in {f.value for f in builder.info.available_file_formats()}:
+        fmt = builder.info.file_format.value
+        raise UserError(f"tfds:{name}: prepared as {fmt}, which needs TensorFlow; prepare it again: {_how(name)}")
+    return builder
+
+
+def _features(name: str, builder: Any) -> tuple[list[str], str, tuple[Any, ...], dict[str, tuple[str, ...]]]:
+    """The image features, which of them is the picture, its own size, and the names of each label's classes."""
+    import tensorflow_datasets as tfds
+
+    # Sorted, `label` first: TFDS restores features in an order that differs from one process to the next.
+    features = dict(sorted(builder.info.features.items(), key=lambda item: (item[0] != "label", item[0])))
+    images = [key for key, f in features.items() if isinstance(f, tfds.features.Image)]
+    if not images:
+        raise UserError(f"tfds:{name}: has no image; its features are {', '.join(features)}")
+    key = "image" if "image" in images else images[0]
+    if np.dtype(features[key].np_dtype) not in (np.uint8, np.uint16):
+        raise UserError(f"tfds:{name}: feature {key!r} is {features[key].np_dtype}, wanted uint8 or uint16 pixels")
+    labels = {k: f for k, f in features.items() if isinstance(f, tfds.features.ClassLabel) and f.num_classes}
+    return images, key, features[key].shape[:2], {k: tuple(f.names) for k, f in labels.items()}
+
+
+def _records(name: str, builder: Any, images: list[str], split: str) -> Sequence[dict[str, Any]]:
+    """The records of a split, their pictures not decoded."""
+    import tensorflow_datasets as tfds
+
+    skip = {image: tfds.decode.SkipDecoding() for image in images}
+    known = ", ".join(builder.info.splits)
+    wrong = f"tfds:{name}: split {split!r} is unknown or empty; there are {known}, and TFDS's slices of them"
+    try:
+        opened: Sequence[dict[str, Any]] = builder.as_data_source(split, decoders=skip, file_format="array_record")
+    except ValueError as error:
+        raise UserError(wrong) from error
+    if not len(opened):
+        raise UserError(wrong)
+    return opened
 
 
 def _parse(name: str) -> tuple[str, str, str]:

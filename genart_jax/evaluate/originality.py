@@ -16,7 +16,7 @@ from PIL import Image
 
 from genart_jax.config import UserError
 from genart_jax.data.grid import make_grid, write
-from genart_jax.data.source import Split
+from genart_jax.data.source import Source, Split
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Trained, open_run
@@ -76,12 +76,9 @@ def originality(
         raise UserError(f"{source.name} has no test split to measure by: originality needs held-out pictures")
     tell(f"{num} generated pictures")
     fake = pictures.draw(trained, num, seed)
-    flat = lambda x: x.images.reshape(len(x.images), -1) / 255.0
-    spaces = {"pixels": tuple(flat(x) for x in (train, test, fake))}
     if network is not None:
         tell(f"features of {len(train.images)} training and {len(test.images)} test pictures: {network.name}")
-        of = [pictures.real_features(network, source, name, rows[name]).values for name in splits]
-        spaces[network.name] = (*of, pictures.extract(network, fake).values)
+    spaces = _spaces(network, source, rows, (train, test, fake))
     report: dict[str, Any] = {
         "model": {"name": trained.saved.run.name, "run": str(directory), "step": int(trained.model.state.step)},
         "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
@@ -105,6 +102,15 @@ def originality(
     _card(found[last], train, fake, shown, last).save(path / "originality.png", format="PNG")
     (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _spaces(network: Extractor | None, source: Source, rows: Any, sets: Any) -> dict[str, tuple[Any, ...]]:
+    """Of each space that pictures are compared in: vectors of training, test and generated pictures."""
+    spaces = {"pixels": tuple(x.images.reshape(len(x.images), -1) / 255.0 for x in sets)}
+    if network is not None:
+        real = [pictures.real_features(network, source, name, rows[name]).values for name in ("train", "test")]
+        spaces[network.name] = (*real, pictures.extract(network, sets[-1]).values)
+    return spaces
 
 
 def _rows(split: Split, shape: tuple[int, ...]) -> Any:

@@ -23,103 +23,128 @@ from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, S
 
 def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
     """The algorithm of a prior over codes: `networks` has a `prior`."""
-    options: Autoregressive = config.step
-    spec, prior = spec_of(config), networks.prior
-    tokenizer = _tokenizer(stages.first_stage(config.model.tokenizer_config))
-    grid, num_codes = tuple(config.model.grid), config.model.codes
-    length = math.prod(grid)
+    made = Prior(networks, config, axis_name)
+    return Algorithm(
+        made.spec,
+        1,
+        made.init,
+        made.step,
+        made.evaluate,
+        decode=made.decode,
+        sample=made.sample,
+        encode=made.encode,
+        frozen=stages.frozen(config.model),
+    )
 
-    def tokens(frozen: Mapping[str, Any], images: jax.Array) -> jax.Array:
+
+class Prior:
+    """A prior over a tokenizer's codes, as a game of one player; its methods are those of `types.Algorithm`."""
+
+    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+        self.axis_name = axis_name
+        self.options: Autoregressive = config.step
+        self.spec, self.prior = spec_of(config), networks.prior
+        self.tokenizer = _tokenizer(stages.first_stage(config.model.tokenizer_config))
+        self.grid, self.num_codes = tuple(config.model.grid), config.model.codes
+        self.length = math.prod(self.grid)
+        self.game = play.Game(
+            (play.Player("prior", ("prior",), self.loss),),
+            {"prior": common.optimizer_of(config)},
+            self._draw,
+            self._prepare,
+            averaged=("prior",) if self.options.ema_decay else (),
+            decay=lambda age, images: common.ema_decay(self.options.ema_decay, age),
+            age=config.train.ema_steps,
+            chunks=common.chunks_of(config),
+            axis_name=self.axis_name,
+        )
+
+    def _tokens(self, frozen: Mapping[str, Any], images: jax.Array) -> jax.Array:
         """A picture's codes, row by row: (batch, length)."""
-        assert tokenizer.encode is not None
-        codes = tokenizer.encode(common.borrow(frozen["tokenizer"]), images, jax.random.key(0))
-        return codes.reshape(codes.shape[0], length)
+        assert self.tokenizer.encode is not None
+        codes = self.tokenizer.encode(common.borrow(frozen["tokenizer"]), images, jax.random.key(0))
+        return codes.reshape(codes.shape[0], self.length)
 
-    def prepare(batch: Batch, key: jax.Array) -> Batch:
-        condition = common.conditions_of(batch, spec)
-        hidden = common.hide(condition, random.stream(key, "hide"), options.condition_dropout, axis_name)
+    def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
+        condition = common.conditions_of(batch, self.spec)
+        hidden = common.hide(condition, random.stream(key, "hide"), self.options.condition_dropout, self.axis_name)
         return {"image": batch["image"], "condition": hidden}
 
-    def draw(state: State, batch: Batch, key: jax.Array) -> Scene:
-        keys = random.example_keys(random.stream(key, "dropout"), batch["image"].shape[0], axis_name)
+    def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
+        keys = random.example_keys(random.stream(key, "dropout"), batch["image"].shape[0], self.axis_name)
         return Scene(batch, {"keys": keys}, key=key)
 
-    def loss(at: Variables, scene: Scene) -> Outcome:
-        codes = tokens(at.frozen, scene.batch["image"])
+    def loss(self, at: Variables, scene: Scene) -> Outcome:
+        """What the player plays for."""
+        codes = self._tokens(at.frozen, scene.batch["image"])
         variables, condition = {"params": at.params["prior"]}, scene.batch["condition"]
-        logits, _ = prior.apply(variables, codes, condition, train=True, keys=scene.drawn["keys"])
+        logits, _ = self.prior.apply(variables, codes, condition, train=True, keys=scene.drawn["keys"])
         value = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes))
         return Outcome(value, {"loss": value, "accuracy": jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes))})
 
-    game = play.Game(
-        (play.Player("prior", ("prior",), loss),),
-        {"prior": common.optimizer_of(config)},
-        draw,
-        prepare,
-        averaged=("prior",) if options.ema_decay else (),
-        decay=lambda age, images: common.ema_decay(options.ema_decay, age),
-        age=config.train.ema_steps,
-        chunks=common.chunks_of(config),
-        axis_name=axis_name,
-    )
+    def init(self, key: jax.Array, batch: Batch) -> State:
+        """The first state, for batches like this one."""
+        common.check_batch(batch, self.spec)
+        key, none = random.stream(key, "init"), common.no_condition(self.spec, 2)
+        codes = jnp.zeros((2, self.length), jnp.int32)
+        made = common.init_module(self.prior, random.stream(key, "prior"), codes, none, train=False)
+        hidden = common.no_condition(self.tokenizer.batch_spec, 2)
+        example = {"image": jnp.zeros((2, *self.spec.image_shape)), "condition": hidden}
+        frozen = {"tokenizer": common.lend(self.tokenizer.init(random.stream(key, "tokenizer"), example))}
+        return play.start(self.game, {"prior": made}, frozen=frozen)
 
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
-        key, none = random.stream(key, "init"), common.no_condition(spec, 2)
-        codes = jnp.zeros((2, length), jnp.int32)
-        made = common.init_module(prior, random.stream(key, "prior"), codes, none, train=False)
-        hidden = common.no_condition(tokenizer.batch_spec, 2)
-        example = {"image": jnp.zeros((2, *spec.image_shape)), "condition": hidden}
-        frozen = {"tokenizer": common.lend(tokenizer.init(random.stream(key, "tokenizer"), example))}
-        return play.start(game, {"prior": made}, frozen=frozen)
+    def step(
+        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
+    ) -> tuple[State, Metrics]:
+        """An update."""
+        common.check_batch(batch, self.spec)
+        return play.step(self.game, state, batch, key, due)
 
-    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
-        common.check_batch(batch, spec)
-        return play.step(game, state, batch, key, due)
-
-    def variables_of(state: State) -> dict[str, Any]:
+    def _variables_of(self, state: State) -> dict[str, Any]:
         params, mutable = common.sampling_variables(state, "prior")
         return {"params": params, **mutable}
 
-    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
-        common.check_batch(batch, spec)
-        weight, codes = common.weights_of(batch, spec), tokens(state.frozen, batch["image"])
-        logits, _ = prior.apply(variables_of(state), codes, common.conditions_of(batch, spec), train=False)
+    def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
+        """Figures of test examples, as mergeable sums."""
+        common.check_batch(batch, self.spec)
+        weight, codes = common.weights_of(batch, self.spec), self._tokens(state.frozen, batch["image"])
+        logits, _ = self.prior.apply(
+            self._variables_of(state), codes, common.conditions_of(batch, self.spec), train=False
+        )
         loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes), axis=-1)
         correct = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes), axis=-1)
         values = {"loss": loss, "bits_per_code": loss / math.log(2.0), "accuracy": correct}
-        return common.all_sums({name: common.weighted(v, weight) for name, v in values.items()}, axis_name)
+        return common.all_sums({name: common.weighted(v, weight) for name, v in values.items()}, self.axis_name)
 
-    def decode(state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
-        assert tokenizer.decode is not None
-        images: jax.Array = tokenizer.decode(common.borrow(state.frozen["tokenizer"]), codes)
+    def decode(self, state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        """Latents -> pictures."""
+        assert self.tokenizer.decode is not None
+        images: jax.Array = self.tokenizer.decode(common.borrow(state.frozen["tokenizer"]), codes)
         return images
 
-    def sample(state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        """Pictures of drawn latents."""
         key = random.stream(key, "sample")
-        wanted = common.wanted_condition(spec, condition, num, key)
-        keys, variables = random.example_keys(random.stream(key, "codes"), num), variables_of(state)
+        wanted = common.wanted_condition(self.spec, condition, num, key)
+        keys, variables = random.example_keys(random.stream(key, "codes"), num), self._variables_of(state)
 
         def draw(carry: Any, index: jax.Array) -> tuple[Any, jax.Array]:
             last, cache = carry
-            logits, cache = prior.apply(variables, last, index, cache, wanted, method="next")
+            logits, cache = self.prior.apply(variables, last, index, cache, wanted, method="next")
             here = jax.vmap(lambda key: jax.random.fold_in(key, index))(keys)
-            last = jax.vmap(jax.random.categorical)(here, logits / options.temperature).astype(jnp.int32)
+            last = jax.vmap(jax.random.categorical)(here, logits / self.options.temperature).astype(jnp.int32)
             return (last, cache), last
 
         # The code that begins a picture is the one after the last.
-        begin = jnp.full((num,), num_codes, jnp.int32), prior.empty_cache(num)
-        _, codes = jax.lax.scan(draw, begin, jnp.arange(length))
-        return decode(state, codes.T.reshape(num, *grid))
+        begin = jnp.full((num,), self.num_codes, jnp.int32), self.prior.empty_cache(num)
+        _, codes = jax.lax.scan(draw, begin, jnp.arange(self.length))
+        return self.decode(state, codes.T.reshape(num, *self.grid))
 
     def encode(
-        state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
+        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
     ) -> jax.Array:
-        return tokens(state.frozen, images).reshape(-1, *grid)
-
-    return Algorithm(
-        spec, 1, init, step, evaluate, decode=decode, sample=sample, encode=encode, frozen=stages.frozen(config.model)
-    )
+        """Pictures -> latents."""
+        return self._tokens(state.frozen, images).reshape(-1, *self.grid)
 
 
 def _tokenizer(run: Run) -> Algorithm:

@@ -21,37 +21,58 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     Raises:
       UserError: not one condition to classify, or an odd batch to mix pairs of.
     """
-    options: Classifier = config.step
-    spec = spec_of(config)
-    if len(spec.conditions) != 1:
-        raise UserError(f"a classifier needs one condition, not {len(spec.conditions)}; set --model.label")
-    if (options.mixup or options.cutmix) and config.train.batch % 2:
-        raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
-    ((label, classes),) = spec.conditions
-    classifier = networks.classifier
+    made = Classification(networks, config, axis_name)
+    return Algorithm(made.spec, 1, made.init, made.step, made.evaluate, predict=made.predict)
 
-    def prepare(batch: Batch, key: jax.Array) -> Batch:
-        images, labels = batch["image"], batch["condition"][label]
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), options.label_smoothing)
+
+class Classification:
+    """A classifier, as a game of one player; its methods are those of `types.Algorithm`."""
+
+    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+        self.axis_name = axis_name
+        self.options: Classifier = config.step
+        self.spec = spec_of(config)
+        if len(self.spec.conditions) != 1:
+            raise UserError(f"a classifier needs one condition, not {len(self.spec.conditions)}; set --model.label")
+        if (self.options.mixup or self.options.cutmix) and config.train.batch % 2:
+            raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
+        ((self.label, self.classes),) = self.spec.conditions
+        self.classifier = networks.classifier
+        self.game = play.Game(
+            (play.Player("classifier", ("classifier",), self.loss),),
+            {"classifier": common.optimizer_of(config)},
+            self._draw,
+            self._prepare,
+            averaged=("classifier",) if self.options.ema_decay else (),
+            decay=lambda age, images: common.ema_decay(self.options.ema_decay, age),
+            age=config.train.ema_steps,
+            chunks=common.chunks_of(config),
+            axis_name=self.axis_name,
+        )
+
+    def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
+        images, labels = batch["image"], batch["condition"][self.label]
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, self.classes), self.options.label_smoothing)
         # What is unlabelled (-1) has no target, and so neither loss nor gradient; a number that is no class has NaN.
-        without = jnp.where(labels < classes, 0.0, jnp.nan)
-        targets = jnp.where(((labels >= 0) & (labels < classes))[:, None], targets, without[:, None])
-        if options.mixup or options.cutmix:
-            keys = random.example_keys(random.stream(key, "mix"), len(images), axis_name)
-            images, targets = mix(images, targets, keys, options.mixup, options.cutmix)
+        without = jnp.where(labels < self.classes, 0.0, jnp.nan)
+        targets = jnp.where(((labels >= 0) & (labels < self.classes))[:, None], targets, without[:, None])
+        if self.options.mixup or self.options.cutmix:
+            keys = random.example_keys(random.stream(key, "mix"), len(images), self.axis_name)
+            images, targets = mix(images, targets, keys, self.options.mixup, self.options.cutmix)
         # So that the mean over the batch is that of what has a target.
-        share = jnp.maximum(common.pmean(jnp.mean(jnp.sum(targets, axis=-1)), axis_name), 1e-8)
+        share = jnp.maximum(common.pmean(jnp.mean(jnp.sum(targets, axis=-1)), self.axis_name), 1e-8)
         return {"image": images, "target": targets / share}
 
-    def draw(state: State, batch: Batch, key: jax.Array) -> Scene:
-        keys = random.example_keys(random.stream(key, "dropout"), len(batch["image"]), axis_name)
+    def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
+        keys = random.example_keys(random.stream(key, "dropout"), len(batch["image"]), self.axis_name)
         return Scene(batch, {"keys": keys}, key=key)
 
-    def loss(at: Variables, scene: Scene) -> Outcome:
+    def loss(self, at: Variables, scene: Scene) -> Outcome:
+        """What the player plays for."""
         params, mutable = at.params["classifier"], at.mutable["classifier"]
         images, targets = scene.batch["image"], scene.batch["target"]
         (logits, _), changed = common.apply(
-            classifier, params, mutable, images, None, train=True, keys=scene.drawn["keys"]
+            self.classifier, params, mutable, images, None, train=True, keys=scene.drawn["keys"]
         )
         values = optax.softmax_cross_entropy(logits, targets)
         # Of a mixed example, the label that has more of it counts.
@@ -59,48 +80,40 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
         accuracy = jnp.mean(jnp.sum(targets, axis=-1) * right)
         return Outcome(values, {"loss": jnp.mean(values), "accuracy": accuracy}, {"classifier": changed})
 
-    game = play.Game(
-        (play.Player("classifier", ("classifier",), loss),),
-        {"classifier": common.optimizer_of(config)},
-        draw,
-        prepare,
-        averaged=("classifier",) if options.ema_decay else (),
-        decay=lambda age, images: common.ema_decay(options.ema_decay, age),
-        age=config.train.ema_steps,
-        chunks=common.chunks_of(config),
-        axis_name=axis_name,
-    )
+    def init(self, key: jax.Array, batch: Batch) -> State:
+        """The first state, for batches like this one."""
+        common.check_batch(batch, self.spec)
+        image = jnp.zeros((2, *self.spec.image_shape))
+        made = common.init_module(self.classifier, random.stream(key, "init"), image, None, train=False)
+        return play.start(self.game, {"classifier": made})
 
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
-        image = jnp.zeros((2, *spec.image_shape))
-        made = common.init_module(classifier, random.stream(key, "init"), image, None, train=False)
-        return play.start(game, {"classifier": made})
+    def step(
+        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
+    ) -> tuple[State, Metrics]:
+        """An update."""
+        common.check_batch(batch, self.spec)
+        return play.step(self.game, state, batch, key, due)
 
-    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
-        common.check_batch(batch, spec)
-        return play.step(game, state, batch, key, due)
-
-    def logits_of(state: State, images: jax.Array) -> jax.Array:
+    def _logits_of(self, state: State, images: jax.Array) -> jax.Array:
         variables = common.sampling_variables(state, "classifier")
-        logits: jax.Array = common.apply(classifier, *variables, images, None, train=False)[0][0]
+        logits: jax.Array = common.apply(self.classifier, *variables, images, None, train=False)[0][0]
         return logits
 
-    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
-        common.check_batch(batch, spec)
-        labels, weight = batch["condition"][label], common.weights_of(batch, spec)
-        logits = logits_of(state, batch["image"])
+    def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
+        """Figures of test examples, as mergeable sums."""
+        common.check_batch(batch, self.spec)
+        labels, weight = batch["condition"][self.label], common.weights_of(batch, self.spec)
+        logits = self._logits_of(state, batch["image"])
         correct = 1.0 * (jnp.argmax(logits, axis=-1) == labels)
-        by_class = jax.nn.one_hot(labels, classes) * weight[:, None]
+        by_class = jax.nn.one_hot(labels, self.classes) * weight[:, None]
         sums = {
             "loss": common.weighted(optax.softmax_cross_entropy_with_integer_labels(logits, labels), weight),
             "accuracy": common.weighted(correct, weight),
             "balanced_accuracy": (jnp.sum(correct[:, None] * by_class, axis=0), jnp.sum(by_class, axis=0)),
         }
-        return common.all_sums(sums, axis_name)
+        return common.all_sums(sums, self.axis_name)
 
-    def predict(state: State, images: jax.Array) -> jax.Array:
-        check_images(images, spec.image_shape)
-        return jax.nn.log_softmax(logits_of(state, images))
-
-    return Algorithm(spec, 1, init, step, evaluate, predict=predict)
+    def predict(self, state: State, images: jax.Array) -> jax.Array:
+        """Log probabilities (batch, classes)."""
+        check_images(images, self.spec.image_shape)
+        return jax.nn.log_softmax(self._logits_of(state, images))

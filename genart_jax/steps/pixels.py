@@ -53,22 +53,47 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     Raises:
       UserError: microbatches, or step lengths for an optimizer that finds its own.
     """
-    options: Pixels = config.step
-    spec, model, network = spec_of(config), config.model, networks.features
-    if config.train.microbatch:
-        raise UserError("train.microbatch: one picture has no parts; set it to 0")
-    searching = config.optimizer.name == "lbfgs"
-    if searching and (config.optimizer.learning_rate != 1 or config.optimizer.schedule != "constant"):
-        raise UserError("optimizer lbfgs finds its own step lengths; set learning-rate 1 and schedule constant")
-    channels = 1 if options.keep_color else spec.image_shape[-1]
+    made = Picture(networks, config, axis_name)
+    return Algorithm(
+        made.spec,
+        2,
+        made.init,
+        made.step,
+        made.evaluate,
+        transform=made.transform,
+        frozen=made.frozen,
+        begin=made.begin,
+    )
 
-    def activations(frozen: Any, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+
+class Picture:
+    """A picture as the only parameters, as a game of one player; its methods are those of `types.Algorithm`."""
+
+    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+        self.axis_name = axis_name
+        self.options: Pixels = config.step
+        self.spec, self.model, self.network = spec_of(config), config.model, networks.features
+        if config.train.microbatch:
+            raise UserError("train.microbatch: one picture has no parts; set it to 0")
+        self.searching = config.optimizer.name == "lbfgs"
+        if self.searching and (config.optimizer.learning_rate != 1 or config.optimizer.schedule != "constant"):
+            raise UserError("optimizer lbfgs finds its own step lengths; set learning-rate 1 and schedule constant")
+        self.channels = 1 if self.options.keep_color else self.spec.image_shape[-1]
+        self.game = play.Game(
+            (play.Player("pixels", ("pixels",), self.loss, searches=self.searching),),
+            {"pixels": common.optimizer_of(config, searches=self.searching)},
+            draw=lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key),
+            axis_name=self.axis_name,
+        )
+        self.frozen = (("features", self.model.features),) if self.model.features else ()
+
+    def _activations(self, frozen: Any, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """Content's activations and style's Gram matrices of (B, ...) pictures, by layer."""
-        _, aux = network.apply(frozen["features"], images)
-        grams = {name: perceptual.gram(aux[name]) for name in model.style_layers}
-        return {name: aux[name].astype(jnp.float32) for name in model.content_layers}, grams
+        _, aux = self.network.apply(frozen["features"], images)
+        grams = {name: perceptual.gram(aux[name]) for name in self.model.style_layers}
+        return {name: aux[name].astype(jnp.float32) for name in self.model.content_layers}, grams
 
-    def distances(found: Any, targets: Any) -> dict[str, jax.Array]:
+    def _distances(self, found: Any, targets: Any) -> dict[str, jax.Array]:
         """Content and style losses (B,), means over layers, each relative to that of nothing at all.
 
         The paper's network was scaled to activations of mean one; this does the same for any network and layer.
@@ -82,63 +107,60 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 
         return {"content_loss": mean(perceptual.content, 0), "style_loss": mean(perceptual.style, 1)}
 
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
+    def init(self, key: jax.Array, batch: Batch) -> State:
+        """The first state, for batches like this one."""
+        common.check_batch(batch, self.spec)
         key = random.stream(key, "init")
-        noise = jax.random.normal(random.stream(key, "pixels"), (*spec.image_shape[:2], channels))
-        params = {"offset": options.noise * noise}
-        images = jnp.zeros((1, *spec.image_shape))
-        frozen = {"features": dict(network.init(random.stream(key, "features"), images))}
-        empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(activations, frozen, images))
+        noise = jax.random.normal(random.stream(key, "pixels"), (*self.spec.image_shape[:2], self.channels))
+        params = {"offset": self.options.noise * noise}
+        images = jnp.zeros((1, *self.spec.image_shape))
+        frozen = {"features": dict(self.network.init(random.stream(key, "features"), images))}
+        empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(self._activations, frozen, images))
         extra = {"start": images, "content": empty[0], "style": empty[1]}
-        return _typed_optimizer(play.start(game, {"pixels": (params, {})}, extra, frozen))
+        return _typed_optimizer(play.start(self.game, {"pixels": (params, {})}, extra, frozen))
 
-    def begin(state: State, batch: Batch) -> State:
-        common.check_batch(batch, spec)
+    def begin(self, state: State, batch: Batch) -> State:
+        """Takes from the first batch what the objective is made of."""
+        common.check_batch(batch, self.spec)
         content, style = (common.select(batch, i, 2)["image"] for i in range(2))
-        if options.keep_color:
+        if self.options.keep_color:
             content, style = luminance(content), luminance(style)
             style = matched(style, content)
-        contents, grams = activations(state.frozen, content)[0], activations(state.frozen, style)[1]
+        contents, grams = self._activations(state.frozen, content)[0], self._activations(state.frozen, style)[1]
         mean = lambda tree: jax.tree.map(lambda x: jnp.mean(x, axis=0, keepdims=True), tree)
         found = {"start": mean(content), "content": mean(contents), "style": mean(grams)}
-        return state.replace(extra=common.pmean(found, axis_name))
+        return state.replace(extra=common.pmean(found, self.axis_name))
 
-    def loss(at: Variables, scene: Scene) -> Outcome:
+    def loss(self, at: Variables, scene: Scene) -> Outcome:
+        """What the player plays for."""
         picture = scene.carried["start"] + at.params["pixels"]["offset"]
         targets = scene.carried["content"], scene.carried["style"]
-        losses = distances(activations(at.frozen, picture), targets)
-        total = options.content_weight * losses["content_loss"] + options.style_weight * losses["style_loss"]
-        value = (total + options.tv_weight * total_variation(picture))[0]
+        losses = self._distances(self._activations(at.frozen, picture), targets)
+        total = self.options.content_weight * losses["content_loss"] + self.options.style_weight * losses["style_loss"]
+        value = (total + self.options.tv_weight * total_variation(picture))[0]
         return Outcome(value, {"loss": value})
 
-    game = play.Game(
-        (play.Player("pixels", ("pixels",), loss, searches=searching),),
-        {"pixels": common.optimizer_of(config, searches=searching)},
-        draw=lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key),
-        axis_name=axis_name,
-    )
-
-    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
-        common.check_batch(batch, spec)
+    def step(
+        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
+    ) -> tuple[State, Metrics]:
+        """An update."""
+        common.check_batch(batch, self.spec)
         # L-BFGS never reads some of its own figures; behind a barrier they count as read, and are freed when donated.
         state = state.replace(opt=jax.lax.optimization_barrier(state.opt))
-        state, metrics = play.step(game, state, batch, key, due)
+        state, metrics = play.step(self.game, state, batch, key, due)
         return _typed_optimizer(state), metrics
 
-    def transform(state: State, images: jax.Array, key: jax.Array) -> jax.Array:
-        check_images(images, spec.image_shape)
+    def transform(self, state: State, images: jax.Array, key: jax.Array) -> jax.Array:
+        """What the model makes of pictures."""
+        check_images(images, self.spec.image_shape)
         return jnp.clip(images + state.params["pixels"]["offset"], -1.0, 1.0)
 
-    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
+    def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Losses of the changed pictures, against what they were and against the style."""
-        common.check_batch(batch, spec)
-        weight = common.weights_of(batch, spec)
-        images = luminance(batch["image"]) if options.keep_color else batch["image"]
-        found = activations(state.frozen, images + state.params["pixels"]["offset"])
-        targets = activations(state.frozen, images)[0], state.extra["style"]
-        losses = distances(found, targets)
-        return common.all_sums({name: common.weighted(v, weight) for name, v in losses.items()}, axis_name)
-
-    frozen = (("features", model.features),) if model.features else ()
-    return Algorithm(spec, 2, init, step, evaluate, transform=transform, frozen=frozen, begin=begin)
+        common.check_batch(batch, self.spec)
+        weight = common.weights_of(batch, self.spec)
+        images = luminance(batch["image"]) if self.options.keep_color else batch["image"]
+        found = self._activations(state.frozen, images + state.params["pixels"]["offset"])
+        targets = self._activations(state.frozen, images)[0], state.extra["style"]
+        losses = self._distances(found, targets)
+        return common.all_sums({name: common.weighted(v, weight) for name, v in losses.items()}, self.axis_name)

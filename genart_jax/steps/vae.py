@@ -26,179 +26,205 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     The Gaussian likelihood is a density, so 8-bit pixels are made continuous by uniform noise of one level (Theis et
     al. 2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
     """
-    options: Vae = config.step
-    spec = spec_of(config)
-    latent_dim, dimensions = config.model.latent_dim, math.prod(spec.image_shape)
-    encoder, decoder = networks.encoder, networks.decoder
-    gaussian = options.likelihood == "gaussian"
-    optimal = gaussian and options.scale == "optimal"
-    roles = ("encoder", "decoder")
+    made = Variational(networks, config, axis_name)
+    return Algorithm(
+        made.spec,
+        1,
+        made.init,
+        made.step,
+        made.evaluate,
+        decode=made.decode,
+        sample=made.sample,
+        encode=made.encode,
+        transform=made.transform,
+        order=("reconstruction", "kl"),
+    )
 
-    def pixels(images: jax.Array, keys: jax.Array) -> jax.Array:
+
+class Variational:
+    """An encoder and a decoder, as a game of one player; its methods are those of `types.Algorithm`."""
+
+    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+        self.axis_name = axis_name
+        self.options: Vae = config.step
+        self.spec = spec_of(config)
+        self.latent_dim, self.dimensions = config.model.latent_dim, math.prod(self.spec.image_shape)
+        self.encoder, self.decoder = networks.encoder, networks.decoder
+        self.gaussian = self.options.likelihood == "gaussian"
+        self.optimal = self.gaussian and self.options.scale == "optimal"
+        self.roles = ("encoder", "decoder")
+        self.game = play.Game(
+            (play.Player("vae", self.roles, self.loss, after=self._after, measure=self._batch_means),),
+            {"vae": common.optimizer_of(config)},
+            self._draw,
+            self._prepare,
+            averaged=self.roles if self.options.ema_decay else (),
+            decay=lambda age, images: common.ema_decay(self.options.ema_decay, age),
+            age=config.train.ema_steps,
+            chunks=common.chunks_of(config),
+            axis_name=self.axis_name,
+        )
+
+    def _pixels(self, images: jax.Array, keys: jax.Array) -> jax.Array:
         """What the likelihood is of: dequantised pixels in [-1, 1], or probabilities in [0, 1]."""
-        if gaussian:
-            return images + LEVEL * (random.coarse_uniform(keys, spec.image_shape) - 0.5)
+        if self.gaussian:
+            return images + LEVEL * (random.coarse_uniform(keys, self.spec.image_shape) - 0.5)
         grey = 0.5 * (images + 1.0)
-        if options.binarize == "threshold":
+        if self.options.binarize == "threshold":
             return 1.0 * (grey > 0.5)
-        if options.binarize == "stochastic":
-            return 1.0 * (random.coarse_uniform(keys, spec.image_shape) < grey)
+        if self.options.binarize == "stochastic":
+            return 1.0 * (random.coarse_uniform(keys, self.spec.image_shape) < grey)
         return grey
 
-    def negative_elbo(
-        params: Any, mutable: Any, images: jax.Array, condition: Any, keys: jax.Array, squared_error: Any, train: bool
+    def _negative_elbo(
+        self,
+        params: Any,
+        mutable: Any,
+        images: jax.Array,
+        condition: Any,
+        keys: jax.Array,
+        squared_error: Any,
+        train: bool,
     ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
         """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections.
 
         `squared_error` is what the optimal scale is taken from; None: these examples' own.
         """
         draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
-        x = pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
+        x = self._pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
         ((mean, log_variance), _), enc = common.apply(
-            encoder, params["encoder"], mutable["encoder"], images, condition, train=train
+            self.encoder, params["encoder"], mutable["encoder"], images, condition, train=train
         )
-        z = mean + jnp.exp(0.5 * log_variance) * draw("latent", (latent_dim,))
-        (output, _), dec = common.apply(decoder, params["decoder"], mutable["decoder"], z, condition, train=train)
-        error = common.pmean(jnp.mean(jnp.square(x - output)), axis_name) if gaussian else jnp.zeros(())
-        if gaussian:
+        z = mean + jnp.exp(0.5 * log_variance) * draw("latent", (self.latent_dim,))
+        (output, _), dec = common.apply(self.decoder, params["decoder"], mutable["decoder"], z, condition, train=train)
+        error = common.pmean(jnp.mean(jnp.square(x - output)), self.axis_name) if self.gaussian else jnp.zeros(())
+        if self.gaussian:
             # The best scale for a batch is the root of its mean squared error (Rybkin et al. 2021, eq. 7).
             own = error if squared_error is None else squared_error
-            variance = own if optimal else jnp.float32(options.fixed_scale**2)
+            variance = own if self.optimal else jnp.float32(self.options.fixed_scale**2)
             reconstruction = elbo.gaussian_nll(x, output, jnp.sqrt(variance + 1e-8))
-            reconstruction = reconstruction - dimensions * math.log(LEVEL)  # from a density to 8-bit levels
+            reconstruction = reconstruction - self.dimensions * math.log(LEVEL)  # from a density to 8-bit levels
         else:
             reconstruction = elbo.bernoulli_nll(x, output)
         return reconstruction, elbo.kl_normal(mean, log_variance), error, {"encoder": enc, "decoder": dec}
 
-    def prepare(batch: Batch, key: jax.Array) -> Batch:
-        hide = random.stream(key, "hide"), options.condition_dropout, axis_name
-        return {"image": batch["image"], "condition": common.hide(common.conditions_of(batch, spec), *hide)}
+    def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
+        hide = random.stream(key, "hide"), self.options.condition_dropout, self.axis_name
+        return {"image": batch["image"], "condition": common.hide(common.conditions_of(batch, self.spec), *hide)}
 
-    def draw(state: State, batch: Batch, key: jax.Array) -> Scene:
-        return Scene(batch, {"keys": random.example_keys(key, len(batch["image"]), axis_name)}, key=key)
+    def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
+        return Scene(batch, {"keys": random.example_keys(key, len(batch["image"]), self.axis_name)}, key=key)
 
-    def batch_means(at: Variables, scene: Scene) -> tuple[jax.Array, jax.Array]:
+    def _batch_means(self, at: Variables, scene: Scene) -> tuple[jax.Array, jax.Array]:
         """The squared error, and the KL divergence of each latent dimension.
 
         Two terms are not sums over examples: the optimal scale, and free bits. A batch that is computed in parts needs
         their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
         """
-        _, kl, error, _ = negative_elbo(at.params, at.mutable, *_examples(scene), None, True)
-        return error, common.pmean(jnp.mean(kl, axis=0), axis_name)
+        _, kl, error, _ = self._negative_elbo(at.params, at.mutable, *_examples(scene), None, True)
+        return error, common.pmean(jnp.mean(kl, axis=0), self.axis_name)
 
-    def loss(at: Variables, scene: Scene) -> Outcome:
+    def loss(self, at: Variables, scene: Scene) -> Outcome:
+        """What the player plays for."""
         error_there, kl_there = scene.means or (None, None)
-        reconstruction, kl, error, changed = negative_elbo(at.params, at.mutable, *_examples(scene), error_there, True)
-        kl_mean = common.pmean(jnp.mean(kl, axis=0), axis_name)
+        reconstruction, kl, error, changed = self._negative_elbo(
+            at.params, at.mutable, *_examples(scene), error_there, True
+        )
+        kl_mean = common.pmean(jnp.mean(kl, axis=0), self.axis_name)
         # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
-        costs = (kl_mean if kl_there is None else kl_there) >= options.free_bits
-        kl_cost = jnp.sum(jnp.where(costs, kl_mean, options.free_bits))
+        costs = (kl_mean if kl_there is None else kl_there) >= self.options.free_bits
+        kl_cost = jnp.sum(jnp.where(costs, kl_mean, self.options.free_bits))
         metrics = {
-            "loss": jnp.mean(reconstruction) + options.beta * kl_cost,
-            "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), dimensions),
+            "loss": jnp.mean(reconstruction) + self.options.beta * kl_cost,
+            "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), self.dimensions),
             "reconstruction": jnp.mean(reconstruction),
             "kl": jnp.sum(kl_mean),
         }
         # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
-        return Outcome(metrics["loss"] / dimensions, metrics, changed, {"squared_error": error})
+        return Outcome(metrics["loss"] / self.dimensions, metrics, changed, {"squared_error": error})
 
-    def after(state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
-        if not optimal:
+    def _after(self, state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+        if not self.optimal:
             return state.extra, metrics
         decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
         old = state.extra["squared_error"]
         return state.extra | {"squared_error": decay * old + (1 - decay) * found["squared_error"]}, metrics
 
-    game = play.Game(
-        (play.Player("vae", roles, loss, after=after, measure=batch_means),),
-        {"vae": common.optimizer_of(config)},
-        draw,
-        prepare,
-        averaged=roles if options.ema_decay else (),
-        decay=lambda age, images: common.ema_decay(options.ema_decay, age),
-        age=config.train.ema_steps,
-        chunks=common.chunks_of(config),
-        axis_name=axis_name,
-    )
-
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
-        none = common.no_condition(spec, 2)
-        z, image = jnp.zeros((2, latent_dim)), jnp.zeros((2, *spec.image_shape))
+    def init(self, key: jax.Array, batch: Batch) -> State:
+        """The first state, for batches like this one."""
+        common.check_batch(batch, self.spec)
+        none = common.no_condition(self.spec, 2)
+        z, image = jnp.zeros((2, self.latent_dim)), jnp.zeros((2, *self.spec.image_shape))
         stream = lambda role: random.stream(random.stream(key, "init"), role)
         made = {
-            "encoder": common.init_module(encoder, stream("encoder"), image, none, train=False),
-            "decoder": common.init_module(decoder, stream("decoder"), z, none, train=False),
+            "encoder": common.init_module(self.encoder, stream("encoder"), image, none, train=False),
+            "decoder": common.init_module(self.decoder, stream("decoder"), z, none, train=False),
         }
-        return play.start(game, made, {"squared_error": jnp.ones(())} if optimal else {})
+        return play.start(self.game, made, {"squared_error": jnp.ones(())} if self.optimal else {})
 
-    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
-        common.check_batch(batch, spec)
-        return play.step(game, state, batch, key, due)
+    def step(
+        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
+    ) -> tuple[State, Metrics]:
+        """An update."""
+        common.check_batch(batch, self.spec)
+        return play.step(self.game, state, batch, key, due)
 
-    def averaged(state: State) -> tuple[Any, Any]:
-        pairs = {role: common.sampling_variables(state, role) for role in roles}
+    def _averaged(self, state: State) -> tuple[Any, Any]:
+        pairs = {role: common.sampling_variables(state, role) for role in self.roles}
         return {r: p for r, (p, _) in pairs.items()}, {r: m for r, (_, m) in pairs.items()}
 
-    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
-        common.check_batch(batch, spec)
-        weight, condition = common.weights_of(batch, spec), common.conditions_of(batch, spec)
-        keys = random.example_keys(random.stream(key, "evaluate"), len(weight), axis_name)
+    def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
+        """Figures of test examples, as mergeable sums."""
+        common.check_batch(batch, self.spec)
+        weight, condition = common.weights_of(batch, self.spec), common.conditions_of(batch, self.spec)
+        keys = random.example_keys(random.stream(key, "evaluate"), len(weight), self.axis_name)
         squared_error = state.extra.get("squared_error")
-        params, mutable = averaged(state)
-        reconstruction, kl, _, _ = negative_elbo(params, mutable, batch["image"], condition, keys, squared_error, False)
+        params, mutable = self._averaged(state)
+        reconstruction, kl, _, _ = self._negative_elbo(
+            params, mutable, batch["image"], condition, keys, squared_error, False
+        )
         kl = jnp.sum(kl, axis=-1)
         values = {
-            "bits_per_dim": elbo.bits_per_dimension(reconstruction + kl, dimensions),
+            "bits_per_dim": elbo.bits_per_dimension(reconstruction + kl, self.dimensions),
             "elbo": -(reconstruction + kl),
             "reconstruction": reconstruction,
             "kl": kl,
         }
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
-        return common.all_sums(sums, axis_name)
+        return common.all_sums(sums, self.axis_name)
 
-    def decode(state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
-        params, mutable = averaged(state)
-        wanted = common.wanted_condition(spec, condition, z.shape[0], None)
-        (output, _), _ = common.apply(decoder, params["decoder"], mutable["decoder"], z, wanted, train=False)
-        return jnp.clip(output, -1.0, 1.0) if gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
+    def decode(self, state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        """Latents -> pictures."""
+        params, mutable = self._averaged(state)
+        wanted = common.wanted_condition(self.spec, condition, z.shape[0], None)
+        (output, _), _ = common.apply(self.decoder, params["decoder"], mutable["decoder"], z, wanted, train=False)
+        return jnp.clip(output, -1.0, 1.0) if self.gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
 
-    def sample(state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        """Pictures of drawn latents."""
         key = random.stream(key, "sample")
-        z = random.normal(random.example_keys(random.stream(key, "latent"), num), (latent_dim,))
-        return decode(state, z, common.wanted_condition(spec, condition, num, key))
+        z = random.normal(random.example_keys(random.stream(key, "latent"), num), (self.latent_dim,))
+        return self.decode(state, z, common.wanted_condition(self.spec, condition, num, key))
 
     def encode(
-        state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
+        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
     ) -> jax.Array:
-        check_images(images, spec.image_shape)
-        params, mutable = averaged(state)
-        wanted = common.wanted_condition(spec, condition, images.shape[0], None)
+        """Pictures -> latents."""
+        check_images(images, self.spec.image_shape)
+        params, mutable = self._averaged(state)
+        wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         ((mean, log_variance), _), _ = common.apply(
-            encoder, params["encoder"], mutable["encoder"], images, wanted, train=False
+            self.encoder, params["encoder"], mutable["encoder"], images, wanted, train=False
         )
         keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
-        z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (latent_dim,))
+        z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (self.latent_dim,))
         return z
 
     def transform(
-        state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
+        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
     ) -> jax.Array:
         """Reconstructions."""
-        return decode(state, encode(state, images, key, condition), condition)
-
-    return Algorithm(
-        spec,
-        1,
-        init,
-        step,
-        evaluate,
-        decode=decode,
-        sample=sample,
-        encode=encode,
-        transform=transform,
-        order=("reconstruction", "kl"),
-    )
+        return self.decode(state, self.encode(state, images, key, condition), condition)
 
 
 def _examples(scene: Scene) -> tuple[jax.Array, Any, jax.Array]:

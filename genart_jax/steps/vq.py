@@ -23,88 +23,111 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     Raises:
       UserError: an option out of range.
     """
-    options: VectorQuantized = config.step
-    spec = spec_of(config)
-    encoder, quantizer, decoder = networks.encoder, networks.quantizer, networks.decoder
+    made = Quantized(networks, config, axis_name)
+    return Algorithm(
+        made.spec,
+        1,
+        made.init,
+        made.step,
+        made.evaluate,
+        decode=made.decode,
+        encode=made.encode,
+        transform=made.transform,
+    )
 
-    def forward(
-        params: Any, mutable: Any, images: jax.Array, condition: Any, key: jax.Array | None, train: bool
+
+class Quantized:
+    """An autoencoder over a codebook, as a game of one player; its methods are those of `types.Algorithm`."""
+
+    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+        self.axis_name = axis_name
+        self.options: VectorQuantized = config.step
+        self.spec = spec_of(config)
+        self.encoder, self.quantizer, self.decoder = networks.encoder, networks.quantizer, networks.decoder
+        self.game = play.Game(
+            (play.Player("autoencoder", ("encoder", "decoder"), self.loss, after=self._after),),
+            {"autoencoder": common.optimizer_of(config)},
+            draw=lambda state, batch, key: Scene(batch, {}, key=random.stream(key, "codebook")),
+            prepare=lambda batch, key: {"image": batch["image"], "condition": common.conditions_of(batch, self.spec)},
+            chunks=common.chunks_of(config),
+            axis_name=self.axis_name,
+        )
+
+    def _forward(
+        self, params: Any, mutable: Any, images: jax.Array, condition: Any, key: jax.Array | None, train: bool
     ) -> tuple[dict[str, jax.Array], jax.Array, Any]:
         """Squared error and commitment (batch,), shares of the codes (batch, codes), changed collections."""
-        (z, _), enc = common.apply(encoder, params["encoder"], mutable["encoder"], images, condition, train=train)
-        ((quantized, codes), _), book = common.apply(quantizer, {}, mutable["quantizer"], z, key, train=train)
+        (z, _), enc = common.apply(self.encoder, params["encoder"], mutable["encoder"], images, condition, train=train)
+        ((quantized, codes), _), book = common.apply(self.quantizer, {}, mutable["quantizer"], z, key, train=train)
         (output, _), dec = common.apply(
-            decoder, params["decoder"], mutable["decoder"], quantized, condition, train=train
+            self.decoder, params["decoder"], mutable["decoder"], quantized, condition, train=train
         )
         values = {"mse": jnp.mean(jnp.square(images - output), axis=(1, 2, 3))}
         # Fixed levels need nothing to stay near: they bound what they are given.
         if jax.tree.leaves(mutable["quantizer"]):
             values["commitment"] = quantize.commitment(z, quantized)
-        return values, quantize.usage(codes, quantizer.codes), {"encoder": enc, "quantizer": book, "decoder": dec}
+        return values, quantize.usage(codes, self.quantizer.codes), {"encoder": enc, "quantizer": book, "decoder": dec}
 
-    def loss(at: Variables, scene: Scene) -> Outcome:
+    def loss(self, at: Variables, scene: Scene) -> Outcome:
+        """What the player plays for."""
         images, condition = scene.batch["image"], scene.batch["condition"]
-        values, share, changed = forward(at.params, at.mutable, images, condition, scene.key, True)
+        values, share, changed = self._forward(at.params, at.mutable, images, condition, scene.key, True)
         metrics = {name: jnp.mean(value) for name, value in values.items()}
-        metrics["loss"] = metrics["mse"] + options.beta * metrics.get("commitment", jnp.zeros(()))
+        metrics["loss"] = metrics["mse"] + self.options.beta * metrics.get("commitment", jnp.zeros(()))
         return Outcome(metrics["loss"], metrics, changed, {"share": jnp.mean(share, axis=0)})
 
-    def after(state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+    def _after(self, state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
         return state.extra, metrics | {"perplexity": quantize.perplexity(found["share"])}
 
-    game = play.Game(
-        (play.Player("autoencoder", ("encoder", "decoder"), loss, after=after),),
-        {"autoencoder": common.optimizer_of(config)},
-        draw=lambda state, batch, key: Scene(batch, {}, key=random.stream(key, "codebook")),
-        prepare=lambda batch, key: {"image": batch["image"], "condition": common.conditions_of(batch, spec)},
-        chunks=common.chunks_of(config),
-        axis_name=axis_name,
-    )
-
-    def init(key: jax.Array, batch: Batch) -> State:
-        common.check_batch(batch, spec)
-        none, image = common.no_condition(spec, 2), jnp.zeros((2, *spec.image_shape))
+    def init(self, key: jax.Array, batch: Batch) -> State:
+        """The first state, for batches like this one."""
+        common.check_batch(batch, self.spec)
+        none, image = common.no_condition(self.spec, 2), jnp.zeros((2, *self.spec.image_shape))
         stream = lambda name: random.stream(random.stream(key, "init"), name)
-        made = {"encoder": common.init_module(encoder, stream("encoder"), image, none, train=False)}
-        encoded = lambda: common.apply(encoder, *made["encoder"], image, none, train=False)[0][0]
+        made = {"encoder": common.init_module(self.encoder, stream("encoder"), image, none, train=False)}
+        encoded = lambda: common.apply(self.encoder, *made["encoder"], image, none, train=False)[0][0]
         z = jnp.zeros(jax.eval_shape(encoded).shape)
-        made["quantizer"] = common.init_module(quantizer, stream("quantizer"), z, None, train=False)
-        made["decoder"] = common.init_module(decoder, stream("decoder"), z, none, train=False)
-        return play.start(game, made)
+        made["quantizer"] = common.init_module(self.quantizer, stream("quantizer"), z, None, train=False)
+        made["decoder"] = common.init_module(self.decoder, stream("decoder"), z, none, train=False)
+        return play.start(self.game, made)
 
-    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
-        common.check_batch(batch, spec)
-        return play.step(game, state, batch, key, due)
+    def step(
+        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
+    ) -> tuple[State, Metrics]:
+        """An update."""
+        common.check_batch(batch, self.spec)
+        return play.step(self.game, state, batch, key, due)
 
-    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
-        common.check_batch(batch, spec)
-        weight, condition = common.weights_of(batch, spec), common.conditions_of(batch, spec)
-        values, share, _ = forward(state.params, state.mutable, batch["image"], condition, None, False)
+    def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
+        """Figures of test examples, as mergeable sums."""
+        common.check_batch(batch, self.spec)
+        weight, condition = common.weights_of(batch, self.spec), common.conditions_of(batch, self.spec)
+        values, share, _ = self._forward(state.params, state.mutable, batch["image"], condition, None, False)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         sums["perplexity"] = (weight @ share, jnp.sum(weight))
-        return common.all_sums(sums, axis_name)
+        return common.all_sums(sums, self.axis_name)
 
-    def decode(state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
-        wanted = common.wanted_condition(spec, condition, codes.shape[0], None)
-        z = quantizer.apply(state.mutable["quantizer"], codes, method="lookup")
+    def decode(self, state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+        """Latents -> pictures."""
+        wanted = common.wanted_condition(self.spec, condition, codes.shape[0], None)
+        z = self.quantizer.apply(state.mutable["quantizer"], codes, method="lookup")
         params, mutable = state.params["decoder"], state.mutable["decoder"]
-        (output, _), _ = common.apply(decoder, params, mutable, z, wanted, train=False)
+        (output, _), _ = common.apply(self.decoder, params, mutable, z, wanted, train=False)
         return jnp.clip(output, -1.0, 1.0)
 
     def encode(
-        state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
+        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
     ) -> jax.Array:
-        check_images(images, spec.image_shape)
-        wanted = common.wanted_condition(spec, condition, images.shape[0], None)
+        """Pictures -> latents."""
+        check_images(images, self.spec.image_shape)
+        wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         params, mutable = state.params["encoder"], state.mutable
-        (z, _), _ = common.apply(encoder, params, mutable["encoder"], images, wanted, train=False)
-        ((_, codes), _), _ = common.apply(quantizer, {}, mutable["quantizer"], z, None, train=False)
+        (z, _), _ = common.apply(self.encoder, params, mutable["encoder"], images, wanted, train=False)
+        ((_, codes), _), _ = common.apply(self.quantizer, {}, mutable["quantizer"], z, None, train=False)
         return codes
 
     def transform(
-        state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
+        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
     ) -> jax.Array:
         """Reconstructions."""
-        return decode(state, encode(state, images, key, condition), condition)
-
-    return Algorithm(spec, 1, init, step, evaluate, decode=decode, encode=encode, transform=transform)
+        return self.decode(state, self.encode(state, images, key, condition), condition)
