@@ -114,7 +114,7 @@ def draw(histories: Sequence[History]) -> bytes:
     parts = figure.subfigures(len(heights), 1, height_ratios=list(heights.values()), squeeze=False)[:, 0]
     for kind, part in zip(heights, parts, strict=True):
         if kind == "scores":
-            _draw_scores(part.subplots(), scored, [h.label for h in histories])
+            _draw_scores(part.subplots(), scored, [_short(h.label) for h in histories])
         elif kind == "grids":
             _draw_grids(part.subplots(len(shown), _GRIDS, squeeze=False), shown)
         else:
@@ -128,6 +128,11 @@ def draw(histories: Sequence[History]) -> bytes:
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     return buffer.getvalue()
+
+
+def _short(label: str, most: int = 28) -> str:
+    """A run's path as far as a legend has room for it: its end, which tells runs apart."""
+    return label if len(label) <= most else "…" + label[-most + 1 :]
 
 
 def _panels(part: Any, count: int) -> list[Any]:
@@ -148,7 +153,7 @@ def _draw_curves(axes: Any, histories: Sequence[History], names: Sequence[str], 
     for k, name in enumerate(names):
         axes.plot([], [], color=f"C{k % 10}", label=name.removeprefix("test/"))
     for j, history in enumerate(histories if len(histories) > 1 else ()):
-        axes.plot([], [], color="black", linestyle=_DASHES[j % 4], label=history.label)
+        axes.plot([], [], color="black", linestyle=_DASHES[j % 4], label=_short(history.label))
     if logarithmic:
         axes.set_yscale("log")
     axes.set_xlabel("step")
@@ -160,7 +165,7 @@ def _draw_over_steps(axes: Any, histories: Sequence[History], scored: Sequence[S
     for history, scores in zip(histories, scored, strict=True):
         errors = [1.96 * (s.standard_error or 0.0) for s in scores]
         steps, values = [s.model["step"] for s in scores], [s.value for s in scores]
-        axes.errorbar(steps, values, errors, label=history.label, marker="o", ms=3, capsize=2, linewidth=1)
+        axes.errorbar(steps, values, errors, label=_short(history.label), marker="o", ms=3, capsize=2, linewidth=1)
     axes.set_xlabel("step; bars: 95 %")
     axes.legend(fontsize=9)
 
@@ -174,7 +179,7 @@ def _draw_grids(grid: Any, histories: Sequence[History]) -> None:
         for axes, index in zip(line, picked, strict=False):
             step, path = history.grids[index]
             axes.imshow(np.asarray(Image.open(path).convert("RGB")))
-            axes.set_title(f"{history.label}, step {step}", fontsize=10)
+            axes.set_title(f"{_short(history.label)}, step {step}", fontsize=10)
 
 
 def comparable(histories: Sequence[History]) -> dict[str, list[list[Score]]]:

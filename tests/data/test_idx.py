@@ -122,7 +122,6 @@ def test_damaged(tmp_path, change, message):
         ("fodler:x", "did you mean folder?"),
         ("emojis", "did you mean emoji?"),
         ("zzz", r"choose emoji\[:SIZE\]"),
-        ("", r"choose emoji\[:SIZE\]"),
         ("idx", "idx:DIR"),
         ("folder:", "folder:DIR"),
         ("tfds:", "tfds:NAME"),

@@ -7,6 +7,7 @@ is the norm of the difference of the trees to about a tenth, and a few numbers s
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import genart_jax as ga
@@ -89,12 +90,12 @@ def take(run, optimizer=None):
         run = ga.configure(run, optimizer=optimizer)
     algorithm = ga.build(run)
     key = jax.random.key(KEY)
-    batches = [zoo.full_batch(algorithm, BATCH, seed=i) for i in range(STEPS)]
+    batches = [batch(algorithm.batch_spec, BATCH * algorithm.batches_per_step, seed=i) for i in range(STEPS)]
     first = state = zoo.start(algorithm, key, batches[0])
     step = jax.jit(algorithm.step)
     rows = []
-    for batch in batches:
-        state, metrics = step(state, batch, key)
+    for one in batches:
+        state, metrics = step(state, one, key)
         rows.append({name: float(value) for name, value in metrics.items()})
     trees = {f"params/{role}": (first.params[role], state.params[role]) for role in first.params}
     trees |= {f"ema/{role}": (first.ema[role], state.ema[role]) for role in first.ema}
@@ -106,6 +107,20 @@ def take(run, optimizer=None):
         "change": {name: (sketch(b) - sketch(a)).tolist() for name, (a, b) in trees.items()},
         "metrics": rows,
     }
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _batch(shape, conditions, size, seed):
+    keys = jax.random.split(jax.random.key(seed), 1 + len(conditions))
+    low = jax.random.uniform(keys[0], (size, 4, 4, shape[-1]), minval=-1, maxval=1)
+    image = jnp.clip(jax.image.resize(low, (size, *shape), "linear"), -1, 1)
+    pairs = zip(keys[1:], conditions, strict=True)
+    return {"image": image, "condition": {n: jax.random.randint(key, (size,), 0, c) for key, (n, c) in pairs}}
+
+
+def batch(spec, size, seed):
+    """The batch of a seed, as it was when the states were written; `zoo`'s may change."""
+    return _batch(spec.image_shape, spec.conditions, size, seed)
 
 
 def sketch(tree):

@@ -200,7 +200,6 @@ def test_vmap_and_scan():
     ("options", "words"),
     [
         ({"augment_ops": ("blur",)}, "'blur' is unknown"),
-        ({"augment_p": 1.5}, "augment-p must be 0 to 1"),
         ({"augment_schedule": "adaptive", "loss": "relativistic"}, "choose constant or cosine"),
         ({"image_shape": (16, 16, 1)}, "needs 3 channels, not 1"),
     ],

@@ -80,7 +80,7 @@ def test_what_was_learnt_can_be_hidden():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0])
 def test_the_rate_of_a_vae_is_checked(rate):
-    with pytest.raises(ga.UserError, match=r"step\.condition-dropout .*: wanted 0 to below 1"):
+    with pytest.raises(ga.UserError, match=r"step.condition-dropout must be 0 to below 1"):
         zoo.tiny("mlp_vae", step={"condition_dropout": rate})
 
 
