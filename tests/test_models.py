@@ -266,4 +266,4 @@ def test_bfloat16_trains_alike(family_model):
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(got.params))
     for name, value in metrics.items():
         if "loss" in name:
-            np.testing.assert_allclose(value, trained.first_metrics[name], rtol=0.05, err_msg=name)
+            np.testing.assert_allclose(value, trained.first_metrics[name], rtol=0.1, err_msg=name)

@@ -78,7 +78,7 @@ def test_the_contract_that_all_share_is_found(make):
 
 def test_runs_that_differ_by_their_seed(runs):
     for name, value in (("gan", 10.0), ("gan_1", 14.0), ("vae", 20.0)):
-        write_scores(runs / name, [dataclasses.replace(BASE, value=value, model={"name": "m", "step": 0})])
+        write_scores(runs / name, [dataclasses.replace(BASE, value=value, model={"name": "m", "step": 2})])
     (row,) = compare_runs([runs / "gan", runs / "gan_1", runs / "vae"], group=True)
     first, second = row.entries
     assert (first.value, first.runs) == (12.0, 2)
