@@ -260,10 +260,15 @@ def test_precision_policies(model, precision):
 
 
 def test_bfloat16_trains_alike(family_model):
-    trained, other = train(family_model), zoo.tiny(family_model, train={"precision": "bfloat16"}, **MOMENTUM)
-    due = tuple(name for name, _ in other.lazy)
-    got, metrics = jax.jit(other.step, static_argnames="due")(trained.first, trained.batch, KEY, due=due)
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(got.params))
-    for name, value in metrics.items():
+    trained, rows = train(family_model), []
+    for precision in ("float32", "bfloat16"):
+        # Its own optimizer: large steps of plain descent would show how fast a critic runs away, not how it rounds.
+        algorithm = zoo.tiny(family_model, train={"precision": precision})
+        first = zoo.start(algorithm, KEY, trained.batch)
+        due = tuple(name for name, _ in algorithm.lazy)
+        got, metrics = jax.jit(algorithm.step, static_argnames="due")(first, trained.batch, KEY, due=due)
+        assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(got.params))
+        rows.append(metrics)
+    for name, value in rows[0].items():
         if "loss" in name:
-            np.testing.assert_allclose(value, trained.first_metrics[name], rtol=0.1, err_msg=name)
+            np.testing.assert_allclose(rows[1][name], value, rtol=0.05, err_msg=name)
