@@ -106,7 +106,7 @@ _STYLES = {
     "big-ears": ("CC-BY-4.0", "02fc47ff824b783142e6c85c2ba182ff535a7b40f65bfddfafa2b4f8d86eef50"),
     "big-smile": ("CC-BY-4.0", "8dbd7b96c9ceaf9dd7c280cdae4f0bb3e43ab2798b7bedbe355fbb3ce30e87bb"),
     "croodles": ("CC-BY-4.0", "3fba515bd5c0ba8568340425989918845a2ab13c3422e25d87d52f0e49b0a655"),
-    "dylan": ("CC-BY-4.0", "e2d427bc1cc157aa2d218ac06cd3990b799307abe2420fc245cdc82373e6b517"),
+    "dylan": ("CC-BY-4.0", "761ebf9e973b71753af489d03b3aa67818bd17068b7f3fec9963dac91272e176"),
     "micah": ("CC-BY-4.0", "b948931f01e97147ce8cdcfc4dfdad5c029bcb1ad57420dc0b22bc0aeb1d3fa7"),
     "miniavs": ("CC-BY-4.0", "cebf19ca30a49e88a60824f994f5fa2d9f9f7e2cbc7eb3bcad5b5af166f78274"),
     "personas": ("CC-BY-4.0", "6f5b4765c4d54444ab0330c4a89da53636662de3b04118b827f005a31332d002"),
