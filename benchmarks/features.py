@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     config = efficientnet_lite0.Config(image_shape=(224, 224, 3), conditions=(("imagenet", 1000),))
-    module = efficientnet_lite0.networks(config).classifier
+    module = efficientnet_lite0.networks(config)["classifier"].module
     name = "efficientnet_lite0"
     published = assets.available(name)
     images = np.random.default_rng(0).uniform(-1, 1, (max(args.batches), 224, 224, 3)).astype(np.float32)

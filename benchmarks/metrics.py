@@ -34,7 +34,7 @@ def random_weights(asset: str) -> Any:
 
         return dict(jax.jit(VGG(until="relu5_4").init)(jax.random.key(0), image))
     run = ga.configure(asset, image_shape=image.shape[1:], conditions=(("class", 1000),))
-    network = registry.model_module(asset).networks(run.model).classifier
+    network = registry.model_module(asset).networks(run.model)["classifier"].module
     return dict(jax.jit(network.init)(jax.random.key(0), image))
 
 

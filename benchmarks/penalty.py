@@ -39,11 +39,11 @@ def programs(case: dict[str, Any]) -> tuple[dict[str, Any], int]:
     batch = bench.random_batch(algorithm.batch_spec, run.train.batch)
     whole = bench.random_batch(algorithm.batch_spec, run.train.batch * algorithm.batches_per_step)
     state = jax.jit(algorithm.init)(key, whole)
-    critic = registry.model_module(run.name).networks(run.model).critic
+    critic = registry.model_module(run.name).networks(run.model)["critic"].module
     condition = common.conditions_of(batch, algorithm.batch_spec)
 
     def score(params: Any, images: jax.Array) -> jax.Array:
-        (scores, _), _ = common.apply(critic, params, state.mutable["critic"], images, condition, train=True)
+        scores, _ = critic.apply({"params": params, **state.mutable["critic"]}, images, condition, train=True)
         return scores
 
     plain = compiler.jit(jax.grad(lambda p, x: jnp.mean(score(p, x))))

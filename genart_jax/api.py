@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from genart_jax import registry
 from genart_jax.config import Run, UserError, check_ranges, classes_of, override
 from genart_jax.runtime import heap
-from genart_jax.steps import stages, sweep
-from genart_jax.types import Algorithm
+from genart_jax.steps import networks, stages, sweep
+from genart_jax.types import Algorithm, Module, Network
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")
 
@@ -67,23 +66,21 @@ def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
     """The algorithm of a completed configuration without a sweep."""
     module, step = registry.model_module(run.name), registry.step_module(run.name)
     dtype = jnp.bfloat16 if run.train.precision == "bfloat16" else jnp.float32
-    networks = module.networks(run.model, dtype=dtype, axis_name=axis_name)
+    roles = networks.checked(module.networks(run.model, dtype=dtype, axis_name=axis_name), run.name)
     if run.train.remat:
-        networks = rematerialized(networks)
-    return _with_precision(step.build(networks, run, axis_name), run.train.precision)
+        roles = rematerialized(roles)
+    return _with_precision(step.build(roles, run, axis_name), run.train.precision)
 
 
-def rematerialized(networks: Any) -> Any:
-    """The networks, a NamedTuple or a dict by role, as `Rematerialized` ones."""
-    if isinstance(networks, dict):
-        return {role: Rematerialized(network) for role, network in networks.items()}
-    return type(networks)(*(Rematerialized(network) for network in networks))
+def rematerialized(roles: Mapping[str, Network]) -> dict[str, Network]:
+    """The networks with `Rematerialized` modules."""
+    return {role: network._replace(module=Rematerialized(network.module)) for role, network in roles.items()}
 
 
 class Rematerialized:
     """A linen module whose backward pass computes activations again, all but those that it named "stage"."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Module) -> None:
         self._module = module
 
     def __getattr__(self, name: str) -> Any:

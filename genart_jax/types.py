@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax.config import BatchSpec, UserError
+from genart_jax.config import BatchSpec, UserError, classes_of
 
 Scalar = float | jax.Array | Callable[[Any], jax.Array]
 """A number, or one of the step."""
@@ -26,7 +26,10 @@ and `weight` (1 for a real example, 0 for padding)."""
 Metrics = dict[str, jax.Array]
 """Plain scalars by name."""
 
-Params = Any
+Tree = Any
+"""Nested containers of arrays, as `jax.tree` knows them."""
+
+Params = Tree
 Sums = dict[str, tuple[jax.Array, jax.Array]]
 """Mergeable evaluation results: name -> (weighted sum, weight). Where both are vectors, the ratio is taken per entry
 and averaged over the entries that have weight (balanced accuracy over classes, say). Where the sum is a vector and
@@ -36,6 +39,39 @@ the weight is not, the ratio is a distribution, and the figure is its perplexity
 HIDDEN = -1
 """In place of a class: not told."""
 TO_HIDE = "or train with step.condition-dropout above 0 to hide it"
+
+
+class Module(Protocol):
+    """A Flax linen module, or what looks like one: parameters are made by `init` and given to `apply`."""
+
+    def init(self, rngs: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """The variables: collection -> nested dicts of arrays, parameters in "params"."""
+
+    def apply(self, variables: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """(output, dict of named intermediates); with `mutable=`, changed collections beside that."""
+
+
+class Network(NamedTuple):
+    """A role's module, and all that is to be known to give it parameters.
+
+    Attributes:
+      module: takes `train=True` where it is trained, and without it is as in evaluation.
+      inputs: what it is initialised with, in order: zeros for two examples; or a function of nothing that makes them.
+      frozen: where its parameters come from if they never train, and "" if they do. "asset:NAME" is what
+        `assets.load(NAME)` returns. "run:DIR" is what that run samples with: of its only role, or of the one that is
+        called as here. "random": they stay as they are initialised.
+      group: on how many neighbours of the batch what it says of an example depends.
+    """
+
+    module: Module
+    inputs: tuple[Any, ...] | Callable[[], tuple[Any, ...]]
+    frozen: str = ""
+    group: int = 1
+
+
+def untold(conditions: Any, num: int = 2) -> dict[str, jax.Array]:
+    """A resolved Config's conditions, all hidden, of `num` examples: to initialise networks with."""
+    return {name: jnp.full((num,), HIDDEN) for name, _ in classes_of(conditions)}
 
 
 class State(flax.struct.PyTreeNode):
@@ -73,11 +109,10 @@ class Algorithm(NamedTuple):
     `begin` is called once, between `init` and the first step, with the first real batch and `state.frozen` in place:
     for what must be taken from data. None where there is nothing to take.
 
-    `frozen` names where the parameters in `State.frozen` come from, as (role, source): "run:DIR" is what that run
-    samples with, {role there: {"params": ..., **mutable}}, and "asset:NAME" is what `assets.load(NAME)` returns.
-    `init` fills a role at random, or leaves it out where its shapes are the source's to say. The trainer and `load`
-    then put the source's in; without them: `state.replace(frozen=ga.load_frozen(algorithm))`. A step returns `frozen`
-    as it got it, and whoever donates a state gives its `frozen` away too.
+    `frozen` names where the parameters in `State.frozen` come from, as (role, source); see `Network.frozen`. `init`
+    fills a role at random, or leaves it out where its shapes are the source's to say. The trainer and `load` then put
+    the source's in; without them: `state.replace(frozen=ga.load_frozen(algorithm))`. A step returns `frozen` as it got
+    it, and whoever donates a state gives its `frozen` away too.
     """
 
     batch_spec: BatchSpec
@@ -85,16 +120,22 @@ class Algorithm(NamedTuple):
     init: Callable[..., State]  # init(key, batch) -> State
     step: Callable[..., tuple[State, Metrics]]  # step(state, batch, key, due=None)
     evaluate: Callable[..., Sums]  # evaluate(state, batch, key)
+    networks: Mapping[str, Network] = {}  # by role, for `run` and all that looks inside
     decode: Callable[..., jax.Array] | None = None  # decode(state, latents, condition=None) -> images
     sample: Callable[..., jax.Array] | None = None  # sample(state, key, num, condition=None) -> images
     encode: Callable[..., jax.Array] | None = None  # encode(state, images, key, condition=None) -> latents
     predict: Callable[..., jax.Array] | None = None  # predict(state, images) -> log probabilities
     transform: Callable[..., jax.Array] | None = None  # transform(state, images, key) -> images
     lazy: tuple[tuple[str, int], ...] = ()
-    frozen: tuple[tuple[str, str], ...] = ()
     begin: Callable[..., State] | None = None  # begin(state, batch) -> State
     order: tuple[str, ...] = ()  # metrics in the order in which a step computes them, as far as it matters
     members: int = 0  # of a sweep, see `sweep.members`; 0: none, the state is one run's
+
+    @property
+    def frozen(self) -> tuple[tuple[str, str], ...]:
+        """(role, source) of what never trains and is not as it was initialised."""
+        kept = {role: network.frozen for role, network in self.networks.items()}
+        return tuple((role, source) for role, source in kept.items() if source not in ("", "random"))
 
     def due(self, step: int) -> tuple[str, ...]:
         """The lazy terms that are due at `step` (an int on the host): the static `due` to pass to `step`."""

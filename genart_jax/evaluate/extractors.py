@@ -137,7 +137,7 @@ def _network(asset: str, size: int) -> Callable[[Any, jax.Array], Outputs]:
         return lambda variables, x: (jnp.mean(trunk.apply(variables, x)[0], axis=(1, 2)), None)
     classes = (("class", len(assets.class_names(asset))),)
     config = override(registry.get_config(asset).model, image_shape=(size, size, 3), conditions=classes)
-    network = registry.model_module(asset).networks(config).classifier
+    network = registry.model_module(asset).networks(config)["classifier"].module
 
     def apply(variables: Any, x: jax.Array) -> Outputs:
         logits, aux = network.apply(variables, x)
@@ -166,15 +166,16 @@ def _classifier(run: Path) -> Extractor:
     if algorithm.predict is None:
         raise UserError(f"{run} is a run of {saved.run.name}, which classifies nothing")
     height, width, channels = algorithm.batch_spec.image_shape
-    network = registry.model_module(saved.run.name).networks(saved.run.model).classifier
-    variables = common.sampling_variables(state, "classifier")
+    network = algorithm.networks["classifier"].module
+    params, mutable = common.sampling_variables(state, "classifier")
+    variables = {"params": params, **mutable}
 
     def apply(variables: Any, images: jax.Array) -> Outputs:
-        (logits, aux), _ = common.apply(network, *variables, images, None, train=False)
+        logits, aux = network.apply(variables, images)
         features = list(aux.values())[-1] if aux else logits
         return jnp.mean(features, axis=range(1, features.ndim - 1)), logits
 
-    leaves = jax.tree.leaves(jax.device_get(variables))
+    leaves = jax.tree.leaves(jax.device_get((params, mutable)))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves)).hexdigest()
     label = algorithm.batch_spec.conditions[0][0]
     name = f"{saved.run.name}_{label}"

@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -31,6 +31,7 @@ from jax.ad_checkpoint import checkpoint_name
 from genart_jax.config import Autoregressive, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import random
 from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.types import Network, untold
 
 Condition = Mapping[str, jax.Array] | None
 Cache = tuple[tuple[jax.Array, jax.Array], ...]
@@ -170,14 +171,8 @@ class Prior(nn.Module):
         return tuple((jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype)) for _ in range(c.layers))
 
 
-class Networks(NamedTuple):
-    """The module of a prior."""
-
-    prior: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The module for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: an option out of range.
@@ -187,7 +182,8 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
         raise UserError(f"code_prior: width {c.width} must be a multiple of heads {c.heads}, layers at least 1")
     if not 0 <= c.dropout < 1:
         raise UserError(f"code_prior: dropout {c.dropout}: wanted 0 to below 1")
-    return Networks(Prior(c, dtype))
+    codes = lambda: jnp.zeros((2, math.prod(c.grid or ())), jnp.int32)
+    return {"prior": Network(Prior(c, dtype), lambda: (codes(), untold(c.conditions)))}
 
 
 PRESETS = {

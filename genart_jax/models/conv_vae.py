@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -25,6 +25,7 @@ from jax.ad_checkpoint import checkpoint_name
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.types import Network, untold
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -100,15 +101,8 @@ class Decoder(nn.Module):
         return x.astype(jnp.float32), aux
 
 
-class Networks(NamedTuple):
-    """The modules of a VAE."""
-
-    encoder: nn.Module
-    decoder: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The modules for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image's shape does not fit.
@@ -118,7 +112,9 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
         raise UserError("conv_vae: latent_dim, width, stages, hidden and embed_dim must be at least 1")
     if len(shape) != 3 or shape[0] % 2**config.stages or shape[1] % 2**config.stages:
         raise UserError(f"conv_vae: image_shape {shape}: sides must be multiples of {2**config.stages} (2 ** stages)")
-    return Networks(Encoder(config, dtype), Decoder(config, dtype))
+    latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
+    images = lambda: (jnp.zeros((2, *shape)), untold(config.conditions))
+    return {"encoder": Network(Encoder(config, dtype), images), "decoder": Network(Decoder(config, dtype), latents)}
 
 
 _ADAM = Optimizer(learning_rate=1e-3)

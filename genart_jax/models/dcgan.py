@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -34,6 +34,7 @@ from jax.ad_checkpoint import checkpoint_name
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.types import Network, untold
 
 Condition = Mapping[str, jax.Array] | None
 normal = nn.initializers.normal
@@ -155,15 +156,8 @@ class Critic(nn.Module):
         return score, aux
 
 
-class Networks(NamedTuple):
-    """The modules of a GAN."""
-
-    generator: nn.Module
-    critic: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The modules for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image's shape does not fit.
@@ -171,7 +165,12 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
     stages(config.image_shape or ())
     if min(config.latent_dim, config.width, config.embed_dim) < 1:
         raise UserError("dcgan: latent_dim, width and embed_dim must be at least 1")
-    return Networks(Generator(config, dtype, axis_name), Critic(config, dtype, axis_name))
+    latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
+    images = lambda: (jnp.zeros((2, *(config.image_shape or ()))), untold(config.conditions))
+    return {
+        "generator": Network(Generator(config, dtype, axis_name), latents),
+        "critic": Network(Critic(config, dtype, axis_name), images),
+    }
 
 
 _ADAM = Optimizer(learning_rate=2e-4, b1=0.5)

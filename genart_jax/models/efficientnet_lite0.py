@@ -25,6 +25,7 @@ from jax.ad_checkpoint import checkpoint_name
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.random import Dropout
+from genart_jax.types import Network
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -150,14 +151,8 @@ class EfficientNetLite(nn.Module):
         return nn.Dense(classes, kernel_init=init, name="out")(Dropout(c.dropout)(x, keys)), aux
 
 
-class Networks(NamedTuple):
-    """The module of a classifier."""
-
-    classifier: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The module for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: there is not one condition to classify, or an option is out of range.
@@ -174,7 +169,7 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
         raise UserError(f"efficientnet_lite0: image_shape {shape}: wanted (height, width, channels)")
     if len(c.conditions or ()) != 1:
         raise UserError(f"efficientnet_lite0: conditions {c.conditions}: wanted one, such as (('style', 5),)")
-    return Networks(EfficientNetLite(config, dtype, axis_name))
+    return {"classifier": Network(EfficientNetLite(config, dtype, axis_name), lambda: (jnp.zeros((2, *shape)),))}
 
 
 _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine", warmup_steps=100)

@@ -17,13 +17,13 @@ its difference from the content, which a finer scale takes from a coarser one.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from genart_jax.config import Data, Optimizer, Pixels, Run, Train, UserError
 from genart_jax.nn.vgg import DEPTHS, VGG, WIDTHS, names
+from genart_jax.types import Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +46,8 @@ class Config:
     """Layers that hold the style."""
 
 
-class Networks(NamedTuple):
-    """The module that activations are taken from."""
-
-    features: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The module for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: an unknown layer, or a picture that is too small for the last one.
@@ -69,7 +63,8 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
     least = 2 ** sum(name.startswith("pool") for name in known[: known.index(last) + 1])
     if len(shape) != 3 or min(shape[:2]) < least:
         raise UserError(f"gatys: image_shape {shape}: sides must be at least {least} for {last}")
-    return Networks(VGG(c.widths, c.depths, c.pooling, until=last, dtype=dtype))
+    features = VGG(c.widths, c.depths, c.pooling, until=last, dtype=dtype)
+    return {"features": Network(features, lambda: (jnp.zeros((1, *shape)),), c.features or "random")}
 
 
 PRESETS = {

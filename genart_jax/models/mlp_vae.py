@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -27,6 +27,7 @@ import jax.numpy as jnp
 
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae, classes_of
 from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.types import Network, untold
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -86,15 +87,8 @@ class Decoder(nn.Module):
         return x.reshape(-1, *shape).astype(jnp.float32), {"hidden": hidden}
 
 
-class Networks(NamedTuple):
-    """The modules of a VAE."""
-
-    encoder: nn.Module
-    decoder: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The modules for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image has no three axes.
@@ -102,7 +96,9 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
     shape = config.image_shape or ()
     if len(shape) != 3:
         raise UserError(f"mlp_vae: image_shape {shape}: wanted (height, width, channels)")
-    return Networks(Encoder(config, dtype), Decoder(config, dtype))
+    latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
+    images = lambda: (jnp.zeros((2, *shape)), untold(config.conditions))
+    return {"encoder": Network(Encoder(config, dtype), images), "decoder": Network(Decoder(config, dtype), latents)}
 
 
 _VAE = Vae(likelihood="bernoulli")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -27,6 +27,7 @@ from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import max_pool
 from genart_jax.nn.random import Dropout
+from genart_jax.types import Network
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -75,14 +76,8 @@ class CNN(nn.Module):
         return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
 
 
-class Networks(NamedTuple):
-    """The module of a classifier."""
-
-    classifier: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The module for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image is too small, or there is not one condition to classify.
@@ -94,7 +89,7 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
         raise UserError(f"simple_cnn: image_shape {shape}: sides must be at least {2 ** len(config.features)}")
     if len(config.conditions or ()) != 1:
         raise UserError(f"simple_cnn: conditions {config.conditions}: wanted one, such as (('style', 5),)")
-    return Networks(CNN(config, dtype))
+    return {"classifier": Network(CNN(config, dtype), lambda: (jnp.zeros((2, *shape)),))}
 
 
 _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine")

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -42,6 +42,7 @@ from genart_jax.nn import spectral
 from genart_jax.nn.conv import Conv, conv, conv_transpose
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.pool import avg_pool
+from genart_jax.types import Network, untold
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -231,15 +232,8 @@ class Critic(nn.Module):
         return score, aux
 
 
-class Networks(NamedTuple):
-    """The modules of a GAN."""
-
-    generator: nn.Module
-    critic: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The modules for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image's shape does not fit.
@@ -247,7 +241,12 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
     stages(config.image_shape or ())
     if min(config.latent_dim, config.width, config.critic_width) < 1:
         raise UserError("sngan: latent_dim, width and critic_width must be at least 1")
-    return Networks(Generator(config, dtype, axis_name), Critic(config, dtype, axis_name))
+    latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
+    images = lambda: (jnp.zeros((2, *(config.image_shape or ()))), untold(config.conditions))
+    return {
+        "generator": Network(Generator(config, dtype, axis_name), latents),
+        "critic": Network(Critic(config, dtype, axis_name), images),
+    }
 
 
 _ADAM = Optimizer(learning_rate=2e-4, b1=0.0, b2=0.9, schedule="linear")

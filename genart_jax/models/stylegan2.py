@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -46,6 +46,7 @@ from genart_jax.nn.style import (
     unit_moment,
     wide,
 )
+from genart_jax.types import Network, untold
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -197,11 +198,6 @@ class Critic(nn.Module):
     dtype: Any = jnp.float32
     axis_name: str | None = None
 
-    @property
-    def group(self) -> int:
-        """How many neighbouring examples each score depends on."""
-        return self.config.minibatch_group
-
     @nn.compact
     def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
         """Also returns the activations of each stage."""
@@ -228,15 +224,8 @@ class Critic(nn.Module):
         return jnp.sum(x * mapped, axis=-1) * c.style_dim**-0.5, aux
 
 
-class Networks(NamedTuple):
-    """The modules of a GAN."""
-
-    generator: nn.Module
-    critic: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The modules for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image's shape does not fit, or a size is not positive.
@@ -246,7 +235,12 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
     for name in sizes:
         if getattr(config, name) < 1:
             raise UserError(f"stylegan2: {name} must be at least 1")
-    return Networks(Generator(config, dtype, axis_name), Critic(config, dtype, axis_name))
+    latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
+    images = lambda: (jnp.zeros((2, *(config.image_shape or ()))), untold(config.conditions))
+    return {
+        "generator": Network(Generator(config, dtype, axis_name), latents),
+        "critic": Network(Critic(config, dtype, axis_name), images, group=config.minibatch_group),
+    }
 
 
 def _optimizer(learning_rate: float) -> Optimizer:

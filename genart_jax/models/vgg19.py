@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.random import Dropout
 from genart_jax.nn.vgg import DEPTHS, VGG, WIDTHS
+from genart_jax.types import Network
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -75,14 +76,8 @@ class Classifier19(nn.Module):
         return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
 
 
-class Networks(NamedTuple):
-    """The module of a classifier."""
-
-    classifier: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The module for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image is too small, there is not one condition to classify, or an option is out of range.
@@ -96,7 +91,7 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
         raise UserError(f"vgg19: image_shape {shape}: sides must be at least {least}; set --data.image-size")
     if len(config.conditions or ()) != 1:
         raise UserError(f"vgg19: conditions {config.conditions}: wanted one, such as (('style', 5),)")
-    return Networks(Classifier19(config, dtype))
+    return {"classifier": Network(Classifier19(config, dtype), lambda: (jnp.zeros((2, *shape)),))}
 
 
 # Without BatchNorm, Adam's usual rate is too large at this depth; warm-up keeps the first steps small.

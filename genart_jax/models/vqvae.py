@@ -22,7 +22,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -32,6 +32,7 @@ from jax.ad_checkpoint import checkpoint_name
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, VectorQuantized
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.quantize import FiniteScalarQuantizer, VectorQuantizer
+from genart_jax.types import Network
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -124,16 +125,8 @@ class Decoder(nn.Module):
         return x.astype(jnp.float32), aux
 
 
-class Networks(NamedTuple):
-    """The modules of a VQ-VAE."""
-
-    encoder: nn.Module
-    quantizer: nn.Module
-    decoder: nn.Module
-
-
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> Networks:
-    """The modules for a resolved Config.
+def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
 
     Raises:
       UserError: the image's shape does not fit, or an option is out of range.
@@ -150,7 +143,12 @@ def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = N
     quantizer: nn.Module = VectorQuantizer(c.codes, c.code_dim, c.decay, c.revive_below, axis_name)
     if c.levels:
         quantizer = FiniteScalarQuantizer(tuple(c.levels))
-    return Networks(Encoder(c, dtype), quantizer, Decoder(c, dtype))
+    vectors = lambda: (jnp.zeros((2, *code_space(c)[0], len(c.levels) or c.code_dim)),)
+    return {
+        "encoder": Network(Encoder(c, dtype), lambda: (jnp.zeros((2, *shape)),)),
+        "quantizer": Network(quantizer, vectors),
+        "decoder": Network(Decoder(c, dtype), vectors),
+    }
 
 
 _ADAM = Optimizer(learning_rate=5e-4)

@@ -7,7 +7,7 @@ less to store. As u is a constant to the derivative, that of sigma is the outer 
 
 `u` is in the collection `COLLECTION`, as `<layer>/<parameter>_u`. It is a state of the parameters, not of the data: it
 advances by one iteration in an `apply` that has this collection mutable, and in no other, be it training or not.
-`steps.common.apply` opens it once an update of the parameters.
+`steps.networks.apply` opens it once an update of the parameters.
 """
 
 from __future__ import annotations

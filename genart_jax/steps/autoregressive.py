@@ -6,9 +6,10 @@ section 3.3: the prior is fitted when the autoencoder is done).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,34 +18,49 @@ import optax
 from genart_jax import registry
 from genart_jax.config import Autoregressive, Run, spec_of
 from genart_jax.nn import random
-from genart_jax.steps import common, play, stages
-from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables
+from genart_jax.steps import common, networks, play, stages
+from genart_jax.steps.networks import Networks
+from genart_jax.types import (
+    Algorithm,
+    Batch,
+    Metrics,
+    Module,
+    Network,
+    Outcome,
+    Scene,
+    State,
+    Sums,
+    Tree,
+    Variables,
+    untold,
+)
 
 
-def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
-    """The algorithm of a prior over codes: `networks` has a `prior`."""
-    made = Prior(networks, config, axis_name)
+def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a `prior` over codes."""
+    made = Prior(roles, config, axis_name)
     return Algorithm(
         made.spec,
         1,
         made.init,
         made.step,
         made.evaluate,
+        made.roles,
         decode=made.decode,
         sample=made.sample,
         encode=made.encode,
-        frozen=stages.frozen(config.model),
     )
 
 
 class Prior:
     """A prior over a tokenizer's codes, as a game of one player; its methods are those of `types.Algorithm`."""
 
-    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+    def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
         self.axis_name = axis_name
         self.options: Autoregressive = config.step
-        self.spec, self.prior = spec_of(config), networks.prior
+        self.spec = spec_of(config)
         self.tokenizer = _tokenizer(stages.first_stage(config.model.tokenizer_config))
+        self.roles = {**roles, "tokenizer": Network(Whole(self.tokenizer), (), stages.frozen(config.model))}
         self.grid, self.num_codes = tuple(config.model.grid), config.model.codes
         self.length = math.prod(self.grid)
         self.game = play.Game(
@@ -61,9 +77,8 @@ class Prior:
 
     def _tokens(self, frozen: Mapping[str, Any], images: jax.Array) -> jax.Array:
         """A picture's codes, row by row: (batch, length)."""
-        assert self.tokenizer.encode is not None
-        codes = self.tokenizer.encode(common.borrow(frozen["tokenizer"]), images, jax.random.key(0))
-        return codes.reshape(codes.shape[0], self.length)
+        codes, _ = self.roles["tokenizer"].module.apply(frozen["tokenizer"], images)
+        return cast(jax.Array, codes).reshape(codes.shape[0], self.length)
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
         condition = common.conditions_of(batch, self.spec)
@@ -77,21 +92,17 @@ class Prior:
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
         codes = self._tokens(at.frozen, scene.batch["image"])
-        variables, condition = {"params": at.params["prior"]}, scene.batch["condition"]
-        logits, _ = self.prior.apply(variables, codes, condition, train=True, keys=scene.drawn["keys"])
+        (logits, _), _ = networks.apply(
+            self.roles, at, "prior", codes, scene.batch["condition"], train=True, keys=scene.drawn["keys"]
+        )
         value = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes))
         return Outcome(value, {"loss": value, "accuracy": jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes))})
 
     def init(self, key: jax.Array, batch: Batch) -> State:
         """The first state, for batches like this one."""
         common.check_batch(batch, self.spec)
-        key, none = random.stream(key, "init"), common.no_condition(self.spec, 2)
-        codes = jnp.zeros((2, self.length), jnp.int32)
-        made = common.init_module(self.prior, random.stream(key, "prior"), codes, none, train=False)
-        hidden = common.no_condition(self.tokenizer.batch_spec, 2)
-        example = {"image": jnp.zeros((2, *self.spec.image_shape)), "condition": hidden}
-        frozen = {"tokenizer": common.lend(self.tokenizer.init(random.stream(key, "tokenizer"), example))}
-        return play.start(self.game, {"prior": made}, frozen=frozen)
+        made, frozen = networks.init(self.roles, random.stream(key, "init"))
+        return play.start(self.game, made, frozen=frozen)
 
     def step(
         self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
@@ -100,16 +111,12 @@ class Prior:
         common.check_batch(batch, self.spec)
         return play.step(self.game, state, batch, key, due)
 
-    def _variables_of(self, state: State) -> dict[str, Any]:
-        params, mutable = common.sampling_variables(state, "prior")
-        return {"params": params, **mutable}
-
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Figures of test examples, as mergeable sums."""
         common.check_batch(batch, self.spec)
         weight, codes = common.weights_of(batch, self.spec), self._tokens(state.frozen, batch["image"])
-        logits, _ = self.prior.apply(
-            self._variables_of(state), codes, common.conditions_of(batch, self.spec), train=False
+        (logits, _), _ = networks.apply(
+            self.roles, networks.averaged(state), "prior", codes, common.conditions_of(batch, self.spec)
         )
         loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes), axis=-1)
         correct = jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes), axis=-1)
@@ -118,25 +125,25 @@ class Prior:
 
     def decode(self, state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
         """Latents -> pictures."""
-        assert self.tokenizer.decode is not None
-        images: jax.Array = self.tokenizer.decode(common.borrow(state.frozen["tokenizer"]), codes)
-        return images
+        images, _ = self.roles["tokenizer"].module.apply(state.frozen["tokenizer"], codes, method="decode")
+        return cast(jax.Array, images)
 
     def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
         """Pictures of drawn latents."""
         key = random.stream(key, "sample")
         wanted = common.wanted_condition(self.spec, condition, num, key)
-        keys, variables = random.example_keys(random.stream(key, "codes"), num), self._variables_of(state)
+        keys = random.example_keys(random.stream(key, "codes"), num)
+        apply = functools.partial(networks.apply, self.roles, networks.averaged(state), "prior")
 
         def draw(carry: Any, index: jax.Array) -> tuple[Any, jax.Array]:
             last, cache = carry
-            logits, cache = self.prior.apply(variables, last, index, cache, wanted, method="next")
+            (logits, cache), _ = apply(last, index, cache, wanted, method="next")
             here = jax.vmap(lambda key: jax.random.fold_in(key, index))(keys)
             last = jax.vmap(jax.random.categorical)(here, logits / self.options.temperature).astype(jnp.int32)
             return (last, cache), last
 
         # The code that begins a picture is the one after the last.
-        begin = jnp.full((num,), self.num_codes, jnp.int32), self.prior.empty_cache(num)
+        begin = jnp.full((num,), self.num_codes, jnp.int32), cast(Cached, self.roles["prior"].module).empty_cache(num)
         _, codes = jax.lax.scan(draw, begin, jnp.arange(self.length))
         return self.decode(state, codes.T.reshape(num, *self.grid))
 
@@ -145,6 +152,33 @@ class Prior:
     ) -> jax.Array:
         """Pictures -> latents."""
         return self._tokens(state.frozen, images).reshape(-1, *self.grid)
+
+
+class Cached(Module, Protocol):
+    """Codes -> (logits, intermediates); `next` takes one more code, and what it keeps of those before."""
+
+    def empty_cache(self, batch: int) -> Tree:
+        """What is kept before the first code."""
+
+
+class Whole:
+    """A whole algorithm as one network: pictures -> (latents, {}), and back with method="decode"."""
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self.algorithm = algorithm
+
+    def init(self, key: jax.Array) -> dict[str, Tree]:
+        """Role -> variables, at random."""
+        spec = self.algorithm.batch_spec
+        example = {"image": jnp.zeros((2, *spec.image_shape)), "condition": untold(spec.conditions)}
+        return common.lend(self.algorithm.init(key, example))
+
+    def apply(self, variables: Mapping[str, Tree], x: jax.Array, method: str = "encode") -> tuple[jax.Array, Any]:
+        """Pictures or latents (batch, ...) -> the other."""
+        state, (encode, decode) = common.borrow(variables), (self.algorithm.encode, self.algorithm.decode)
+        assert encode is not None
+        assert decode is not None
+        return (encode(state, x, jax.random.key(0)) if method == "encode" else decode(state, x)), {}
 
 
 def _tokenizer(run: Run) -> Algorithm:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -11,24 +9,25 @@ import optax
 from genart_jax.config import Classifier, Run, UserError, spec_of
 from genart_jax.data.augment import mix
 from genart_jax.nn import random
-from genart_jax.steps import common, play
+from genart_jax.steps import common, networks, play
+from genart_jax.steps.networks import Networks
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
 
-def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
-    """The algorithm of a classifier: `networks` has a `classifier`.
+def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a `classifier`.
 
     Raises:
       UserError: not one condition to classify, or an odd batch to mix pairs of.
     """
-    made = Classification(networks, config, axis_name)
-    return Algorithm(made.spec, 1, made.init, made.step, made.evaluate, predict=made.predict)
+    made = Classification(roles, config, axis_name)
+    return Algorithm(made.spec, 1, made.init, made.step, made.evaluate, roles, predict=made.predict)
 
 
 class Classification:
     """A classifier, as a game of one player; its methods are those of `types.Algorithm`."""
 
-    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+    def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
         self.axis_name = axis_name
         self.options: Classifier = config.step
         self.spec = spec_of(config)
@@ -37,7 +36,7 @@ class Classification:
         if (self.options.mixup or self.options.cutmix) and config.train.batch % 2:
             raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
         ((self.label, self.classes),) = self.spec.conditions
-        self.classifier = networks.classifier
+        self.roles = roles
         self.game = play.Game(
             (play.Player("classifier", ("classifier",), self.loss),),
             {"classifier": common.optimizer_of(config)},
@@ -69,10 +68,9 @@ class Classification:
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
-        params, mutable = at.params["classifier"], at.mutable["classifier"]
         images, targets = scene.batch["image"], scene.batch["target"]
-        (logits, _), changed = common.apply(
-            self.classifier, params, mutable, images, None, train=True, keys=scene.drawn["keys"]
+        (logits, _), changed = networks.apply(
+            self.roles, at, "classifier", images, train=True, keys=scene.drawn["keys"]
         )
         values = optax.softmax_cross_entropy(logits, targets)
         # Of a mixed example, the label that has more of it counts.
@@ -83,9 +81,9 @@ class Classification:
     def init(self, key: jax.Array, batch: Batch) -> State:
         """The first state, for batches like this one."""
         common.check_batch(batch, self.spec)
-        image = jnp.zeros((2, *self.spec.image_shape))
-        made = common.init_module(self.classifier, random.stream(key, "init"), image, None, train=False)
-        return play.start(self.game, {"classifier": made})
+        # Its only network has the key itself.
+        made, frozen = networks.init(self.roles, lambda role: random.stream(key, "init"))
+        return play.start(self.game, made, frozen=frozen)
 
     def step(
         self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
@@ -95,8 +93,7 @@ class Classification:
         return play.step(self.game, state, batch, key, due)
 
     def _logits_of(self, state: State, images: jax.Array) -> jax.Array:
-        variables = common.sampling_variables(state, "classifier")
-        logits: jax.Array = common.apply(self.classifier, *variables, images, None, train=False)[0][0]
+        logits: jax.Array = networks.apply(self.roles, networks.averaged(state), "classifier", images)[0][0]
         return logits
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:

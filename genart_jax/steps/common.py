@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -60,28 +59,6 @@ def varying(tree: Any, axis_name: str | None) -> Any:
         return jax.lax.pcast(x, axis_name, to="varying")
 
     return jax.tree.map(cast, tree)
-
-
-def init_module(module: nn.Module, key: jax.Array, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-    """Initialises a module: its parameters, and its other collections."""
-    variables = dict(module.init(key, *args, **kwargs))
-    return variables.pop("params", {}), variables
-
-
-def apply(
-    module: nn.Module, params: Any, mutable: Any, *args: Any, train: bool, advance: bool = True, **kwargs: Any
-) -> tuple[Any, Any]:
-    """Applies a module: its output, and its collections as they are after it (changed only in training).
-
-    What follows the parameters instead of the data (spectral normalisation's u) must change once an update of them,
-    however often the module runs: it does so only with `advance`.
-    """
-    variables = {"params": params, **mutable}
-    changing = [name for name in mutable if advance or name != spectral.COLLECTION] if train else []
-    if not changing:
-        return module.apply(variables, *args, train=train, **kwargs), mutable
-    output, changed = module.apply(variables, *args, train=True, mutable=changing, **kwargs)
-    return output, {**mutable, **changed}
 
 
 def ema_start(state: State, roles: tuple[str, ...], decay: float) -> State:
@@ -322,11 +299,6 @@ def hide(
         keys = random.example_keys(random.stream(key, name), len(value), axis_name)
         out[name] = jnp.where(random.uniform(keys) < rate, HIDDEN, value)
     return out
-
-
-def no_condition(spec: BatchSpec, num: int) -> dict[str, jax.Array]:
-    """All conditions of `num` examples hidden, to initialise networks with."""
-    return {name: jnp.full((num,), HIDDEN) for name, _ in spec.conditions}
 
 
 def wanted_condition(

@@ -3,8 +3,8 @@
 A critic scores each example by one number, by many (patches: (batch, height, width)) or by a tree of such arrays
 (several scales). Losses are taken number by number; an example's value is the mean over its numbers, then over leaves.
 
-A critic whose scores depend on `group` neighbouring examples says so in an attribute of that name; real and generated
-pictures are never in one group.
+A critic whose scores depend on neighbouring examples says so in its `Network.group`; real and generated pictures are
+never in one group.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from genart_jax.config import UserError
-from genart_jax.steps import common
+from genart_jax.steps import common, networks
+from genart_jax.steps.networks import Networks
 from genart_jax.types import Variables
 
 Scores = Any
@@ -32,16 +32,13 @@ def value_of(loss: Callable[..., jax.Array], *scores: Scores) -> jax.Array:
 class Critic:
     """A critic and its role; `joint`: it sees real and generated pictures in one batch."""
 
-    def __init__(self, role: str, module: nn.Module, joint: bool) -> None:
-        self.role, self.module, self.joint = role, module, joint
-        self.group: int = getattr(module, "group", 1)
+    def __init__(self, role: str, roles: Networks, joint: bool) -> None:
+        self.role, self.roles, self.joint = role, roles, joint
+        self.group = roles[role].group
 
     def score(self, at: Variables, images: jax.Array, condition: Any, advance: bool = False) -> tuple[Scores, Any]:
-        """Scores in training, and its collections; `advance` as in `common.apply`."""
-        params, mutable = at.params[self.role], at.mutable[self.role]
-        (scores, _), mutable = common.apply(
-            self.module, params, mutable, images, condition, train=True, advance=advance
-        )
+        """Scores in training, and its collections; `advance` as in `networks.apply`."""
+        (scores, _), mutable = networks.apply(self.roles, at, self.role, images, condition, train=True, advance=advance)
         return scores, mutable
 
     def both(

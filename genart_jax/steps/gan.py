@@ -29,17 +29,18 @@ from genart_jax.losses.adversarial import LOSSES
 from genart_jax.losses.adversarial import Adversarial as AdversarialLoss
 from genart_jax.losses.penalties import slope
 from genart_jax.nn import random
-from genart_jax.steps import common, generators, play, schedules
+from genart_jax.steps import common, generators, networks, play, schedules
 from genart_jax.steps.augmentation import Augmentation
 from genart_jax.steps.common import per_example
 from genart_jax.steps.critics import Critic, value_of
+from genart_jax.steps.networks import Networks
 from genart_jax.steps.optim import lazy_correction
 from genart_jax.steps.schedules import value_at
 from genart_jax.types import Algorithm, Batch, Keys, Metrics, Outcome, Scene, State, Sums, Term, Variables
 
 
-def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
-    """The algorithm of a GAN: `networks` has a `generator` and a `critic`.
+def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a GAN, of a `generator` and a `critic`.
 
     A critic's scores may be of patches, (batch, ...), or a tree of such arrays: losses are taken of each score, and
     averaged over an example's.
@@ -47,9 +48,9 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
     Raises:
       UserError: terms that are unknown, or penalties of a mapping network where there is none.
     """
-    step = Adversarial(networks, config, axis_name)
+    step = Adversarial(roles, config, axis_name)
     return Algorithm(
-        *(step.spec, step.game.rounds, step.init, step.step, step.evaluate),
+        *(step.spec, step.game.rounds, step.init, step.step, step.evaluate, roles),
         decode=step.decode, sample=step.sample, lazy=step.game.lazy, order=_order(step.game),
     )  # fmt: skip
 
@@ -68,16 +69,14 @@ def _order(game: play.Game) -> tuple[str, ...]:
 class Adversarial:
     """A generator against a critic, as a game; its methods are those of `types.Algorithm`."""
 
-    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
-        self.options: Gan = config.step
-        gan = self.options
+    def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
+        gan: Gan = config.step
+        self.roles, self.options = roles, gan
         self.config, self.spec, self.axis_name = config, spec_of(config), axis_name
         self.loss = _loss(gan.loss)
         self.augment = Augmentation(gan, self.spec, self.loss.threshold, axis_name)
-        self.generator = generators.bind(
-            config.name, networks.generator, config.model.latent_dim, gan.style_mixing, gan.path_weight
-        )
-        self.critic = Critic("critic", networks.critic, gan.critic_batch == "joint")
+        self.generator = generators.bind(config.name, roles, config.model.latent_dim, gan.style_mixing, gan.path_weight)
+        self.critic = Critic("critic", roles, gan.critic_batch == "joint")
         every = self._critic_terms(), self._generator_terms()
         self.scheduled = (*common.SCHEDULED, "ema_images", "augment_p", *(term.name for part in every for term in part))
         self.schedules = schedules.parse(config.train.schedules, config.train.steps, self.scheduled)
@@ -159,16 +158,10 @@ class Adversarial:
     def init(self, key: jax.Array, batch: Batch) -> State:
         """The first state, for batches like this one."""
         common.check_batch(batch, self.spec)
-        z, image = jnp.zeros((2, self.generator.latent_dim)), jnp.zeros((2, *self.spec.image_shape))
-        none = common.no_condition(self.spec, 2)
-        stream = lambda role: random.stream(random.stream(key, "init"), role)
-        made = {
-            "generator": common.init_module(self.generator.module, stream("generator"), z, none, train=True),
-            "critic": common.init_module(self.critic.module, stream("critic"), image, none, train=True),
-        }
+        made, frozen = networks.init(self.roles, random.stream(key, "init"), train=True)
         if self.options.critic_batch == "joint":
             common.refuse_joint(made["critic"][1])
-        return play.start(self.game, made, self.augment.start())
+        return play.start(self.game, made, self.augment.start(), frozen)
 
     def step(
         self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
@@ -192,7 +185,7 @@ class Adversarial:
         return lambda name: random.example_keys(random.stream(key, name), num, self.axis_name)
 
     def _generated(self, at: Variables, drawn: Any, batch: Batch) -> tuple[jax.Array, Any]:
-        return self.generator.make(at.params["generator"], at.mutable["generator"], drawn, batch["condition"])
+        return self.generator.make(at, drawn, batch["condition"])
 
     def _make(self, at: Variables, scene: Scene) -> tuple[Any, Mapping[str, Any]]:
         """Generated pictures, as they are and as the critic sees them."""
@@ -235,15 +228,15 @@ class Adversarial:
         return terms.CriticAt(at.params["critic"], score, lambda drawn, batch: self._generated(at, drawn, batch)[0])
 
     def _generator_at(self, at: Variables, scene: Scene) -> terms.GeneratorAt:
-        params, mutable, generator = at.params["generator"], at.mutable["generator"], self.generator
+        params, generator = at.params["generator"], self.generator
         make = lambda drawn, batch: self._generated(at, drawn, batch)[0]
         if not isinstance(generator, generators.Styled):
             return terms.GeneratorAt(params, make)
         return terms.GeneratorAt(
             params,
             make,
-            lambda drawn, batch: generator.styles(params, mutable, drawn, batch["condition"])[0],
-            lambda styles, drawn: generator.synthesize(params, mutable, styles, drawn["keys"]),
+            lambda drawn, batch: generator.styles(at, drawn, batch["condition"])[0],
+            lambda styles, drawn: generator.synthesize(at, styles, drawn["keys"]),
         )
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
@@ -257,9 +250,8 @@ class Adversarial:
         )
         drawn = self.generator.draw(self._keys(random.stream(key, "evaluate"), len(weight)))
         fake = self._show(state, drawn["z"], drawn.get("keys"), condition, 1.0)
-        critic_of = lambda x: common.apply(
-            self.critic.module, state.params["critic"], state.mutable["critic"], x, condition, train=False
-        )[0][0]
+        at = Variables(state.params, state.mutable, state.frozen)
+        critic_of = lambda x: networks.apply(self.roles, at, "critic", x, condition)[0][0]
         values = self._figures(critic_of(real), critic_of(fake), real, fake, weight)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, self.axis_name)
@@ -280,8 +272,7 @@ class Adversarial:
         return values
 
     def _show(self, state: State, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: float) -> jax.Array:
-        params, mutable = common.sampling_variables(state, "generator")
-        return self.generator.show(params, mutable, z, keys, condition, truncation)
+        return self.generator.show(networks.averaged(state), z, keys, condition, truncation)
 
     def decode(
         self, state: State, z: jax.Array, condition: Mapping[str, Any] | None = None, truncation: float = 1.0

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from genart_jax.config import UserError
 from genart_jax.nn import random
-from genart_jax.steps import common
-from genart_jax.types import Keys
+from genart_jax.steps import networks
+from genart_jax.steps.networks import Networks
+from genart_jax.types import Keys, Variables
 
 Drawn = Mapping[str, jax.Array]
 """All that a generator draws for its examples, by name."""
@@ -39,25 +39,23 @@ class Plain:
 
     styled = False
 
-    def __init__(self, name: str, module: nn.Module, latent_dim: int) -> None:
-        self.name, self.module, self.latent_dim = name, module, latent_dim
+    def __init__(self, name: str, roles: Networks, latent_dim: int) -> None:
+        self.name, self.roles, self.latent_dim = name, roles, latent_dim
 
     def draw(self, keys: Keys) -> dict[str, jax.Array]:
         """What is drawn for examples with these keys."""
         return {"z": random.normal(keys("latent"), (self.latent_dim,))}
 
-    def make(self, params: Any, mutable: Any, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+    def make(self, at: Variables, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
         """Pictures in training, and changed collections."""
-        (images, _), mutable = common.apply(self.module, params, mutable, drawn["z"], condition, train=True)
+        (images, _), mutable = networks.apply(self.roles, at, "generator", drawn["z"], condition, train=True)
         return images, mutable
 
-    def show(
-        self, params: Any, mutable: Any, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any
-    ) -> jax.Array:
+    def show(self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any) -> jax.Array:
         """Pictures as they are sampled, without changing anything."""
         if not isinstance(truncation, jax.core.Tracer) and truncation != 1.0:
             raise UserError(f"truncation: {self.name} has no mapping network, so no mean style to pull towards")
-        (images, _), _ = common.apply(self.module, params, mutable, z, condition, train=False)
+        (images, _), _ = networks.apply(self.roles, at, "generator", z, condition)
         return images
 
 
@@ -66,8 +64,8 @@ class Styled(Plain):
 
     styled = True
 
-    def __init__(self, name: str, module: nn.Module, latent_dim: int, mixing: float) -> None:
-        super().__init__(name, module, latent_dim)
+    def __init__(self, name: str, roles: Networks, latent_dim: int, mixing: float) -> None:
+        super().__init__(name, roles, latent_dim)
         self.mixing = mixing
 
     def draw(self, keys: Keys) -> dict[str, jax.Array]:
@@ -81,48 +79,44 @@ class Styled(Plain):
             }
         return drawn
 
-    def styles(self, params: Any, mutable: Any, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+    def styles(self, at: Variables, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
         """Styles of each layer, those after a random layer from another z (Karras et al. 2019, section 3.1)."""
         z = drawn["z"]
         if "other" in drawn:  # neighbours in one batch
             z = jnp.stack([z, drawn["other"]], axis=1).reshape(-1, self.latent_dim)
             condition = jax.tree.map(lambda x: jnp.repeat(x, 2, axis=0), condition)
-        styles, mutable = common.apply(self.module, params, mutable, z, condition, train=True, method="mapping")
+        styles, mutable = networks.apply(self.roles, at, "generator", z, condition, train=True, method="mapping")
         if "other" in drawn:
             layers = styles.shape[1]
             first = 1 + jnp.floor(drawn["cut"] * (layers - 1))[:, None]  # `layers` where nothing is mixed
             styles = jnp.where((jnp.arange(layers) < first)[..., None], styles[0::2], styles[1::2])
         return styles, mutable
 
-    def synthesize(self, params: Any, mutable: Any, styles: jax.Array, keys: jax.Array | None) -> jax.Array:
+    def synthesize(self, at: Variables, styles: jax.Array, keys: jax.Array | None) -> jax.Array:
         """Pictures of styles."""
         images: jax.Array
-        images, _ = self.module.apply({"params": params, **mutable}, styles, keys, method="synthesis")
+        (images, _), _ = networks.apply(self.roles, at, "generator", styles, keys, method="synthesis")
         return images
 
-    def make(self, params: Any, mutable: Any, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+    def make(self, at: Variables, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
         """Pictures in training, and changed collections."""
-        styles, changed = self.styles(params, mutable, drawn, condition)
-        return self.synthesize(params, mutable, styles, drawn["keys"]), changed
+        styles, changed = self.styles(at, drawn, condition)
+        return self.synthesize(at, styles, drawn["keys"]), changed
 
-    def show(
-        self, params: Any, mutable: Any, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any
-    ) -> jax.Array:
+    def show(self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any) -> jax.Array:
         """Pictures as they are sampled, cut to [-1, 1]; `truncation` scales a style's distance from the mean style."""
-        styles, _ = common.apply(
-            self.module, params, mutable, z, condition, train=False, truncation=truncation, method="mapping"
-        )
-        return jnp.clip(self.synthesize(params, mutable, styles, keys), -1.0, 1.0)
+        styles, _ = networks.apply(self.roles, at, "generator", z, condition, truncation=truncation, method="mapping")
+        return jnp.clip(self.synthesize(at, styles, keys), -1.0, 1.0)
 
 
-def bind(name: str, module: nn.Module, latent_dim: int, mixing: float, path: float) -> Plain:
+def bind(name: str, roles: Networks, latent_dim: int, mixing: float, path: float) -> Plain:
     """The generator with the halves that it has.
 
     Raises:
       UserError: options that need a mapping network, and there is none.
     """
-    if isinstance(module, StyleModule):
-        return Styled(name, module, latent_dim, mixing)
+    if isinstance(roles["generator"].module, StyleModule):
+        return Styled(name, roles, latent_dim, mixing)
     if path or mixing:
         raise UserError(f"step: {name} has no mapping network; set path-weight and style-mixing to 0")
-    return Plain(name, module, latent_dim)
+    return Plain(name, roles, latent_dim)

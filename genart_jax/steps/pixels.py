@@ -16,7 +16,8 @@ from genart_jax.config import Pixels, Run, UserError, spec_of
 from genart_jax.losses import perceptual
 from genart_jax.losses.pixel import total_variation
 from genart_jax.nn import random
-from genart_jax.steps import common, play
+from genart_jax.steps import common, networks, play
+from genart_jax.steps.networks import Networks
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -45,23 +46,23 @@ def _typed_optimizer(state: State) -> State:
     return state.replace(opt=jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state.opt))
 
 
-def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
-    """The algorithm that makes one picture: `networks` has `features`.
+def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm that makes one picture, of frozen `features`.
 
     `transform` adds what was found to pictures: to the content, it gives the picture that was made.
 
     Raises:
       UserError: microbatches, or step lengths for an optimizer that finds its own.
     """
-    made = Picture(networks, config, axis_name)
+    made = Picture(roles, config, axis_name)
     return Algorithm(
         made.spec,
         2,
         made.init,
         made.step,
         made.evaluate,
+        roles,
         transform=made.transform,
-        frozen=made.frozen,
         begin=made.begin,
     )
 
@@ -69,10 +70,10 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 class Picture:
     """A picture as the only parameters, as a game of one player; its methods are those of `types.Algorithm`."""
 
-    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+    def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
         self.axis_name = axis_name
         self.options: Pixels = config.step
-        self.spec, self.model, self.network = spec_of(config), config.model, networks.features
+        self.spec, self.model, self.roles = spec_of(config), config.model, roles
         if config.train.microbatch:
             raise UserError("train.microbatch: one picture has no parts; set it to 0")
         self.searching = config.optimizer.name == "lbfgs"
@@ -85,11 +86,10 @@ class Picture:
             draw=lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key),
             axis_name=self.axis_name,
         )
-        self.frozen = (("features", self.model.features),) if self.model.features else ()
 
     def _activations(self, frozen: Any, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """Content's activations and style's Gram matrices of (B, ...) pictures, by layer."""
-        _, aux = self.network.apply(frozen["features"], images)
+        (_, aux), _ = networks.apply(self.roles, Variables({}, {}, frozen), "features", images)
         grams = {name: perceptual.gram(aux[name]) for name in self.model.style_layers}
         return {name: aux[name].astype(jnp.float32) for name in self.model.content_layers}, grams
 
@@ -113,8 +113,7 @@ class Picture:
         key = random.stream(key, "init")
         noise = jax.random.normal(random.stream(key, "pixels"), (*self.spec.image_shape[:2], self.channels))
         params = {"offset": self.options.noise * noise}
-        images = jnp.zeros((1, *self.spec.image_shape))
-        frozen = {"features": dict(self.network.init(random.stream(key, "features"), images))}
+        images, (_, frozen) = jnp.zeros((1, *self.spec.image_shape)), networks.init(self.roles, key)
         empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(self._activations, frozen, images))
         extra = {"start": images, "content": empty[0], "style": empty[1]}
         return _typed_optimizer(play.start(self.game, {"pixels": (params, {})}, extra, frozen))

@@ -76,9 +76,9 @@ def first_stage(tokenizer_config: str) -> Run:
     return run
 
 
-def frozen(config: Any) -> tuple[tuple[str, str], ...]:
-    """`Algorithm.frozen` of a completed Config."""
-    return () if config.tokenizer.startswith(UNTRAINED) else (("tokenizer", f"run:{config.tokenizer}"),)
+def frozen(config: Any) -> str:
+    """`Network.frozen` of a completed Config's tokenizer."""
+    return "random" if config.tokenizer.startswith(UNTRAINED) else f"run:{config.tokenizer}"
 
 
 def _describe(source: str, image_shape: tuple[int, ...] | None) -> str:

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from genart_jax.config import Run, Vae, spec_of
 from genart_jax.losses import elbo
 from genart_jax.nn import random
-from genart_jax.steps import common, play
+from genart_jax.steps import common, networks, play
+from genart_jax.steps.networks import Networks
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
 
 LEVEL = 1 / 127.5
@@ -20,19 +21,20 @@ LEVEL = 1 / 127.5
 _SCALE_DECAY = 0.99  # of the moving average that evaluation takes the optimal scale from: about 100 steps
 
 
-def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
-    """The algorithm of a VAE: `networks` has an `encoder` and a `decoder`.
+def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a VAE, of an `encoder` and a `decoder`.
 
     The Gaussian likelihood is a density, so 8-bit pixels are made continuous by uniform noise of one level (Theis et
     al. 2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
     """
-    made = Variational(networks, config, axis_name)
+    made = Variational(roles, config, axis_name)
     return Algorithm(
         made.spec,
         1,
         made.init,
         made.step,
         made.evaluate,
+        roles,
         decode=made.decode,
         sample=made.sample,
         encode=made.encode,
@@ -44,21 +46,20 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 class Variational:
     """An encoder and a decoder, as a game of one player; its methods are those of `types.Algorithm`."""
 
-    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+    def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
         self.axis_name = axis_name
         self.options: Vae = config.step
         self.spec = spec_of(config)
         self.latent_dim, self.dimensions = config.model.latent_dim, math.prod(self.spec.image_shape)
-        self.encoder, self.decoder = networks.encoder, networks.decoder
         self.gaussian = self.options.likelihood == "gaussian"
         self.optimal = self.gaussian and self.options.scale == "optimal"
-        self.roles = ("encoder", "decoder")
+        self.roles = roles
         self.game = play.Game(
-            (play.Player("vae", self.roles, self.loss, after=self._after, measure=self._batch_means),),
+            (play.Player("vae", ("encoder", "decoder"), self.loss, after=self._after, measure=self._batch_means),),
             {"vae": common.optimizer_of(config)},
             self._draw,
             self._prepare,
-            averaged=self.roles if self.options.ema_decay else (),
+            averaged=("encoder", "decoder") if self.options.ema_decay else (),
             decay=lambda age, images: common.ema_decay(self.options.ema_decay, age),
             age=config.train.ema_steps,
             chunks=common.chunks_of(config),
@@ -77,14 +78,7 @@ class Variational:
         return grey
 
     def _negative_elbo(
-        self,
-        params: Any,
-        mutable: Any,
-        images: jax.Array,
-        condition: Any,
-        keys: jax.Array,
-        squared_error: Any,
-        train: bool,
+        self, at: Variables, images: jax.Array, condition: Any, keys: jax.Array, squared_error: Any, train: bool
     ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
         """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections.
 
@@ -92,11 +86,9 @@ class Variational:
         """
         draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
         x = self._pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
-        ((mean, log_variance), _), enc = common.apply(
-            self.encoder, params["encoder"], mutable["encoder"], images, condition, train=train
-        )
+        ((mean, log_variance), _), enc = networks.apply(self.roles, at, "encoder", images, condition, train=train)
         z = mean + jnp.exp(0.5 * log_variance) * draw("latent", (self.latent_dim,))
-        (output, _), dec = common.apply(self.decoder, params["decoder"], mutable["decoder"], z, condition, train=train)
+        (output, _), dec = networks.apply(self.roles, at, "decoder", z, condition, train=train)
         error = common.pmean(jnp.mean(jnp.square(x - output)), self.axis_name) if self.gaussian else jnp.zeros(())
         if self.gaussian:
             # The best scale for a batch is the root of its mean squared error (Rybkin et al. 2021, eq. 7).
@@ -121,15 +113,13 @@ class Variational:
         Two terms are not sums over examples: the optimal scale, and free bits. A batch that is computed in parts needs
         their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
         """
-        _, kl, error, _ = self._negative_elbo(at.params, at.mutable, *_examples(scene), None, True)
+        _, kl, error, _ = self._negative_elbo(at, *_examples(scene), None, True)
         return error, common.pmean(jnp.mean(kl, axis=0), self.axis_name)
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
         error_there, kl_there = scene.means or (None, None)
-        reconstruction, kl, error, changed = self._negative_elbo(
-            at.params, at.mutable, *_examples(scene), error_there, True
-        )
+        reconstruction, kl, error, changed = self._negative_elbo(at, *_examples(scene), error_there, True)
         kl_mean = common.pmean(jnp.mean(kl, axis=0), self.axis_name)
         # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
         costs = (kl_mean if kl_there is None else kl_there) >= self.options.free_bits
@@ -153,14 +143,8 @@ class Variational:
     def init(self, key: jax.Array, batch: Batch) -> State:
         """The first state, for batches like this one."""
         common.check_batch(batch, self.spec)
-        none = common.no_condition(self.spec, 2)
-        z, image = jnp.zeros((2, self.latent_dim)), jnp.zeros((2, *self.spec.image_shape))
-        stream = lambda role: random.stream(random.stream(key, "init"), role)
-        made = {
-            "encoder": common.init_module(self.encoder, stream("encoder"), image, none, train=False),
-            "decoder": common.init_module(self.decoder, stream("decoder"), z, none, train=False),
-        }
-        return play.start(self.game, made, {"squared_error": jnp.ones(())} if self.optimal else {})
+        made, frozen = networks.init(self.roles, random.stream(key, "init"))
+        return play.start(self.game, made, {"squared_error": jnp.ones(())} if self.optimal else {}, frozen)
 
     def step(
         self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
@@ -169,19 +153,14 @@ class Variational:
         common.check_batch(batch, self.spec)
         return play.step(self.game, state, batch, key, due)
 
-    def _averaged(self, state: State) -> tuple[Any, Any]:
-        pairs = {role: common.sampling_variables(state, role) for role in self.roles}
-        return {r: p for r, (p, _) in pairs.items()}, {r: m for r, (_, m) in pairs.items()}
-
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Figures of test examples, as mergeable sums."""
         common.check_batch(batch, self.spec)
         weight, condition = common.weights_of(batch, self.spec), common.conditions_of(batch, self.spec)
         keys = random.example_keys(random.stream(key, "evaluate"), len(weight), self.axis_name)
         squared_error = state.extra.get("squared_error")
-        params, mutable = self._averaged(state)
         reconstruction, kl, _, _ = self._negative_elbo(
-            params, mutable, batch["image"], condition, keys, squared_error, False
+            networks.averaged(state), batch["image"], condition, keys, squared_error, False
         )
         kl = jnp.sum(kl, axis=-1)
         values = {
@@ -195,9 +174,8 @@ class Variational:
 
     def decode(self, state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
         """Latents -> pictures."""
-        params, mutable = self._averaged(state)
         wanted = common.wanted_condition(self.spec, condition, z.shape[0], None)
-        (output, _), _ = common.apply(self.decoder, params["decoder"], mutable["decoder"], z, wanted, train=False)
+        (output, _), _ = networks.apply(self.roles, networks.averaged(state), "decoder", z, wanted)
         return jnp.clip(output, -1.0, 1.0) if self.gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
 
     def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
@@ -211,11 +189,8 @@ class Variational:
     ) -> jax.Array:
         """Pictures -> latents."""
         check_images(images, self.spec.image_shape)
-        params, mutable = self._averaged(state)
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
-        ((mean, log_variance), _), _ = common.apply(
-            self.encoder, params["encoder"], mutable["encoder"], images, wanted, train=False
-        )
+        ((mean, log_variance), _), _ = networks.apply(self.roles, networks.averaged(state), "encoder", images, wanted)
         keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
         z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (self.latent_dim,))
         return z

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,25 +12,35 @@ import jax.numpy as jnp
 from genart_jax.config import Run, VectorQuantized, spec_of
 from genart_jax.losses import quantize
 from genart_jax.nn import random
-from genart_jax.steps import common, play
-from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
+from genart_jax.steps import common, networks, play
+from genart_jax.steps.networks import Networks
+from genart_jax.types import Algorithm, Batch, Metrics, Module, Outcome, Scene, State, Sums, Variables, check_images
 
 
-def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm:
-    """The algorithm of a VQ-VAE: `networks` has an `encoder`, a `quantizer` and a `decoder`.
+class Quantizer(Module, Protocol):
+    """Vectors -> ((quantised, codes), {}); `lookup` takes codes back to vectors."""
+
+    @property
+    def codes(self) -> int:
+        """How many different codes there are."""
+
+
+def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
+    """The algorithm of a VQ-VAE, of an `encoder`, a `quantizer` and a `decoder`.
 
     Latents are codes, int32 (batch, *grid). It has no prior and so no `sample`: a second stage learns one.
 
     Raises:
       UserError: an option out of range.
     """
-    made = Quantized(networks, config, axis_name)
+    made = Quantized(roles, config, axis_name)
     return Algorithm(
         made.spec,
         1,
         made.init,
         made.step,
         made.evaluate,
+        roles,
         decode=made.decode,
         encode=made.encode,
         transform=made.transform,
@@ -39,11 +50,12 @@ def build(networks: Any, config: Run, axis_name: str | None = None) -> Algorithm
 class Quantized:
     """An autoencoder over a codebook, as a game of one player; its methods are those of `types.Algorithm`."""
 
-    def __init__(self, networks: Any, config: Run, axis_name: str | None) -> None:
+    def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
         self.axis_name = axis_name
         self.options: VectorQuantized = config.step
         self.spec = spec_of(config)
-        self.encoder, self.quantizer, self.decoder = networks.encoder, networks.quantizer, networks.decoder
+        self.roles = roles
+        self.codes = cast(Quantizer, roles["quantizer"].module).codes
         self.game = play.Game(
             (play.Player("autoencoder", ("encoder", "decoder"), self.loss, after=self._after),),
             {"autoencoder": common.optimizer_of(config)},
@@ -54,24 +66,23 @@ class Quantized:
         )
 
     def _forward(
-        self, params: Any, mutable: Any, images: jax.Array, condition: Any, key: jax.Array | None, train: bool
+        self, at: Variables, images: jax.Array, condition: Any, key: jax.Array | None, train: bool
     ) -> tuple[dict[str, jax.Array], jax.Array, Any]:
         """Squared error and commitment (batch,), shares of the codes (batch, codes), changed collections."""
-        (z, _), enc = common.apply(self.encoder, params["encoder"], mutable["encoder"], images, condition, train=train)
-        ((quantized, codes), _), book = common.apply(self.quantizer, {}, mutable["quantizer"], z, key, train=train)
-        (output, _), dec = common.apply(
-            self.decoder, params["decoder"], mutable["decoder"], quantized, condition, train=train
-        )
+        apply = functools.partial(networks.apply, self.roles, at, train=train)
+        (z, _), enc = apply("encoder", images, condition)
+        ((quantized, codes), _), book = apply("quantizer", z, key)
+        (output, _), dec = apply("decoder", quantized, condition)
         values = {"mse": jnp.mean(jnp.square(images - output), axis=(1, 2, 3))}
         # Fixed levels need nothing to stay near: they bound what they are given.
-        if jax.tree.leaves(mutable["quantizer"]):
+        if jax.tree.leaves(at.mutable["quantizer"]):
             values["commitment"] = quantize.commitment(z, quantized)
-        return values, quantize.usage(codes, self.quantizer.codes), {"encoder": enc, "quantizer": book, "decoder": dec}
+        return values, quantize.usage(codes, self.codes), {"encoder": enc, "quantizer": book, "decoder": dec}
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
         images, condition = scene.batch["image"], scene.batch["condition"]
-        values, share, changed = self._forward(at.params, at.mutable, images, condition, scene.key, True)
+        values, share, changed = self._forward(at, images, condition, scene.key, True)
         metrics = {name: jnp.mean(value) for name, value in values.items()}
         metrics["loss"] = metrics["mse"] + self.options.beta * metrics.get("commitment", jnp.zeros(()))
         return Outcome(metrics["loss"], metrics, changed, {"share": jnp.mean(share, axis=0)})
@@ -82,14 +93,8 @@ class Quantized:
     def init(self, key: jax.Array, batch: Batch) -> State:
         """The first state, for batches like this one."""
         common.check_batch(batch, self.spec)
-        none, image = common.no_condition(self.spec, 2), jnp.zeros((2, *self.spec.image_shape))
-        stream = lambda name: random.stream(random.stream(key, "init"), name)
-        made = {"encoder": common.init_module(self.encoder, stream("encoder"), image, none, train=False)}
-        encoded = lambda: common.apply(self.encoder, *made["encoder"], image, none, train=False)[0][0]
-        z = jnp.zeros(jax.eval_shape(encoded).shape)
-        made["quantizer"] = common.init_module(self.quantizer, stream("quantizer"), z, None, train=False)
-        made["decoder"] = common.init_module(self.decoder, stream("decoder"), z, none, train=False)
-        return play.start(self.game, made)
+        made, frozen = networks.init(self.roles, random.stream(key, "init"))
+        return play.start(self.game, made, frozen=frozen)
 
     def step(
         self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
@@ -102,7 +107,7 @@ class Quantized:
         """Figures of test examples, as mergeable sums."""
         common.check_batch(batch, self.spec)
         weight, condition = common.weights_of(batch, self.spec), common.conditions_of(batch, self.spec)
-        values, share, _ = self._forward(state.params, state.mutable, batch["image"], condition, None, False)
+        values, share, _ = self._forward(networks.averaged(state), batch["image"], condition, None, False)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         sums["perplexity"] = (weight @ share, jnp.sum(weight))
         return common.all_sums(sums, self.axis_name)
@@ -110,9 +115,9 @@ class Quantized:
     def decode(self, state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
         """Latents -> pictures."""
         wanted = common.wanted_condition(self.spec, condition, codes.shape[0], None)
-        z = self.quantizer.apply(state.mutable["quantizer"], codes, method="lookup")
-        params, mutable = state.params["decoder"], state.mutable["decoder"]
-        (output, _), _ = common.apply(self.decoder, params, mutable, z, wanted, train=False)
+        apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
+        z, _ = apply("quantizer", codes, method="lookup")
+        (output, _), _ = apply("decoder", z, wanted)
         return jnp.clip(output, -1.0, 1.0)
 
     def encode(
@@ -121,10 +126,10 @@ class Quantized:
         """Pictures -> latents."""
         check_images(images, self.spec.image_shape)
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
-        params, mutable = state.params["encoder"], state.mutable
-        (z, _), _ = common.apply(self.encoder, params, mutable["encoder"], images, wanted, train=False)
-        ((_, codes), _), _ = common.apply(self.quantizer, {}, mutable["quantizer"], z, None, train=False)
-        return codes
+        apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
+        (z, _), _ = apply("encoder", images, wanted)
+        ((_, codes), _), _ = apply("quantizer", z)
+        return cast(jax.Array, codes)
 
     def transform(
         self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None

@@ -76,7 +76,7 @@ def test_published_networks(name, width, monkeypatch):
             network = VGG(until="relu5_4")
             return dict(network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
         run = ga.configure(asset, image_shape=(32, 32, 3), conditions=(("class", 1000),))
-        network = registry.model_module(asset).networks(run.model).classifier
+        network = registry.model_module(asset).networks(run.model)["classifier"].module
         return dict(jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
 
     monkeypatch.setattr(assets, "load", load)

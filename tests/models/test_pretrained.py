@@ -91,7 +91,7 @@ def test_vgg_stops_where_it_is_told_and_pools_by_means():
 
 def lite0(classes=1000):
     config = efficientnet_lite0.Config(image_shape=(224, 224, 3), conditions=(("imagenet", classes),))
-    return efficientnet_lite0.networks(config).classifier
+    return efficientnet_lite0.networks(config)["classifier"].module
 
 
 def reference_lite0(variables, x):
@@ -140,7 +140,7 @@ def test_sizes_are_those_that_were_published():
     )
     assert count(lite0()) == 4_652_008
     config = vgg19.Config(image_shape=(224, 224, 3), conditions=(("imagenet", 1000),))
-    assert count(vgg19.networks(config).classifier) == 143_667_240
+    assert count(vgg19.networks(config)["classifier"].module) == 143_667_240
 
 
 def test_the_published_variables_are_those_of_the_models():

@@ -26,7 +26,7 @@ def shapes(preset, **options):
     networks = sngan.networks(config)
     none = {name: jnp.full(2, -1) for name, _ in config.conditions}
     inputs = {"generator": jnp.zeros((2, config.latent_dim)), "critic": jnp.zeros((2, *config.image_shape))}
-    made = {role: functools.partial(getattr(networks, role).init, KEY, condition=none) for role in inputs}
+    made = {role: functools.partial(networks[role].module.init, KEY, condition=none) for role in inputs}
     return {role: jax.eval_shape(init, inputs[role])["params"] for role, init in made.items()}
 
 
@@ -112,7 +112,7 @@ def test_the_critic_projects_on_each_condition():
     """The score is linear in the embedding of each condition, and a hidden one has a vector of its own."""
     algorithm = zoo.tiny("sngan")
     run = ga.configure("sngan", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
-    critic = sngan.networks(run.model).critic
+    critic = sngan.networks(run.model)["critic"].module
     image = zoo.batch(algorithm.batch_spec, 1)["image"]
     variables = jax.jit(critic.init)(KEY, image, {})
     apply = jax.jit(lambda condition: critic.apply(variables, image, condition)[0][0])

@@ -19,7 +19,7 @@ SHAPE = zoo.SMALLER["stylegan2"]
 
 def counts(config):
     """Parameters of (generator, critic), without allocating them."""
-    generator, critic = stylegan2.networks(config)
+    generator, critic = (network.module for network in stylegan2.networks(config).values())
     z, images = jnp.zeros((2, config.latent_dim)), jnp.zeros((2, *config.image_shape))
     shapes = (jax.eval_shape(module.init, KEY, x)["params"] for module, x in ((generator, z), (critic, images)))
     return tuple(sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree)) for tree in shapes)
@@ -47,7 +47,8 @@ def test_the_preset_for_256_pixels_is_the_published_network():
 
 def test_single_layers_have_the_published_counts():
     """Of config F at 1024 pixels, as its authors' program lists them."""
-    generator, critic = stylegan2.networks(stylegan2.Config((1024, 1024, 3), (), channel_base=32_768))
+    config = stylegan2.Config((1024, 1024, 3), (), channel_base=32_768)
+    generator, critic = (network.module for network in stylegan2.networks(config).values())
     count = lambda tree: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
     shapes = jax.eval_shape(lambda: generator.init(KEY, jnp.zeros((2, 512)))["params"])
     pictures = shapes["pictures"]
@@ -80,7 +81,7 @@ def test_truncation_0_gives_the_mean_picture(trained):
     told = {"style": 1, "shape": 2}
     decode = jax.jit(lambda truncation: algorithm.decode(state, z, told, truncation=truncation))
     pictures = np.asarray(decode(0.0))
-    generator = stylegan2.networks(stylegan2.Config(SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
+    generator = stylegan2.networks(stylegan2.Config(SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8))["generator"].module
     styles = jnp.broadcast_to(mean, (1, 4, 8))
     synthesis = jax.jit(lambda p, s: generator.apply({"params": p}, s, method="synthesis")[0])
     expected = synthesis(state.ema["generator"]["params"], styles)
@@ -99,7 +100,7 @@ def test_the_mean_style_is_the_running_mean_of_w(trained):
     _, batch, state, new = trained
     key = random.stream(random.stream(KEY, "step", 0), "round", 0)
     z = jax.jit(lambda: random.normal(random.example_keys(random.stream(key, "latent"), 8), (8,)))()
-    generator = stylegan2.networks(stylegan2.Config(SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8)).generator
+    generator = stylegan2.networks(stylegan2.Config(SHAPE, zoo.CONDITIONS, 8, 8, 2, 0.1, 64, 8))["generator"].module
     variables = {"params": state.params["generator"], **state.mutable["generator"]}
     styles = jax.jit(lambda v, c: generator.apply(v, z, c, method="mapping"))(variables, batch["condition"])
     expected = 0.005 * np.mean(styles[:, 0], axis=0)
@@ -112,7 +113,7 @@ def test_path_length_penalty_and_its_gradient_against_finite_differences():
     """Lengths by the Jacobian's columns, one difference each; the penalty's gradient along random directions."""
     with jax.enable_x64(True):
         config = stylegan2.Config((8, 8, 1), (), 4, 4, 1, 1.0, 32, 4)
-        generator = stylegan2.networks(config, jnp.float64).generator
+        generator = stylegan2.networks(config, jnp.float64)["generator"].module
         rng = np.random.default_rng(0)
         z, pixels = jnp.asarray(rng.normal(size=(2, 4))), jnp.asarray(rng.normal(size=(2, 8, 8, 1)))
         params = generator.init(KEY, z)["params"]

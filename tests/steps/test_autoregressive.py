@@ -31,7 +31,13 @@ def started():
     louder = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(x.size), x.shape), state.params["prior"])
     state = state.replace(params={"prior": louder}, ema={"prior": {"params": louder}})
     config = _config()
-    return algorithm, state, batch, registry.model_module("code_prior").networks(config).prior, {"params": louder}
+    return (
+        algorithm,
+        state,
+        batch,
+        registry.model_module("code_prior").networks(config)["prior"].module,
+        {"params": louder},
+    )
 
 
 def _config():

@@ -8,7 +8,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.nn import spectral
-from genart_jax.steps import common
+from genart_jax.steps import common, networks
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -39,7 +39,7 @@ def test_an_update_and_its_norms():
 def test_moving_averages_leave_unit_vectors_alone():
     """Spectral normalisation under a moving average: the kernel is averaged, u stays a unit vector, the newest."""
     layer, x = spectral.Dense(32), jax.random.normal(jax.random.key(0), (4, 32))
-    params, mutable = common.init_module(layer, jax.random.key(1), x)
+    params, mutable = networks.init_module(layer, jax.random.key(1), x)
     ema, old = {"g": {"params": params, **mutable}}, params["kernel"]
     for i in range(20):  # weights that wander, as they do near the end of a training
         turn = lambda w, i=i: w + 0.3 * jax.random.normal(jax.random.key(i), w.shape)

@@ -25,7 +25,7 @@ def build(**step):
 def reference_step(config, state, batch, key, r1):
     """One critic and one generator update with the non-saturating loss, two generator forwards and no vjp tricks."""
     networks = registry.model_module("dcgan").networks(config.model)
-    generator, critic = networks.generator, networks.critic
+    generator, critic = networks["generator"].module, networks["critic"].module
     rate = config.optimizer.learning_rate
     keys = random.stream(random.stream(key, "step", 0), "round", 0)
     z = random.normal(
@@ -280,7 +280,7 @@ def test_lipschitz_estimate_of_a_linear_critic():
 def test_scores_have_all_their_digits_in_bfloat16(name):
     """Differences of scores make a critic's gradient; a bfloat16 has three digits."""
     run = ga.configure(name, preset="tiny", image_shape=zoo.SHAPE, conditions=())
-    critic = registry.model_module(name).networks(run.model, dtype=jnp.bfloat16).critic
+    critic = registry.model_module(name).networks(run.model, dtype=jnp.bfloat16)["critic"].module
     images = zoo.batch(zoo.tiny(name).batch_spec, 8)["image"]
     scores = jax.jit(lambda x: critic.apply(critic.init(KEY, x, None, train=False), x, None, train=False)[0])(images)
     assert scores.dtype == jnp.float32

@@ -30,7 +30,8 @@ def configuration(optimizer=ADAM, shape=zoo.SHAPE, **step):
 
 def written_out(config, state, batch):
     """A step with both penalties due: four updates one after the other, by plain gradients and Optax's Adam."""
-    generator, critic = registry.model_module("stylegan2").networks(config.model)
+    networks = registry.model_module("stylegan2").networks(config.model)
+    generator, critic = networks["generator"].module, networks["critic"].module
     real, size, mutable = batch["image"], len(batch["image"]), state.mutable["generator"]
     root = random.stream(random.stream(KEY, "step", 0), "round", 0)
 

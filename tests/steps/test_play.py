@@ -1,7 +1,6 @@
 """The engine: terms under every way of computing them, several critics, and several networks under one player."""
 
 import functools
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,8 +15,8 @@ import genart_jax as ga
 from genart_jax.losses import terms
 from genart_jax.losses.penalties import squared_gradient
 from genart_jax.nn import random
-from genart_jax.steps import common, gan, play
-from genart_jax.types import Outcome, Scene
+from genart_jax.steps import gan, networks, play
+from genart_jax.types import Network, Outcome, Scene
 from tests import zoo
 
 KEY = jax.random.key(9)
@@ -36,11 +35,10 @@ class Critic(nn.Module):
         return nn.Dense(1)(nn.softplus(nn.Dense(8)(images.reshape(len(images), -1))))[:, 0], {}
 
 
-class Networks(NamedTuple):
-    generator: nn.Module
-    critic: nn.Module
-
-
+ROLES = {
+    "generator": Network(Generator(), lambda: (jnp.zeros((2, 8)),)),
+    "critic": Network(Critic(), lambda: (jnp.zeros((2, *zoo.SHAPE)),)),
+}
 CRITIC_TERMS = (
     *("r1=0.5@2", "r2=0.5@4", "gp=10", "zero_gp=1", "lecam=0.3"),
     *("consistency=2", "latent_consistency=3", "orthogonal=0.01@2"),
@@ -53,7 +51,7 @@ def algorithm(microbatch=0, axis_name=None, **step):
         "dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), optimizer=zoo.SGD, step=OPTIONS | step,
         train={"batch": 8, "microbatch": microbatch},
     )  # fmt: skip
-    return gan.build(Networks(Generator(), Critic()), run, axis_name)
+    return gan.build(ROLES, run, axis_name)
 
 
 @functools.cache
@@ -166,8 +164,8 @@ def test_three_penalties_and_a_second_critic_with_a_view_of_its_own():
         make=lambda at, scene: ({"fake": make(at.params["generator"], scene.drawn["z"])}, {}),
     )  # fmt: skip
     images = zoo.batch(algorithm().batch_spec, 8)["image"]
-    made = {role: common.init_module(critic, jax.random.key(i), images) for i, role in enumerate(seen)}
-    made["generator"] = common.init_module(generator, KEY, jnp.zeros((2, 8)))
+    made = {role: networks.init_module(critic, jax.random.key(i), images) for i, role in enumerate(seen)}
+    made["generator"] = networks.init_module(generator, KEY, jnp.zeros((2, 8)))
     state = jax.jit(lambda: play.start(game, made))()
     got, _ = jax.jit(lambda s: play.step(game, s, {"image": images}, KEY, None))(state)
 
@@ -218,7 +216,7 @@ def test_two_maps_under_one_player():
         make=lambda at, scene: (dict(zip(("there", "round"), cycle(at.params, scene.batch["image"]), strict=True)), {}),
         averaged=("there", "back"), decay=lambda age, images: jnp.float32(0.5),
     )  # fmt: skip
-    made = {"there": common.init_module(there, KEY, x), "back": common.init_module(back, jax.random.key(1), x)}
+    made = {"there": networks.init_module(there, KEY, x), "back": networks.init_module(back, jax.random.key(1), x)}
     state = jax.jit(lambda: play.start(game, made))()
     got, metrics = jax.jit(lambda s: play.step(game, s, {"image": x}, KEY, None))(state)
 
@@ -250,7 +248,7 @@ def test_players_of_fewer_updates_play_in_the_last_rounds():
         make=lambda at, scene: (value(at, "maker", scene.batch["image"]), {}),
     )  # fmt: skip
     batch = zoo.batch(algorithm().batch_spec, 3 * 4)["image"]
-    made = {p.name: common.init_module(net, KEY, jnp.zeros((2, 3))) for p in players}
+    made = {p.name: networks.init_module(net, KEY, jnp.zeros((2, 3))) for p in players}
     state = jax.jit(lambda: play.start(game, made))()
     got, _ = jax.jit(lambda s: play.step(game, s, {"image": batch}, KEY, None))(state)
     mean = lambda x: np.mean(x, axis=(0, 1, 2))

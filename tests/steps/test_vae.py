@@ -36,13 +36,17 @@ def test_bound_equals_its_definition(options):
 
     rng = np.random.default_rng(0)
     params = state.params
-    (mean, log_variance), _ = networks.encoder.apply({"params": params["encoder"]}, one["image"], one["condition"])
+    (mean, log_variance), _ = networks["encoder"].module.apply(
+        {"params": params["encoder"]}, one["image"], one["condition"]
+    )
     mean, log_variance = np.asarray(mean, np.float64), np.asarray(log_variance, np.float64)
     noise = rng.normal(size=(draws, mean.shape[-1]))
     z = mean + np.exp(log_variance / 2) * noise
     log_q = (-0.5 * (noise**2 + log_variance + math.log(2 * math.pi))).sum(axis=1)
     log_prior = (-0.5 * (z**2 + math.log(2 * math.pi))).sum(axis=1)
-    output, _ = networks.decoder.apply({"params": params["decoder"]}, jnp.asarray(z, jnp.float32), batch["condition"])
+    output, _ = networks["decoder"].module.apply(
+        {"params": params["decoder"]}, jnp.asarray(z, jnp.float32), batch["condition"]
+    )
     output = np.asarray(output, np.float64)
     image = np.asarray(one["image"], np.float64)
     if options.get("likelihood") == "bernoulli":

@@ -28,11 +28,11 @@ def started(size=8, **options):
 def test_loss_is_equation_3():
     algorithm, state, batch = started(step={"beta": 0.7})
     parts = networks()
-    z, _ = parts.encoder.apply({"params": state.params["encoder"]}, batch["image"])
+    z, _ = parts["encoder"].module.apply({"params": state.params["encoder"]}, batch["image"])
     book = np.asarray(state.mutable["quantizer"]["codebook"]["embedding"], np.float64)
     z = np.asarray(z, np.float64)
     codes = np.linalg.norm(z[..., None, :] - book, axis=-1).argmin(axis=-1)
-    output, _ = parts.decoder.apply({"params": state.params["decoder"]}, jnp.float32(book[codes]))
+    output, _ = parts["decoder"].module.apply({"params": state.params["decoder"]}, jnp.float32(book[codes]))
     mse = np.mean((np.asarray(batch["image"], np.float64) - np.asarray(output, np.float64)) ** 2)
     commitment = np.mean((z - book[codes]) ** 2)
     _, metrics = jax.jit(algorithm.step)(state, batch, KEY)

@@ -1,7 +1,6 @@
 """A model that learns the mean of parameters that never train: a run's, an asset's, or its own random ones."""
 
 import dataclasses
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, spec_of
 from genart_jax.steps import common
-from genart_jax.types import Algorithm, State
+from genart_jax.types import Algorithm, Network, State
 
 STEP = __name__
 
@@ -23,12 +22,12 @@ class Config:
     """Length of the teacher; 0: init leaves it out."""
 
 
-class Networks(NamedTuple):
-    config: Config
+class Teacher(nn.Module):
+    """What the role holds; the step makes and reads its parameters itself."""
 
 
 def networks(config, dtype=jnp.float32, axis_name=None):
-    return Networks(config)
+    return {"teacher": Network(Teacher(), (), frozen=config.source or "random")}
 
 
 def build(networks, config, axis_name=None):
@@ -51,8 +50,8 @@ def build(networks, config, axis_name=None):
         weight = common.weights_of(batch, spec)
         return {"loss": common.weighted(jnp.full(len(weight), distance), weight)}
 
-    frozen = (("teacher", model.source),) if model.source else ()
-    return Algorithm(spec, 1, init, step, evaluate, predict=lambda state, images: nn.log_softmax(images), frozen=frozen)
+    predict = lambda state, images: nn.log_softmax(images)
+    return Algorithm(spec, 1, init, step, evaluate, networks, predict=predict)
 
 
 PRESETS = {
