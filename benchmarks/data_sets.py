@@ -1,6 +1,6 @@
 """Builds sets into a cache of their own and writes how long each takes and how large it is.
 
-    python -m benchmarks.data_sets photos mnist --cache /tmp/fresh      # without names: all; rows of others are kept
+    python -m benchmarks.data_sets photos emoji:128 --cache /tmp/fresh  # without names: all; rows of others are kept
     python -m benchmarks.data_sets --packages DIR --sheets DIR          # with archives that are here; draws sheets
 
 The rows are in benchmarks/results/data.json, the page is made of them.
@@ -64,7 +64,8 @@ def measure(name: str, archives: dict[str, Path]) -> dict[str, Any]:
 def page(rows: dict[str, dict[str, Any]]) -> str:
     """The page of all rows, in the order of the catalogue."""
     lines = [HEAD.format(machine=f"{os.cpu_count()} CPU cores")]
-    for name in [name for name in catalogue.RECIPES if name in rows]:
+    order = list(catalogue.RECIPES)
+    for name in sorted(rows, key=lambda name: (order.index(catalogue.find(name)[0].name), name)):
         row = rows[name]
         classes = row["classes"] if len(row["classes"]) < 90 else row["classes"][:80].rpartition(",")[0] + ", ..."
         fetched = f"{row['fetched']:.1f}{'' if row['local'] else '*'}"
@@ -90,7 +91,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["GENART_CACHE"] = str(args.cache or temporary)
         for name in args.names or list(catalogue.RECIPES):
-            if store.folder_of(catalogue.RECIPES[name], catalogue.RECIPES[name].sizes[0]).exists():
+            recipe, size, _ = catalogue.find(name)
+            if store.folder_of(recipe, size or recipe.sizes[0]).exists():
                 print(f"{name} is in the cache already and is not measured")
                 continue
             row = measure(name, archives)
