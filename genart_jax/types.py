@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax.config import BatchSpec, UserError, classes_of
+from genart_jax.config import BatchSpec, Field, UserError, classes_of
 
 Scalar = float | jax.Array | Callable[[Any], jax.Array]
 """A number, or one of the step."""
 
 Batch = dict[str, Any]
-"""Arrays with a leading batch axis: `image`, optionally `condition` (a dict of integer arrays), `target`, `mask`
-and `weight` (1 for a real example, 0 for padding)."""
+"""Arrays with a leading batch axis, as a `BatchSpec` names them: `image`, optionally `target`, `other` and `mask`;
+under `condition` a dict of integer arrays; and maybe `weight` (1 for a real example, 0 for padding)."""
 
 Metrics = dict[str, jax.Array]
 """Plain scalars by name."""
@@ -221,6 +221,13 @@ class Term(NamedTuple):
     every: int = 0
     start: Mapping[str, float] = {}
     prepare: Callable[[Keys, Scene], Scene] = lambda keys, scene: scene
+
+
+def batch_of(fields: Mapping[str, Field], leaf: Callable[[str, Field], Any]) -> Batch:
+    """A batch with `leaf(name, field)` in the place of each field."""
+    batch: Batch = {name: leaf(name, field) for name, field in fields.items() if field.kind != "class"}
+    condition = {name: leaf(name, field) for name, field in fields.items() if field.kind == "class"}
+    return batch | {"condition": condition}
 
 
 def to_float(images: Any) -> jax.Array:

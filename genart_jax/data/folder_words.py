@@ -121,7 +121,7 @@ def class_problems(directory: Path, kept: Readable, train: Split) -> list[str]:
         large, small = int(counts.argmax()), int(counts.argmin())
         most = f"{kept.names[large]} has {counts[large]} pictures, {kept.names[small]} {counts[small]}"
         lines.append(f"the classes are unbalanced: {most}")
-    absent = np.flatnonzero(np.bincount(train.condition["label"], minlength=len(kept.names)) == 0)
+    absent = np.flatnonzero(np.bincount(train.arrays["label"], minlength=len(kept.names)) == 0)
     if len(absent):
         lines.append(f"no training pictures of {_some([kept.names[i] for i in absent])}: the test split has them all")
     return lines

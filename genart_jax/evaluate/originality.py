@@ -115,7 +115,7 @@ def _spaces(network: Extractor | None, source: Source, rows: Any, sets: Any) -> 
 
 def _rows(split: Split, shape: tuple[int, ...]) -> Any:
     """The rows of a split to compare with: all that are in memory, and of a streamed one as many as may be read."""
-    most = split.size if split.images is not None else min(STREAMED, max(1, _BYTES // math.prod(shape)))
+    most = split.size if not split.streamed else min(STREAMED, max(1, _BYTES // math.prod(shape)))
     return np.sort(pictures.choose_rows(split, most)) if most < split.size else np.arange(split.size)
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import BatchSpec, Optimizer, Run, UserError
+from genart_jax.config import BatchSpec, Field, Optimizer, Run, UserError
 from genart_jax.nn import random, spectral
 from genart_jax.steps import schedules
 from genart_jax.steps.optim import make_optimizer
@@ -144,19 +144,33 @@ def global_norm(tree: Any) -> jax.Array:
 
 
 def check_batch(batch: Batch, spec: BatchSpec) -> None:
-    """Raises UserError unless the batch has the pictures and the conditions of `spec`."""
-    if "image" not in batch:
-        raise UserError(f"batch: has no 'image', only {', '.join(batch) or 'nothing'}")
-    check_images(batch["image"], spec.image_shape)
-    given = batch.get("condition", {})
-    for name, classes in spec.conditions:
-        if name not in given:
-            raise UserError(f"batch: condition {name!r} is missing; pass integers (batch,) in batch['condition']")
-        value, size = given[name], len(batch["image"])
-        if jnp.shape(value) != (size,) or not jnp.issubdtype(value.dtype, jnp.integer):
-            raise UserError(f"batch: condition {name!r} is {jnp.shape(value)} {value.dtype}, wanted integers ({size},)")
-        if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value < -1) | (value >= classes))):
-            raise UserError(f"batch: condition {name!r} has values outside 0 to {classes - 1} (-1: hidden)")
+    """Raises UserError unless the batch has the fields of `spec`, as their kinds say."""
+    if missing := [name for name, field in spec.fields.items() if field.kind != "class" and name not in batch]:
+        raise UserError(f"batch: has no {missing[0]!r}, only {', '.join(batch) or 'nothing'}")
+    checks = {"pixels": _check_pixels, "mask": _check_mask, "class": _check_class}
+    for name, field in spec.fields.items():
+        checks[field.kind](name, field, batch)
+
+
+def _check_pixels(name: str, field: Field, batch: Batch) -> None:
+    check_images(batch[name], field.shape, name)
+
+
+def _check_mask(name: str, field: Field, batch: Batch) -> None:
+    check_images(batch[name], field.shape, name)
+    if not isinstance(batch[name], jax.core.Tracer) and float(jnp.min(batch[name])) < 0:
+        raise UserError(f"{name}: got values below 0, wanted a mask in [0, 1]")
+
+
+def _check_class(name: str, field: Field, batch: Batch) -> None:
+    given, size = batch.get("condition", {}), len(batch["image"])
+    if name not in given:
+        raise UserError(f"batch: condition {name!r} is missing; pass integers (batch,) in batch['condition']")
+    value = given[name]
+    if jnp.shape(value) != (size,) or not jnp.issubdtype(value.dtype, jnp.integer):
+        raise UserError(f"batch: condition {name!r} is {jnp.shape(value)} {value.dtype}, wanted integers ({size},)")
+    if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value < HIDDEN) | (value >= field.classes))):
+        raise UserError(f"batch: condition {name!r} has values outside 0 to {field.classes - 1} (-1: hidden)")
 
 
 SCHEDULED = ("learning_rate", "b1", "b2")

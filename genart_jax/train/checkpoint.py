@@ -24,7 +24,7 @@ from genart_jax.runtime.paths import expanded
 from genart_jax.steps import common, sweep
 from genart_jax.train import frozen, manifest
 from genart_jax.train.store import Checkpoints
-from genart_jax.types import Algorithm, Batch, State
+from genart_jax.types import Algorithm, Batch, State, batch_of
 
 # Fields that a resumed run may change; all others are part of what it is.
 _FREE = (
@@ -108,9 +108,8 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def batch_shapes(spec: BatchSpec, batch: int) -> Batch:
     """Shapes and dtypes of a training batch."""
-    struct = jax.ShapeDtypeStruct
-    condition = {name: struct((batch,), jax.numpy.int32) for name, _ in spec.conditions}
-    return {"image": struct((batch, *spec.image_shape), jax.numpy.float32), "condition": condition}
+    dtypes = {"pixels": jax.numpy.float32, "mask": jax.numpy.float32, "class": jax.numpy.int32}
+    return batch_of(spec.fields, lambda _, field: jax.ShapeDtypeStruct((batch, *field.shape), dtypes[field.kind]))
 
 
 def abstract_state(algorithm: Algorithm) -> State:

@@ -39,7 +39,7 @@ def check_sweep(run: Run, source: Source, init_from: str | None) -> None:
     """Raises UserError where a sweep is asked for what it cannot do."""
     if not sweep.runs(run):
         return
-    if source.train.ordered:
+    if source.train.order == "as given":
         raise UserError(f"sweep: {run.name} on {source.name} works on given pictures alone; leave out --sweep")
     if run.train.best:
         raise UserError("train.best: a sweep's members share their checkpoints, so none is the best; leave it out")
