@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 ARRAYS = "arrays"
 """The name of a source that was given in Python."""
-KINDS = ("emoji", "idx", "stacked", "folder", "pictures", "tfds", "built")
+KINDS = ("emoji", "idx", "stacked", "folder", "pairs", "pictures", "tfds", "built")
 
 
 Example = dict[str, Any]
@@ -101,7 +101,7 @@ class Source:
 
 
 def open_source(data: Data) -> Source:
-    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR,
+    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR,
     pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that `genart data build` made, by its name or as built:DIR.
 
     Its report begins with one line that is alike for every kind: sizes, shape and conditions.
@@ -145,6 +145,10 @@ def open_source(data: Data) -> Source:
         from genart_jax.data import folder
 
         source = folder.load(rest, data)
+    elif kind == "pairs":
+        from genart_jax.data import pairs
+
+        source = pairs.load(rest, data)
     elif kind == "pictures":
         from genart_jax.data import pictures
 
@@ -170,15 +174,38 @@ def finished(source: Source, data: Data) -> Source:
     sides = source.image_shape[-3:-1]
     height, *width = data.image_size or sides
     wanted = (height, *(width or [height]))
-    if kind not in ("folder", "pictures", "tfds") and tuple(wanted) != tuple(sides):
+    if kind not in ("folder", "pairs", "pictures", "tfds") and tuple(wanted) != tuple(sides):
         here = "x".join(map(str, sides))
         hint = "say emoji:64 or emoji:128" if kind == "emoji" else "leave it out"
         raise UserError(f"data.image-size {wanted}: {kind} has pictures of {here} and is not resized; {hint}")
     source = dataclasses.replace(source, name=data.source)
+    if data.other:
+        source = with_other(source, data)
     if data.limit:
         note = f"limited to {data.limit} of {source.train.size} training examples; counts above are of all"
         source = dataclasses.replace(source, train=limited(source.train, data.limit), report=(*source.report, note))
     return dataclasses.replace(source, report=(summary(source), *source.report))
+
+
+def with_other(source: Source, data: Data) -> Source:
+    """The source with the pictures of `data.other` as the field `other`, which is paired with nothing.
+
+    Raises:
+      UserError: that source is not to be had.
+    """
+    other = open_source(dataclasses.replace(data, source=data.other, other="", limit=0))
+    both = lambda one: fingerprint("other", one, other.fingerprint)
+    return dataclasses.replace(
+        source,
+        train=source.train._replace(other=other.train),
+        test=source.test._replace(other=other.test),
+        pictures={**source.pictures, "other": other.pictures["image"]},
+        fingerprint=both(source.fingerprint),
+        former=tuple(both(one) for one in source.former),
+        report=(*source.report, f"other: {other.report[0]}"),
+        warnings=(*source.warnings, *(f"other: {line}" for line in other.warnings)),
+        unreadable=(*source.unreadable, *other.unreadable),
+    )
 
 
 def limited(split: Split, limit: int) -> Split:
@@ -204,7 +231,11 @@ def absolute(source: str) -> str:
     kind, _, rest = source.partition(":")
     if kind == "pictures":
         return f"{kind}:{join_list([expanded(path).resolve() for path in split_list(rest) if path])}"
-    return f"{kind}:{expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder", "built") and rest else source
+    return (
+        f"{kind}:{expanded(rest).resolve()}"
+        if kind in ("idx", "stacked", "folder", "pairs", "built") and rest
+        else source
+    )
 
 
 def _advice(source: str, kind: str) -> str:
@@ -216,8 +247,8 @@ def _advice(source: str, kind: str) -> str:
     return (
         f"did you mean {near[0]}?"
         if near
-        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE, tfds:NAME[:SPLIT], or a set "
-        "of genart data list"
+        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE, tfds:NAME[:SPLIT], "
+        "or a set of genart data list"
     )
 
 

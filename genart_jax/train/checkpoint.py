@@ -46,7 +46,7 @@ _FREE = (
         )
     ),
     # Whether the data is the same is for its fingerprint to say, not for the name it is reached by.
-    *("data.source", "data.workers", "data.strict", "data.memory_limit_mb"),
+    *("data.source", "data.other", "data.workers", "data.strict", "data.memory_limit_mb"),
     *(f"parallel.{name}" for name in ("data", "model", "rules", "coordinator", "process", "processes", "heartbeat")),
     # What a run that diverged is mended with.
     *("optimizer.learning_rate", "optimizer.clip_norm", "optimizer.clip_value", "step.critic_learning_rate"),

@@ -132,7 +132,9 @@ class Trainer:
         if given is not None:
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=given.name))
         run = stages.with_data(run)
-        run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
+        options = run.data
+        options = dataclasses.replace(options, source=absolute(options.source), other=absolute(options.other))
+        run = dataclasses.replace(run, data=options)
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         tell("devices", {"text": parallel.describe(list(self.mesh.devices.flat))})
         with beside_other_data(directory, run.data.source):
