@@ -165,7 +165,7 @@ def test_evaluate(runs, capsys):
     assert figures["id"] == json.loads((runs / "conv_vae" / "summary.json").read_text())["id"]
     judge = ["--classifier", str(runs / "simple_cnn"), "--num", "64"]
     assert main(["evaluate", str(runs / "dcgan"), *judge]) == 0
-    assert "style_accuracy_of_samples" in capsys.readouterr().out
+    assert "accuracy_simple_cnn_style" in capsys.readouterr().out
 
 
 def wrong(capsys, *args):

@@ -9,7 +9,7 @@ import pytest
 import genart_jax as ga
 from genart_jax.config import Data, Field
 from genart_jax.data.source import Source, Split, open_source
-from genart_jax.evaluate import conditional_accuracy, meaning, pictures
+from genart_jax.evaluate import evaluate_run, meaning, pictures
 from genart_jax.evaluate import modes as modes_module
 from genart_jax.evaluate import scores as scores_module
 from genart_jax.evaluate.extractors import make_extractor
@@ -222,9 +222,10 @@ def test_accuracy_of_samples(runs):
     assert score.standard_error == pytest.approx(right.std() / 10)
     balanced = np.mean([right[samples.condition["style"] == s].mean() for s in set(samples.condition["style"])])
     assert score.details["balanced"] == pytest.approx(balanced)
-    figures = conditional_accuracy(runs / "gan", runs / "classifier", 100, 3)
-    assert figures["style_accuracy_of_samples"] == score.value
-    assert figures["classifier_step"] == 2
+    # What it was judged by, and how good that judge is on real pictures.
+    assert score.details["real"] == pytest.approx(evaluate_run(runs / "classifier")["accuracy"])
+    assert score.contract["weights"] == make_extractor(f"classifier:{runs / 'classifier'}").weights
+    assert score in read_scores(runs / "gan")
     with pytest.raises(ga.UserError, match="same classes"):
         accuracy_score(runs / "gan", runs / "digits_classifier", 10)
 

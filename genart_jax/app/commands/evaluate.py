@@ -55,7 +55,7 @@ def run(args: Sequence[str]) -> None:
 
     from genart_jax.app import tables
     from genart_jax.data.conditions import parse_conditions
-    from genart_jax.evaluate import conditional_accuracy, evaluate_run
+    from genart_jax.evaluate import accuracy_score, evaluate_run
     from genart_jax.evaluate.extractors import make_extractor
     from genart_jax.evaluate.modes import stacked_modes
     from genart_jax.evaluate.scores import Score, score_run
@@ -81,7 +81,7 @@ def run(args: Sequence[str]) -> None:
         if saved.run.data.source.startswith("stacked:"):
             scores = stacked_modes(run, options.classifier, options.num or 10_000, options.seed, options.ema)
         else:
-            figures |= conditional_accuracy(run, options.classifier, options.num or 1000, options.seed, options.ema)
+            scores = [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
     if network is not None:
         num = options.num or 2000
         scores = score_run(run, network, num, options.seed, options.split, options.ema, given, tell) + scores
