@@ -130,6 +130,7 @@ class Algorithm(NamedTuple):
     begin: Callable[..., State] | None = None  # begin(state, batch) -> State
     order: tuple[str, ...] = ()  # metrics in the order in which a step computes them, as far as it matters
     members: int = 0  # of a sweep, see `sweep.members`; 0: none, the state is one run's
+    precision: str | None = None  # of products of float32 numbers, as `jax.default_matmul_precision` takes it
 
     @property
     def frozen(self) -> tuple[tuple[str, str], ...]:

@@ -206,7 +206,13 @@ def load_frozen(algorithm: Algorithm) -> dict[str, Any]:
       UserError: a run or an asset is not there, or does not fit.
     """
     wanted = abstract_state(algorithm).frozen
-    return {role: frozen.fit(role, _read(source), wanted.get(role), source) for role, source in algorithm.frozen}
+    out = {}
+    for role, source in algorithm.frozen:
+        there, here = _read(source), wanted.get(role)
+        if source.startswith("run:") and here is not None and "params" in here:  # of one network, not of a whole model
+            there = there[_role_of(there, role, source)]
+        out[role] = frozen.fit(role, there, here, source)
+    return out
 
 
 def _read(source: str) -> dict[str, Any]:
@@ -217,6 +223,15 @@ def _read(source: str) -> dict[str, Any]:
     if kind != "run":
         raise UserError(f"{source!r} holds no parameters; name run:DIR or asset:NAME")
     return common.lend(load(name).state)
+
+
+def _role_of(there: Mapping[str, Any], role: str, source: str) -> str:
+    """Which of a run's roles another run's `role` is taken from."""
+    if len(there) == 1:
+        return next(iter(there))
+    if role not in there:
+        raise UserError(f"{role} of {source}: that run has {', '.join(there)}; call the role here as one of them")
+    return role
 
 
 def pretrained(name: str, algorithm: Algorithm) -> State:
