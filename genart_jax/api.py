@@ -14,7 +14,7 @@ from genart_jax import registry
 from genart_jax.config import Run, UserError, check_ranges, classes_of, override
 from genart_jax.runtime import heap
 from genart_jax.steps import networks, stages, sweep
-from genart_jax.types import Algorithm, Module, Network, State, Variables
+from genart_jax.types import Algorithm, Module, Network, State
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")
 
@@ -53,7 +53,7 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
     heap.collect_less()
     run = configure(model, preset=preset, **options)
     check_ranges(run)
-    if hasattr(run.model, "conditions"):
+    if "conditions" in {field.name for field in dataclasses.fields(run.model)}:
         run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))
     run = stages.complete(run)
     if run.model.image_shape is None:
@@ -120,7 +120,7 @@ def run(
     """
     if algorithm.members:
         raise UserError("run: this is the state of a sweep; load one of its members, or take it with sweep.member")
-    at = networks.averaged(state) if average else Variables(state.params, state.mutable, state.frozen)
+    at = networks.averaged(state) if average else state.variables
     with jax.default_matmul_precision(algorithm.precision):
         return networks.run(algorithm.networks, at, role, *inputs, train=train, capture=capture)
 
@@ -138,4 +138,5 @@ def _with_precision(algorithm: Algorithm, policy: str) -> Algorithm:
         return wrapped
 
     functions: Any = {name: wrap(value) for name, value in algorithm._asdict().items() if callable(value)}
-    return algorithm._replace(**functions, precision=precision)
+    uses = {name: use._replace(function=wrap(use.function)) for name, use in algorithm.uses.items()}
+    return algorithm._replace(**functions, uses=uses, precision=precision)

@@ -169,8 +169,7 @@ def _inception(file: Path) -> Extractor:
 def _classifier(run: Path) -> Extractor:
     """The last of the activations that the classifier names, averaged over places."""
     saved, (algorithm, state) = read_config(run), load(run)
-    if algorithm.predict is None:
-        raise UserError(f"{run} is a run of {saved.run.name}, which classifies nothing")
+    algorithm.use("predict", f"{run}, a run of {saved.run.name},")
     height, width, channels = algorithm.batch_spec.image_shape
 
     def apply(state: Any, images: jax.Array) -> Outputs:

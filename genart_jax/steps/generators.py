@@ -17,7 +17,7 @@ from genart_jax.config import UserError
 from genart_jax.nn import random
 from genart_jax.steps import networks
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Keys, Variables
+from genart_jax.types import Input, Keys, Variables
 
 Drawn = Mapping[str, jax.Array]
 """All that a generator draws for its examples, by name."""
@@ -37,10 +37,11 @@ class StyleModule(Protocol):
 class Plain:
     """A generator that makes pictures of a latent and conditions at once."""
 
-    styled = False
+    options: tuple[Input, ...] = ()
+    """What those who draw pictures may choose."""
 
-    def __init__(self, name: str, roles: Networks, latent_dim: int) -> None:
-        self.name, self.roles, self.latent_dim = name, roles, latent_dim
+    def __init__(self, roles: Networks, latent_dim: int) -> None:
+        self.roles, self.latent_dim = roles, latent_dim
 
     def draw(self, keys: Keys) -> dict[str, jax.Array]:
         """What is drawn for examples with these keys."""
@@ -53,8 +54,6 @@ class Plain:
 
     def show(self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any) -> jax.Array:
         """Pictures as they are sampled, without changing anything."""
-        if not isinstance(truncation, jax.core.Tracer) and truncation != 1.0:
-            raise UserError(f"truncation: {self.name} has no mapping network, so no mean style to pull towards")
         (images, _), _ = networks.apply(self.roles, at, "generator", z, condition)
         return images
 
@@ -62,10 +61,10 @@ class Plain:
 class Styled(Plain):
     """A generator of two halves, a `StyleModule`."""
 
-    styled = True
+    options = (Input("truncation", "number", low=0.0, high=1.5, default=1.0),)
 
-    def __init__(self, name: str, roles: Networks, latent_dim: int, mixing: float) -> None:
-        super().__init__(name, roles, latent_dim)
+    def __init__(self, roles: Networks, latent_dim: int, mixing: float) -> None:
+        super().__init__(roles, latent_dim)
         self.mixing = mixing
 
     def draw(self, keys: Keys) -> dict[str, jax.Array]:
@@ -116,7 +115,7 @@ def bind(name: str, roles: Networks, latent_dim: int, mixing: float, path: float
       UserError: options that need a mapping network, and there is none.
     """
     if isinstance(roles["generator"].module, StyleModule):
-        return Styled(name, roles, latent_dim, mixing)
+        return Styled(roles, latent_dim, mixing)
     if path or mixing:
         raise UserError(f"step: {name} has no mapping network; set path-weight and style-mixing to 0")
-    return Plain(name, roles, latent_dim)
+    return Plain(roles, latent_dim)

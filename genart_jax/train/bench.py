@@ -31,6 +31,7 @@ from genart_jax.api import build, configure
 from genart_jax.config import BatchSpec, Field, Parallel, Run, UserError, override, resolve
 from genart_jax.config.batch import class_fields
 from genart_jax.runtime import compiler
+from genart_jax.steps import stages
 from genart_jax.train import parallel
 from genart_jax.types import batch_of
 
@@ -66,7 +67,7 @@ def resolved(
         else:
             given[key] = value
     run = configure(name, preset=preset, **given)
-    if getattr(run.model, "tokenizer", "") is None:
+    if stages.second(run) and run.model.tokenizer is None:
         run = override(run, model={"tokenizer": TOKENIZER})
     train = {key: value for key, value in (("batch", batch), ("precision", precision)) if value is not None}
     run = override(run, train=train, parallel=Parallel(data=devices))

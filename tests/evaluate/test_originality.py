@@ -176,5 +176,5 @@ def test_a_real_run(runs):
     assert report["membership"]["others"] == 12
     assert report["spaces"]["pixels"]["three_sample_cells"] is None  # no region has twenty pictures
     assert (runs / "stacked" / "originality.png").exists()
-    with pytest.raises(ga.UserError, match="makes no pictures"):
+    with pytest.raises(ga.UserError, match="has no use 'sample'"):
         originality(runs / "classifier", None, 30)

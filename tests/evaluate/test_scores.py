@@ -208,7 +208,7 @@ def test_conditions_and_averages_are_part_of_the_contract(runs):
         score_run(runs / "gan", "pixels:4", 40, split="validation")
     with pytest.raises(ga.UserError, match="at least 10"):
         score_run(runs / "gan", "pixels:4", 4)
-    with pytest.raises(ga.UserError, match="makes no pictures"):
+    with pytest.raises(ga.UserError, match="has no use 'sample'"):
         score_run(runs / "classifier", "pixels:4", 40)
 
 
