@@ -63,7 +63,7 @@ class Prior(Family):
     def _tokens(self, frozen: Mapping[str, Any], images: jax.Array) -> jax.Array:
         """A picture's codes, row by row: (batch, length)."""
         codes, _ = self.roles["tokenizer"].module.apply(frozen["tokenizer"], images)
-        return cast(jax.Array, codes).reshape(codes.shape[0], self.length)
+        return codes.reshape(codes.shape[0], self.length)
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
         return self.told(batch, key, self.options.condition_dropout)
@@ -96,7 +96,7 @@ class Prior(Family):
     def decode(self, state: State, latents: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
         """Latents -> pictures."""
         images, _ = self.roles["tokenizer"].module.apply(state.frozen["tokenizer"], latents, method="decode")
-        return cast(jax.Array, images)
+        return images
 
     def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
         """Pictures of drawn latents."""

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def whole_by(constrain: Callable[[Tree], Tree]) -> Iterator[None]:
 
 def pmean(tree: T, axis_name: str | None) -> T:
     """The mean over devices; without an axis name the tree itself, which `jit` has averaged, whole on each device."""
-    return cast(T, _whole.get()(tree) if axis_name is None else jax.lax.pmean(tree, axis_name))
+    return _whole.get()(tree) if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
 def pmax(tree: Tree, axis_name: str | None) -> Tree:
@@ -252,7 +252,7 @@ def accumulate(function: Callable[..., T], chunks: int, *trees: Tree, group: int
 
     first = function(*jax.tree.map(lambda x: x[0], parts))
     total, _ = jax.lax.scan(body, first, jax.tree.map(lambda x: x[1:], parts))
-    return cast(T, jax.tree.map(lambda x: x / chunks, total))
+    return jax.tree.map(lambda x: x / chunks, total)
 
 
 def refuse_joint(mutable: Mapping[str, Tree]) -> None:
@@ -302,7 +302,7 @@ def weighted(values: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array
 
 def all_sums(sums: Sums, axis_name: str | None) -> Sums:
     """Sums over all devices."""
-    return sums if axis_name is None else cast(Sums, jax.lax.psum(sums, axis_name))
+    return sums if axis_name is None else jax.lax.psum(sums, axis_name)
 
 
 def hide(

@@ -102,9 +102,8 @@ def _check_latents(where: str, one: Input, value: Any) -> None:
         raise UserError(f"{where}: got {shape} {dtype}, {wanted}")
     if codes and not isinstance(value, jax.core.Tracer):
         array = np.asarray(value)
-        low, high = int(array.min(initial=0)), int(array.max(initial=0))
-        if low < 0 or high >= one.classes:
-            raise UserError(f"{where}: got {low} to {high}, {wanted}")
+        if (wrong := array[(array < 0) | (array >= one.classes)]).size:
+            raise UserError(f"{where}: got {wrong.flat[0]}, {wanted}")
 
 
 def _form(value: Any) -> tuple[tuple[int, ...], Any]:

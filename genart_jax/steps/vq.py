@@ -109,7 +109,7 @@ class Quantized(Family):
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
         (z, _), _ = apply("encoder", images, wanted)
         ((_, codes), _), _ = apply("quantizer", z)
-        return cast(jax.Array, codes)
+        return codes
 
     def transform(
         self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None

@@ -68,7 +68,7 @@ GOOD = {one.name: example(one) for one in INPUTS}
         ({"images": np.full((2, 2, 2, 1), 2, np.float32)}, r"all: images: got .* in \[2, 2\]"),
         ({"latents": np.zeros((2, 4), np.float32)}, r"latents: got \(2, 4\) float32, wanted \(batch, 3\) floats"),
         ({"latents": np.zeros((2, 3), np.int32)}, "int32, wanted"),
-        ({"codes": np.full((2, 2, 2), 5)}, "codes: got 5 to 5, wanted .* from 0 to 4"),
+        ({"codes": np.full((2, 2, 2), 5)}, "codes: got 5, wanted .* from 0 to 4"),
         ({"codes": np.zeros((2, 2, 2), np.float32)}, "codes: got .* float32"),
         ({"key": 3}, r"key: got \(\) int64, wanted one key, such as jax.random.key\(0\)"),
         ({"num": 0}, "num 0: wanted at least 1"),
