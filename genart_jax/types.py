@@ -13,6 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from genart_jax.config import BatchSpec, Field, UserError, classes_of
 
@@ -34,6 +35,12 @@ Sums = dict[str, tuple[jax.Array, jax.Array]]
 and averaged over the entries that have weight (balanced accuracy over classes, say). Where the sum is a vector and
 the weight is not, the ratio is a distribution, and the figure is its perplexity, exp(-sum p log p)."""
 
+
+Condition = Mapping[str, jax.Array]
+"""Classes by name, integers (batch,)."""
+
+Told = Mapping[str, ArrayLike] | None
+"""Classes by name as a user gives them: one for all, or (batch,). What is left out is for the use to fill."""
 
 HIDDEN = -1
 """In place of a class: not told."""
@@ -343,7 +350,7 @@ def check_images(images: Any, shape: tuple[int, ...], name: str = "image") -> No
             raise UserError(f"{name}: got {got[0]} {got[1]} in [{low:g}, {high:g}], wanted {wanted}")
 
 
-def check_condition(condition: Mapping[str, Any] | None, spec: BatchSpec) -> None:
+def check_condition(condition: Told, spec: BatchSpec) -> None:
     """Raises UserError where `condition` has a name or a class that the model does not know.
 
     -1, for a hidden one, is known only where the model was trained so. Under `jit` the classes cannot be checked.

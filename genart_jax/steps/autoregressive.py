@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +28,7 @@ from genart_jax.types import (
     Scene,
     State,
     Sums,
+    Told,
     Tree,
     Variables,
     untold,
@@ -60,7 +60,7 @@ class Prior(Family):
         player = play.Player("prior", ("prior",), self.loss)
         self.game = play.alone(player, config, axis_name, self._draw, self._prepare, self.options.ema_decay)
 
-    def _tokens(self, frozen: Mapping[str, Any], images: jax.Array) -> jax.Array:
+    def _tokens(self, frozen: play.Trees, images: jax.Array) -> jax.Array:
         """A picture's codes, row by row: (batch, length)."""
         codes, _ = self.roles["tokenizer"].module.apply(frozen["tokenizer"], images)
         return codes.reshape(codes.shape[0], self.length)
@@ -93,19 +93,19 @@ class Prior(Family):
         values = {"loss": loss, "bits_per_code": loss / math.log(2.0), "accuracy": correct}
         return common.all_sums({name: common.weighted(v, weight) for name, v in values.items()}, self.axis_name)
 
-    def decode(self, state: State, latents: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
         images, _ = self.roles["tokenizer"].module.apply(state.frozen["tokenizer"], latents, method="decode")
         return images
 
-    def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
         """Pictures of drawn latents."""
         key = random.stream(key, "sample")
         wanted = common.wanted_condition(self.spec, condition, num, key)
         keys = random.example_keys(random.stream(key, "codes"), num)
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state), "prior")
 
-        def draw(carry: Any, index: jax.Array) -> tuple[Any, jax.Array]:
+        def draw(carry: Tree, index: jax.Array) -> tuple[Tree, jax.Array]:
             last, cache = carry
             (logits, cache), _ = apply(last, index, cache, wanted, method="next")
             here = jax.vmap(lambda key: jax.random.fold_in(key, index))(keys)
@@ -120,9 +120,7 @@ class Prior(Family):
         _, codes = jax.lax.scan(draw, begin, jnp.arange(self.length))
         return self.decode(state, codes.T.reshape(num, *self.code.shape))
 
-    def encode(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""
         return self._tokens(state.frozen, images).reshape(-1, *self.code.shape)
 
@@ -146,7 +144,7 @@ class Whole:
         example = {"image": jnp.zeros((2, *spec.image_shape)), "condition": untold(spec.conditions)}
         return common.lend(self.algorithm.init(key, example))
 
-    def apply(self, variables: Mapping[str, Tree], x: jax.Array, method: str = "encode") -> tuple[jax.Array, Any]:
+    def apply(self, variables: play.Trees, x: jax.Array, method: str = "encode") -> tuple[jax.Array, Tree]:
         """Pictures or latents (batch, ...) -> the other."""
         state, (encode, decode) = common.borrow(variables), (self.algorithm.encode, self.algorithm.decode)
         assert encode is not None

@@ -16,7 +16,7 @@ from genart_jax.config import BatchSpec, Field, Optimizer, Run, UserError
 from genart_jax.nn import random, spectral
 from genart_jax.steps import schedules
 from genart_jax.steps.optim import make_optimizer
-from genart_jax.types import HIDDEN, TO_HIDE, Batch, Metrics, State, Sums, Tree, check_condition, check_images
+from genart_jax.types import HIDDEN, TO_HIDE, Batch, Condition, Metrics, State, Sums, Told, Tree, check_images
 
 T = TypeVar("T")
 _whole: contextvars.ContextVar[Callable[[Tree], Tree]] = contextvars.ContextVar("whole", default=lambda tree: tree)
@@ -305,9 +305,7 @@ def all_sums(sums: Sums, axis_name: str | None) -> Sums:
     return sums if axis_name is None else jax.lax.psum(sums, axis_name)
 
 
-def hide(
-    condition: Mapping[str, jax.Array], key: jax.Array, rate: float, axis_name: str | None
-) -> dict[str, jax.Array]:
+def hide(condition: Condition, key: jax.Array, rate: float, axis_name: str | None) -> dict[str, jax.Array]:
     """Hides each condition of each example with probability `rate`."""
     if not rate:
         return dict(condition)
@@ -318,17 +316,15 @@ def hide(
     return out
 
 
-def wanted_condition(
-    spec: BatchSpec, condition: Mapping[str, Any] | None, num: int, key: jax.Array | None
-) -> dict[str, jax.Array]:
+def wanted_condition(spec: BatchSpec, condition: Told, num: int, key: jax.Array | None) -> dict[str, jax.Array]:
     """Conditions of `num` examples: those given, as scalars or (num,); the others drawn, or hidden without a key.
 
-    Under `jit` a class is not known: for one that does not exist, or was not learnt, networks give NaN.
+    What is given is what `check_condition` lets through. Under `jit` a class is not known: for one that does not exist,
+    or was not learnt, networks give NaN.
 
     Raises:
-      UserError: a name or a class that the model does not have, or a condition that it has not learnt to do without.
+      UserError: as many classes as there are no examples, or a missing condition that was not learnt to do without.
     """
-    check_condition(condition, spec)
     out = {}
     for name, classes in spec.conditions:
         value = (condition or {}).get(name)

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,12 +30,13 @@ from genart_jax.nn import random
 from genart_jax.steps import common, generators, networks, play, schedules, uses
 from genart_jax.steps.augmentation import Augmentation
 from genart_jax.steps.common import per_example
-from genart_jax.steps.critics import Critic, value_of
+from genart_jax.steps.critics import Critic, Scores, value_of
 from genart_jax.steps.family import Family
+from genart_jax.steps.generators import Drawn
 from genart_jax.steps.networks import Networks
 from genart_jax.steps.optim import lazy_correction
 from genart_jax.steps.schedules import value_at
-from genart_jax.types import Algorithm, Batch, Keys, Outcome, Scene, State, Sums, Term, Tree, Variables
+from genart_jax.types import Algorithm, Batch, Condition, Keys, Outcome, Scene, State, Sums, Term, Told, Tree, Variables
 
 
 def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -182,10 +181,10 @@ class Adversarial(Family):
     def _keys(self, key: jax.Array, num: int) -> Keys:
         return lambda name: random.example_keys(random.stream(key, name), num, self.axis_name)
 
-    def _generated(self, at: Variables, drawn: Any, batch: Batch) -> tuple[jax.Array, Any]:
+    def _generated(self, at: Variables, drawn: Drawn, batch: Batch) -> tuple[jax.Array, Tree]:
         return self.generator.make(at, drawn, batch["condition"])
 
-    def _make(self, at: Variables, scene: Scene) -> tuple[Any, Mapping[str, Any]]:
+    def _make(self, at: Variables, scene: Scene) -> tuple[Tree, play.Trees]:
         """Generated pictures, as they are and as the critic sees them."""
         fake, mutable = self._generated(at, scene.drawn, scene.batch)
         return {"fake": fake, "seen": self.augment(fake, scene.view, "fake")}, {"generator": mutable}
@@ -254,7 +253,7 @@ class Adversarial(Family):
         return common.all_sums(sums, self.axis_name)
 
     def _figures(
-        self, real_scores: Any, fake_scores: Any, real: jax.Array, fake: jax.Array, weight: jax.Array
+        self, real_scores: Scores, fake_scores: Scores, real: jax.Array, fake: jax.Array, weight: jax.Array
     ) -> dict[str, jax.Array]:
         """Figures of each example (batch,)."""
         values = {"critic_loss": value_of(self.loss.critic, real_scores, fake_scores)}
@@ -268,23 +267,18 @@ class Adversarial(Family):
         values["critic_lipschitz"] = jnp.broadcast_to(common.pmax(steepest, self.axis_name), weight.shape)
         return values
 
-    def _show(self, state: State, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: float) -> jax.Array:
+    def _show(
+        self, state: State, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float
+    ) -> jax.Array:
         return self.generator.show(networks.averaged(state), z, keys, condition, truncation)
 
-    def decode(
-        self, state: State, latents: jax.Array, condition: Mapping[str, Any] | None = None, truncation: float = 1.0
-    ) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None, truncation: float = 1.0) -> jax.Array:
         """Pictures of given latents. `truncation` scales a style's distance from the mean style (1: as it is)."""
         wanted = common.wanted_condition(self.spec, condition, len(latents), None)
         return self._show(state, latents, None, wanted, truncation)
 
     def sample(
-        self,
-        state: State,
-        key: jax.Array,
-        num: int,
-        condition: Mapping[str, Any] | None = None,
-        truncation: float = 1.0,
+        self, state: State, key: jax.Array, num: int, condition: Told = None, truncation: float = 1.0
     ) -> jax.Array:
         """Pictures of drawn latents, and drawn noise; `truncation` as in `decode`."""
         key = random.stream(key, "sample")

@@ -7,7 +7,7 @@ data. With several pairs in the batch, the start and the targets are their means
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from genart_jax.nn import random
 from genart_jax.steps import common, networks, play, uses
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables
+from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Tree, Variables
 
 _LUMA = (0.299, 0.587, 0.114)
 """Rec. 601: the Y of YIQ. Adding one number to R, G and B alike changes Y alone."""
@@ -77,19 +77,19 @@ class Picture(Family):
         draw = lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key)
         self.game = play.alone(player, config, axis_name, draw)
 
-    def _activations(self, frozen: Any, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    def _activations(self, frozen: play.Trees, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """Content's activations and style's Gram matrices of (B, ...) pictures, by layer."""
         (_, aux), _ = networks.apply(self.roles, Variables({}, {}, frozen), "features", images)
         grams = {name: perceptual.gram(aux[name]) for name in self.model.style_layers}
         return {name: aux[name].astype(jnp.float32) for name in self.model.content_layers}, grams
 
-    def _distances(self, found: Any, targets: Any) -> dict[str, jax.Array]:
+    def _distances(self, found: Tree, targets: Tree) -> dict[str, jax.Array]:
         """Content and style losses (B,), means over layers, each relative to that of nothing at all.
 
         The paper's network was scaled to activations of mean one; this does the same for any network and layer.
         """
 
-        def mean(loss: Any, part: int) -> jax.Array:
+        def mean(loss: Callable[[jax.Array, jax.Array], jax.Array], part: int) -> jax.Array:
             pairs = [(found[part][name], targets[part][name]) for name in targets[part]]
             return sum((loss(a, b) / (loss(jnp.zeros_like(b), b) + 1e-12) for a, b in pairs), jnp.zeros(())) / len(
                 pairs

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +13,7 @@ from genart_jax.nn import random
 from genart_jax.steps import common, networks, play, uses
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Tree, Variables
+from genart_jax.types import Algorithm, Batch, Condition, Metrics, Outcome, Scene, State, Sums, Told, Tree, Variables
 
 LEVEL = 1 / 127.5
 """Width of one 8-bit level in units of [-1, 1]."""
@@ -69,8 +67,14 @@ class Variational(Family):
         return grey
 
     def _negative_elbo(
-        self, at: Variables, images: jax.Array, condition: Any, keys: jax.Array, squared_error: Any, train: bool
-    ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+        self,
+        at: Variables,
+        images: jax.Array,
+        condition: Condition,
+        keys: jax.Array,
+        squared_error: jax.Array | None,
+        train: bool,
+    ) -> tuple[jax.Array, jax.Array, jax.Array, Tree]:
         """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections.
 
         `squared_error` is what the optimal scale is taken from; None: these examples' own.
@@ -123,7 +127,7 @@ class Variational(Family):
         # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
         return Outcome(metrics["loss"] / self.dimensions, metrics, changed, {"squared_error": error})
 
-    def _after(self, state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+    def _after(self, state: State, metrics: Metrics, found: play.Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
         if not self.optimal:
             return state.extra, metrics
         decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
@@ -149,21 +153,19 @@ class Variational(Family):
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, self.axis_name)
 
-    def decode(self, state: State, latents: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
         wanted = common.wanted_condition(self.spec, condition, len(latents), None)
         (output, _), _ = networks.apply(self.roles, networks.averaged(state), "decoder", latents, wanted)
         return jnp.clip(output, -1.0, 1.0) if self.gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
 
-    def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
         """Pictures of drawn latents."""
         key = random.stream(key, "sample")
         z = random.normal(random.example_keys(random.stream(key, "latent"), num), (self.latent_dim,))
         return self.decode(state, z, common.wanted_condition(self.spec, condition, num, key))
 
-    def encode(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         ((mean, log_variance), _), _ = networks.apply(self.roles, networks.averaged(state), "encoder", images, wanted)
@@ -171,12 +173,10 @@ class Variational(Family):
         z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (self.latent_dim,))
         return z
 
-    def transform(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def transform(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Reconstructions."""
         return self.decode(state, self.encode(state, images, key, condition), condition)
 
 
-def _examples(scene: Scene) -> tuple[jax.Array, Any, jax.Array]:
+def _examples(scene: Scene) -> tuple[jax.Array, Condition, jax.Array]:
     return scene.batch["image"], scene.batch["condition"], scene.drawn["keys"]

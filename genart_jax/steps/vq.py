@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,21 @@ from genart_jax.nn import random
 from genart_jax.steps import common, networks, play, uses
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Algorithm, Batch, Input, Metrics, Module, Outcome, Scene, State, Sums, Variables
+from genart_jax.types import (
+    Algorithm,
+    Batch,
+    Condition,
+    Input,
+    Metrics,
+    Module,
+    Outcome,
+    Scene,
+    State,
+    Sums,
+    Told,
+    Tree,
+    Variables,
+)
 
 
 class Quantizer(Module, Protocol):
@@ -60,8 +73,8 @@ class Quantized(Family):
         self.game = play.alone(player, config, axis_name, draw, self.told)
 
     def _forward(
-        self, at: Variables, images: jax.Array, condition: Any, key: jax.Array | None, train: bool
-    ) -> tuple[dict[str, jax.Array], jax.Array, Any]:
+        self, at: Variables, images: jax.Array, condition: Condition, key: jax.Array | None, train: bool
+    ) -> tuple[dict[str, jax.Array], jax.Array, Tree]:
         """Squared error and commitment (batch,), shares of the codes (batch, codes), changed collections."""
         apply = functools.partial(networks.apply, self.roles, at, train=train)
         (z, _), enc = apply("encoder", images, condition)
@@ -81,7 +94,7 @@ class Quantized(Family):
         metrics["loss"] = metrics["mse"] + self.options.beta * metrics.get("commitment", jnp.zeros(()))
         return Outcome(metrics["loss"], metrics, changed, {"share": jnp.mean(share, axis=0)})
 
-    def _after(self, state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+    def _after(self, state: State, metrics: Metrics, found: play.Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
         return state.extra, metrics | {"perplexity": quantize.perplexity(found["share"])}
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
@@ -93,7 +106,7 @@ class Quantized(Family):
         sums["perplexity"] = (weight @ share, jnp.sum(weight))
         return common.all_sums(sums, self.axis_name)
 
-    def decode(self, state: State, latents: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
         wanted = common.wanted_condition(self.spec, condition, len(latents), None)
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
@@ -101,9 +114,7 @@ class Quantized(Family):
         (output, _), _ = apply("decoder", z, wanted)
         return jnp.clip(output, -1.0, 1.0)
 
-    def encode(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
@@ -111,8 +122,6 @@ class Quantized(Family):
         ((_, codes), _), _ = apply("quantizer", z)
         return codes
 
-    def transform(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def transform(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Reconstructions."""
         return self.decode(state, self.encode(state, images, key, condition), condition)
