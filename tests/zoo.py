@@ -42,6 +42,15 @@ def tiny(name, axis_name=None, **options):
     return _tiny(name, axis_name, _frozen(options))
 
 
+def networks(run, group=1, **modules):
+    """A test's own modules as the networks of a model: a generator takes latents, all others pictures."""
+    inputs = lambda role: (2, run.model.latent_dim) if role == "generator" else (2, *run.model.image_shape)
+    return {
+        role: ga.Network(module, lambda role=role: (jnp.zeros(inputs(role)),), group=group if role == "critic" else 1)
+        for role, module in modules.items()
+    }
+
+
 def _enlarge(n):
     """(n, 4): linear interpolation of four values, half a pixel from the edges."""
     at = np.clip((np.arange(n) + 0.5) * 4 / n - 0.5, 0, 3)

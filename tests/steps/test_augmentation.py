@@ -14,7 +14,7 @@ from genart_jax.steps.augmentation import PIPELINES
 from genart_jax.train.store import Checkpoints
 from tests import zoo
 from tests.steps.test_layouts import BATCH, LAYOUTS, plain
-from tests.steps.test_memory import Critic, Generator, Networks
+from tests.steps.test_memory import Critic, Generator
 
 KEY = jax.random.key(5)
 ADAPTIVE = {"augment_schedule": "adaptive", "augment_images": 640, "augment_target": -1.0}
@@ -26,7 +26,7 @@ def build(axis_name=None, image_shape=zoo.SHAPE, train=(), **step):
         "dcgan", preset="tiny", image_shape=image_shape, conditions=(), optimizer=zoo.SGD, step=options,
         train=dict(train),
     )  # fmt: skip
-    return gan.build(Networks(Generator(), Critic()), run, axis_name)
+    return gan.build(zoo.networks(run, generator=Generator(), critic=Critic()), run, axis_name)
 
 
 def started(algorithm, size=8):

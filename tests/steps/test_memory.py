@@ -1,7 +1,5 @@
 """Microbatches and rematerialisation change memory, never the result."""
 
-from typing import NamedTuple
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -48,18 +46,11 @@ class Styled(nn.Module):
 class Paired(nn.Module):
     """A critic that scores two neighbours together."""
 
-    group: int = 2
-
     @nn.compact
     def __call__(self, images, condition=None, train=False):
         x = nn.softplus(nn.Dense(8)(images.reshape(len(images), -1)))
         spread = jnp.std(x.reshape(-1, 2, 8) + 1e-3 * jnp.arange(2)[:, None], axis=1)
         return nn.Dense(1)(jnp.concatenate([x, jnp.repeat(spread, 2, axis=0)], axis=1))[:, 0], {}
-
-
-class Networks(NamedTuple):
-    generator: nn.Module
-    critic: nn.Module
 
 
 def plain_gan(**options):
@@ -68,13 +59,13 @@ def plain_gan(**options):
         "step": {"d_steps": 2, "g_steps": 2, "r1_gamma": 1.0, "loss": "relativistic"},
     } | options
     run = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), **options)
-    return gan.build(Networks(Generator(), Critic()), run)
+    return gan.build(zoo.networks(run, generator=Generator(), critic=Critic()), run)
 
 
 def styled_gan(**options):
     options = {"optimizer": zoo.SGD, "step": {"path_every": 2, "path_shrink": 2}} | options
     run = ga.configure("stylegan2", preset="tiny", image_shape=zoo.SHAPE, conditions=(), **options)
-    return gan.build(Networks(Styled(), Paired()), run)
+    return gan.build(zoo.networks(run, 2, generator=Styled(), critic=Paired()), run)
 
 
 def algorithms(kind, **train):

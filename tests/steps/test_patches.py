@@ -1,7 +1,5 @@
 """Critics that score patches, or at several scales: each score is a real or a generated picture's, never both."""
 
-from typing import NamedTuple
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -36,14 +34,9 @@ class Critic(nn.Module):
         return (whole, {}) if self.shape == "one" else ({"fine": quarters, "coarse": whole}, {})
 
 
-class Networks(NamedTuple):
-    generator: nn.Module
-    critic: nn.Module
-
-
 def build(shape, **step):
     run = ga.configure("dcgan", preset="tiny", image_shape=(4, 4, 3), conditions=(), optimizer=zoo.SGD, step=step)
-    return gan.build(Networks(Generator(), Critic(shape)), run)
+    return gan.build(zoo.networks(run, generator=Generator(), critic=Critic(shape)), run)
 
 
 def stepped(algorithm, batch):
