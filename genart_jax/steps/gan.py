@@ -274,7 +274,7 @@ class Adversarial(Family):
 
     def decode(self, state: State, latents: jax.Array, condition: Told = None, truncation: float = 1.0) -> jax.Array:
         """Pictures of given latents. `truncation` scales a style's distance from the mean style (1: as it is)."""
-        wanted = common.wanted_condition(self.spec, condition, len(latents), None)
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
         return self._show(state, latents, None, wanted, truncation)
 
     def sample(

@@ -155,7 +155,7 @@ class Variational(Family):
 
     def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
-        wanted = common.wanted_condition(self.spec, condition, len(latents), None)
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
         (output, _), _ = networks.apply(self.roles, networks.averaged(state), "decoder", latents, wanted)
         return jnp.clip(output, -1.0, 1.0) if self.gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
 

@@ -108,7 +108,7 @@ class Quantized(Family):
 
     def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
-        wanted = common.wanted_condition(self.spec, condition, len(latents), None)
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
         z, _ = apply("quantizer", latents, method="lookup")
         (output, _), _ = apply("decoder", z, wanted)
