@@ -59,7 +59,8 @@ class Family:
         raise NotImplementedError
 
     def told(self, batch: Batch, key: jax.Array, rate: float = 0.0) -> Batch:
-        """The batch's pictures and conditions, each of these hidden with probability `rate`."""
+        """The batch's fields, each of the conditions hidden with probability `rate`."""
         condition = common.conditions_of(batch, self.spec)
         hidden = common.hide(condition, random.stream(key, "hide"), rate, self.axis_name)
-        return {"image": batch["image"], "condition": hidden}
+        shown = [name for name, field in self.spec.fields.items() if field.kind != "class"]
+        return {name: batch[name] for name in shown} | {"condition": hidden}
