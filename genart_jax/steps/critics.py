@@ -10,6 +10,7 @@ never in one group.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +18,9 @@ import jax.numpy as jnp
 from genart_jax.config import UserError
 from genart_jax.steps import common, networks
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Condition, Tree, Variables
+from genart_jax.types import Variables
 
-Scores = Tree
+Scores = Any
 """A tree of arrays with the batch as leading axis."""
 
 
@@ -35,16 +36,14 @@ class Critic:
         self.role, self.roles, self.joint = role, roles, joint
         self.group = roles[role].group
 
-    def score(
-        self, at: Variables, images: jax.Array, condition: Condition, advance: bool = False
-    ) -> tuple[Scores, Tree]:
+    def score(self, at: Variables, images: jax.Array, condition: Any, advance: bool = False) -> tuple[Scores, Any]:
         """Scores in training, and its collections; `advance` as in `networks.apply`."""
         (scores, _), mutable = networks.apply(self.roles, at, self.role, images, condition, train=True, advance=advance)
         return scores, mutable
 
     def both(
-        self, at: Variables, real: jax.Array, fake: jax.Array, condition: Condition, advance: bool = False
-    ) -> tuple[Scores, Scores, Tree]:
+        self, at: Variables, real: jax.Array, fake: jax.Array, condition: Any, advance: bool = False
+    ) -> tuple[Scores, Scores, Any]:
         """Scores of real and of generated pictures, and its collections.
 
         Raises:

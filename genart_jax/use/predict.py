@@ -36,7 +36,8 @@ def load_classifier(name: str | Path) -> Classifier:
     if (expanded(name) / "config.json").is_file():
         saved = read_config(name)
         model = load(name)
-        model.algorithm.use("predict", f"{name}, a run of {saved.run.name},")
+        if model.algorithm.predict is None:
+            raise UserError(f"{name} is a run of {saved.run.name}, which classifies nothing")
         ((label, _),) = model.algorithm.batch_spec.conditions
         return Classifier(model, tuple(saved.data["class_names"][label]))
     known = [asset for asset in assets.names() if assets.class_names(asset)]
@@ -57,7 +58,8 @@ def classify(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) 
     """
     algorithm, state = classifier.model
     height, width, channels = algorithm.batch_spec.image_shape
-    predict, out = compiler.jit(algorithm.use("predict").function), []
+    assert algorithm.predict is not None
+    predict, out = compiler.jit(algorithm.predict), []
     for path in paths:
         pixels = picture.read_file(path, (height, width), channels)
         probability = np.exp(np.asarray(predict(state, to_float(pixels[None])))[0])

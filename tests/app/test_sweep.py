@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from genart_jax.app.cli import main
-from genart_jax.app.commands.train import expand
+from genart_jax.app.cli import _expand, main
 
 
 @pytest.mark.parametrize(
@@ -22,7 +21,7 @@ from genart_jax.app.commands.train import expand
     ],
 )
 def test_values_are_taken_apart_at_commas(given, wanted):
-    assert expand(given) == wanted
+    assert _expand(given) == wanted
 
 
 def test_a_sweep_from_training_to_its_members(tmp_path, monkeypatch, capsys):
