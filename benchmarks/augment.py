@@ -26,7 +26,7 @@ from PIL import Image
 import genart_jax as ga
 from benchmarks import machine
 from genart_jax.data.source import Split, open_source
-from genart_jax.evaluate import conditional_accuracy
+from genart_jax.evaluate import accuracy_score
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.log import read_rows
@@ -68,7 +68,7 @@ def measure(directory: Path, judge: Path) -> dict[str, Any]:
     if summary["interrupted"]:
         raise SystemExit(f"{directory} was interrupted; start again to go on")
     return scores(directory) | {
-        "style_accuracy": conditional_accuracy(directory, judge)["style_accuracy_of_samples"],
+        "style_accuracy": accuracy_score(directory, judge).value,
         "p": rows[-1].get("augment_p", 0.0),
         "real_sign": rows[-1].get("real_sign"),
         "seconds": summary["seconds"],

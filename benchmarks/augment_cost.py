@@ -25,6 +25,7 @@ from genart_jax.config import Data
 from genart_jax.data import augment
 from genart_jax.data.augment.ada import OPS as ADA
 from genart_jax.data.augment.diffaugment import OPS as DIFFAUGMENT
+from genart_jax.data.pipeline import prepare
 from genart_jax.data.source import open_source
 from genart_jax.runtime import compiler
 
@@ -51,12 +52,8 @@ class Form:
             conditions=source.spec.conditions,
             step=step,
         )
-        images = source.train.images
-        assert images is not None
-        self.batch = {
-            "image": ga.to_float(images[:batch]),
-            "condition": {name: values[:batch].astype("int32") for name, values in source.train.condition.items()},
-        }
+        raw = {name: values[:batch] for name, values in source.train.arrays.items()}
+        self.batch = prepare(raw, None, Data(), source.spec.fields)
         self.key = jax.random.key(0)
         self.state = compiler.jit(self.algorithm.init, once=True)(self.key, self.batch)
         self.step = compiler.jit(self.algorithm.step, donate_argnums=0, static_argnames="due")

@@ -20,7 +20,7 @@ import genart_jax as ga
 from benchmarks import machine
 from genart_jax import registry
 from genart_jax.config import UserError
-from genart_jax.evaluate import conditional_accuracy, evaluate_run
+from genart_jax.evaluate import accuracy_score, evaluate_run
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.train.log import read_rows
 from genart_jax.use.sample import draw_samples, write_samples
@@ -65,8 +65,7 @@ def measure(name: str, runs: Path, seed: int) -> dict[str, dict[str, float]]:
     known = read_config(directory).data["class_names"]
     for label, judge in judges(runs, seed).items() if known else ():
         if label in known:
-            accuracy = conditional_accuracy(directory, judge)[f"{label}_accuracy_of_samples"]
-            figures[f"{label} accuracy of 1,000 samples"] = accuracy
+            figures[f"{label} accuracy of 1,000 samples"] = accuracy_score(directory, judge).value
     return {name: figures}
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks import machine
-from genart_jax.app.cli import _cache_programs
 from genart_jax.config import UserError
+from genart_jax.runtime.cache import keep_programs
 from genart_jax.use import stylize
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--keep-color", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    _cache_programs()
+    keep_programs()
     side = args.size
     page = Image.new("RGB", ((side + 4) * (1 + len(args.paintings)), (side + 4) * (1 + len(args.photographs))), "white")
     thumbnail = lambda path: ImageOps.pad(Image.open(path).convert("RGB"), (side, side), color="white")

@@ -24,7 +24,7 @@ from benchmarks import machine
 from benchmarks.quality import images_per_second, minutes, train
 from genart_jax.config import UserError
 from genart_jax.data.source import example, open_source
-from genart_jax.evaluate import conditional_accuracy, evaluate_run
+from genart_jax.evaluate import accuracy_score, evaluate_run
 from genart_jax.train.checkpoint import read_config
 from genart_jax.use.sample import draw_samples
 
@@ -47,8 +47,7 @@ def figures(runs: Path, seed: int) -> tuple[dict[str, dict[str, Any]], Path, Pat
     found = evaluate_run(second)
     rows["code_prior"] = {"test bits a code": found["bits_per_code"], "test accuracy of a code": found["accuracy"]}
     for label, judge in judges.items():
-        share = conditional_accuracy(second, judge)[f"{label}_accuracy_of_samples"]
-        rows["code_prior"][f"{label} accuracy of 1,000 samples"] = share
+        rows["code_prior"][f"{label} accuracy of 1,000 samples"] = accuracy_score(second, judge).value
         rows["code_prior"][f"{label} accuracy on the real test split"] = evaluate_run(judge)["accuracy"]
     for name, directory in (("vqvae", first), ("code_prior", second)):
         rows[name]["images/s"] = images_per_second(directory)

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genart_jax.api import build, configure
+    from genart_jax.api import build, configure, run
     from genart_jax.config import BatchSpec, Run, UserError
     from genart_jax.data.grid import make_grid, save_grid
     from genart_jax.data.open import Dataset, degrade, list_data, open_data
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "genart_jax.api": ("build", "configure"),
+    "genart_jax.api": ("build", "configure", "run"),
     "genart_jax.runtime.compiler": ("jit",),
     "genart_jax.config": ("BatchSpec", "Run", "UserError"),
     "genart_jax.data.open": ("Dataset", "degrade", "list_data", "open_data"),
@@ -37,7 +37,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Algorithm", "Batch", "BatchSpec", "Dataset", "Metrics", "Model", "Network", "Run", "State", "UserError", "build",
     "configure", "degrade", "fit", "get_config", "jit", "list_data", "list_models", "load", "load_frozen",
-    "make_grid", "open_data", "register", "save_grid", "to_float", "to_uint8",
+    "make_grid", "open_data", "register", "run", "save_grid", "to_float", "to_uint8",
 ]  # fmt: skip
 
 

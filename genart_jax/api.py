@@ -14,7 +14,7 @@ from genart_jax import registry
 from genart_jax.config import Run, UserError, check_ranges, classes_of, override
 from genart_jax.runtime import heap
 from genart_jax.steps import networks, stages, sweep
-from genart_jax.types import Algorithm, Module, Network
+from genart_jax.types import Algorithm, Module, Network, State
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")
 
@@ -53,7 +53,7 @@ def build(model: str | Run, *, preset: str = "default", axis_name: str | None = 
     heap.collect_less()
     run = configure(model, preset=preset, **options)
     check_ranges(run)
-    if hasattr(run.model, "conditions"):
+    if "conditions" in {field.name for field in dataclasses.fields(run.model)}:
         run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))
     run = stages.complete(run)
     if run.model.image_shape is None:
@@ -92,6 +92,39 @@ class Rematerialized:
         return jax.checkpoint(lambda v, *a: self._module.apply(v, *a, **kwargs), policy=policy)(variables, *args)
 
 
+def run(
+    algorithm: Algorithm,
+    state: State,
+    role: str,
+    *inputs: Any,
+    train: bool = False,
+    average: bool = True,
+    capture: tuple[str, ...] | None = (),
+) -> tuple[Any, dict[str, jax.Array]]:
+    """Applies one of a model's networks; works under `jit`.
+
+    Args:
+      algorithm: whose `networks` has the role.
+      state: a state of that algorithm, one run's.
+      role: such as "generator" or "critic"; one that never trains too.
+      *inputs: what the role's module takes, such as latents or images, and classes by name.
+      train: as in training (statistics of the batch), changing nothing.
+      average: with moving averages where the state has them.
+      capture: names of the intermediates that are wanted; None: all.
+
+    Returns:
+      The module's output, and the wanted intermediates by name.
+
+    Raises:
+      UserError: no such role or intermediate, or a sweep's state.
+    """
+    if algorithm.members:
+        raise UserError("run: this is the state of a sweep; load one of its members, or take it with sweep.member")
+    at = networks.averaged(state) if average else state.variables
+    with jax.default_matmul_precision(algorithm.precision):
+        return networks.run(algorithm.networks, at, role, *inputs, train=train, capture=capture)
+
+
 def _with_precision(algorithm: Algorithm, policy: str) -> Algorithm:
     """The algorithm with its products of float32 numbers computed in full, or in TensorFloat-32."""
     precision = "tensorfloat32" if policy == "tf32" else "float32"
@@ -105,4 +138,5 @@ def _with_precision(algorithm: Algorithm, policy: str) -> Algorithm:
         return wrapped
 
     functions: Any = {name: wrap(value) for name, value in algorithm._asdict().items() if callable(value)}
-    return algorithm._replace(**functions)
+    uses = {name: use._replace(function=wrap(use.function)) for name, use in algorithm.uses.items()}
+    return algorithm._replace(**functions, uses=uses, precision=precision)

@@ -7,21 +7,22 @@ videos NTHWC with the same range.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from genart_jax.config import BatchSpec, UserError, classes_of
+from genart_jax.config import BatchSpec, Field, UserError, classes_of
 
-Scalar = float | jax.Array | Callable[[Any], jax.Array]
+Scalar = float | jax.Array | Callable[[jax.Array | float], jax.Array]
 """A number, or one of the step."""
 
 Batch = dict[str, Any]
-"""Arrays with a leading batch axis: `image`, optionally `condition` (a dict of integer arrays), `target`, `mask`
-and `weight` (1 for a real example, 0 for padding)."""
+"""Arrays with a leading batch axis, as a `BatchSpec` names them: `image`, optionally `target`, `other` and `mask`;
+under `condition` a dict of integer arrays; and maybe `weight` (1 for a real example, 0 for padding)."""
 
 Metrics = dict[str, jax.Array]
 """Plain scalars by name."""
@@ -29,12 +30,17 @@ Metrics = dict[str, jax.Array]
 Tree = Any
 """Nested containers of arrays, as `jax.tree` knows them."""
 
-Params = Tree
 Sums = dict[str, tuple[jax.Array, jax.Array]]
 """Mergeable evaluation results: name -> (weighted sum, weight). Where both are vectors, the ratio is taken per entry
 and averaged over the entries that have weight (balanced accuracy over classes, say). Where the sum is a vector and
 the weight is not, the ratio is a distribution, and the figure is its perplexity, exp(-sum p log p)."""
 
+
+Condition = Mapping[str, jax.Array]
+"""Classes by name, integers (batch,)."""
+
+Told = Mapping[str, ArrayLike] | None
+"""Classes by name as a user gives them: one for all, or (batch,). What is left out is for the use to fill."""
 
 HIDDEN = -1
 """In place of a class: not told."""
@@ -89,12 +95,54 @@ class State(flax.struct.PyTreeNode):
     """
 
     step: jax.Array
-    params: dict[str, Params]
-    mutable: dict[str, Any]
-    opt: dict[str, Any]
-    ema: dict[str, Any]
-    extra: dict[str, Any]
-    frozen: dict[str, Any] = flax.struct.field(default_factory=dict)
+    params: dict[str, Tree]
+    mutable: dict[str, Tree]
+    opt: dict[str, Tree]
+    ema: dict[str, Tree]
+    extra: dict[str, Tree]
+    frozen: dict[str, Tree] = flax.struct.field(default_factory=dict)
+
+    @property
+    def variables(self) -> Variables:
+        """Where the networks stand in training."""
+        return Variables(self.params, self.mutable, self.frozen)
+
+
+Kind = Literal["pictures", "latents", "codes", "key", "count", "condition", "number"]
+
+
+class Input(NamedTuple):
+    """One argument of a use.
+
+    Attributes:
+      name: by which the function takes it.
+      kind: "pictures": (batch, *shape) float32 in [-1, 1]. "latents": (batch, *shape) float32, a standard normal's.
+        "codes": (batch, *shape) int32 from 0 to below `classes`. "key": of `jax.random`. "count": how many, an int that
+        is 1 or more. "condition": classes by name, an int or (batch,) of each; None or a name left out is for the use
+        to fill. "number": from `low` to `high`, and `default` where it is left out: a slider.
+      shape: of one example.
+      spec: of a "condition": which names and classes there are, and which can be hidden.
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...] = ()
+    classes: int = 0
+    low: float = 0.0
+    high: float = 1.0
+    default: float = 1.0
+    spec: BatchSpec | None = None
+
+
+class Use(NamedTuple):
+    """What a trained model is for: function(state, *inputs) -> array, with inputs in this order or by name."""
+
+    function: Callable[..., jax.Array]
+    inputs: tuple[Input, ...]
+
+    def of_kind(self, kind: Kind) -> tuple[Input, ...]:
+        """Its inputs of a kind."""
+        return tuple(one for one in self.inputs if one.kind == kind)
 
 
 class Algorithm(NamedTuple):
@@ -102,7 +150,11 @@ class Algorithm(NamedTuple):
 
     `step(state, batch, key, due=None)`: `key` is the run's key and the same in every step; the step folds `state.step`
     into it. `due` names the lazy terms to compute: None decides by `lax.cond` on `state.step`, a static tuple decides
-    at trace time. `lazy` lists them as (name, every how many steps). Where a family lacks an operation, it is None.
+    at trace time. `lazy` lists them as (name, every how many steps).
+
+    `uses` is what the model is for, by name, as `steps.uses.table` makes it: "sample" draws pictures, "decode" makes
+    them of latents or codes, "encode" is the way back, "transform" makes pictures of pictures, "predict" gives log
+    probabilities of classes. `algorithm.sample` and its like are these functions, or None.
 
     `order` is for a NaN, which spreads to all that follows: it is blamed on the first of these that has one.
 
@@ -121,15 +173,50 @@ class Algorithm(NamedTuple):
     step: Callable[..., tuple[State, Metrics]]  # step(state, batch, key, due=None)
     evaluate: Callable[..., Sums]  # evaluate(state, batch, key)
     networks: Mapping[str, Network] = {}  # by role, for `run` and all that looks inside
-    decode: Callable[..., jax.Array] | None = None  # decode(state, latents, condition=None) -> images
-    sample: Callable[..., jax.Array] | None = None  # sample(state, key, num, condition=None) -> images
-    encode: Callable[..., jax.Array] | None = None  # encode(state, images, key, condition=None) -> latents
-    predict: Callable[..., jax.Array] | None = None  # predict(state, images) -> log probabilities
-    transform: Callable[..., jax.Array] | None = None  # transform(state, images, key) -> images
+    uses: Mapping[str, Use] = {}
     lazy: tuple[tuple[str, int], ...] = ()
     begin: Callable[..., State] | None = None  # begin(state, batch) -> State
     order: tuple[str, ...] = ()  # metrics in the order in which a step computes them, as far as it matters
     members: int = 0  # of a sweep, see `sweep.members`; 0: none, the state is one run's
+    precision: str | None = None  # of products of float32 numbers, as `jax.default_matmul_precision` takes it
+
+    def use(self, name: str, model: str = "this model") -> Use:
+        """A use by its name.
+
+        Raises:
+          UserError: the model has none of that name.
+        """
+        if name not in self.uses:
+            raise UserError(f"{model} has no use {name!r}; it has {', '.join(self.uses) or 'none'}")
+        return self.uses[name]
+
+    def _function(self, name: str) -> Callable[..., jax.Array] | None:
+        return self.uses[name].function if name in self.uses else None
+
+    @property
+    def decode(self) -> Callable[..., jax.Array] | None:
+        """The use: (state, latents or codes, condition=None) -> images."""
+        return self._function("decode")
+
+    @property
+    def sample(self) -> Callable[..., jax.Array] | None:
+        """The use: (state, key, num, condition=None) -> images."""
+        return self._function("sample")
+
+    @property
+    def encode(self) -> Callable[..., jax.Array] | None:
+        """The use: (state, images, key, condition=None) -> latents or codes."""
+        return self._function("encode")
+
+    @property
+    def predict(self) -> Callable[..., jax.Array] | None:
+        """The use: (state, images) -> log probabilities (batch, classes)."""
+        return self._function("predict")
+
+    @property
+    def transform(self) -> Callable[..., jax.Array] | None:
+        """The use: (state, images, key) -> images."""
+        return self._function("transform")
 
     @property
     def frozen(self) -> tuple[tuple[str, str], ...]:
@@ -145,9 +232,9 @@ class Algorithm(NamedTuple):
 class Variables(NamedTuple):
     """Where all networks stand: role -> parameters, mutable collections, and parameters that never train."""
 
-    params: Mapping[str, Any]
-    mutable: Mapping[str, Any]
-    frozen: Mapping[str, Any]
+    params: Mapping[str, Tree]
+    mutable: Mapping[str, Tree]
+    frozen: Mapping[str, Tree]
 
 
 class Scene(NamedTuple):
@@ -167,12 +254,12 @@ class Scene(NamedTuple):
     """
 
     batch: Batch
-    drawn: Mapping[str, Any]
-    made: Any = None
-    view: Any = None
-    carried: Mapping[str, Any] = {}
+    drawn: Mapping[str, Tree]
+    made: Tree = None
+    view: Tree = None
+    carried: Mapping[str, Tree] = {}
     key: Any = None
-    means: Any = None
+    means: Tree = None
 
 
 class Outcome(NamedTuple):
@@ -187,8 +274,8 @@ class Outcome(NamedTuple):
 
     value: jax.Array
     metrics: Metrics
-    mutable: Mapping[str, Any] = {}
-    found: Mapping[str, Any] = {}
+    mutable: Mapping[str, Tree] = {}
+    found: Mapping[str, Tree] = {}
 
 
 class Loss(Protocol):
@@ -197,6 +284,9 @@ class Loss(Protocol):
     def __call__(self, at: Variables, scene: Scene, /) -> Outcome:
         """The loss with all networks where `at` says."""
 
+
+Subject = Any
+"""What a player's terms regularise: `losses.terms.CriticAt`, `GeneratorAt`, or what a family likes."""
 
 Keys = Callable[[str], jax.Array]
 """name -> keys (batch,), one an example, of a stream of a term's own."""
@@ -216,11 +306,18 @@ class Term(NamedTuple):
     """
 
     name: str
-    value: Callable[[Any, Scene], tuple[jax.Array, Mapping[str, jax.Array]]]
+    value: Callable[[Subject, Scene], tuple[jax.Array, Mapping[str, jax.Array]]]
     weight: Scalar
     every: int = 0
     start: Mapping[str, float] = {}
     prepare: Callable[[Keys, Scene], Scene] = lambda keys, scene: scene
+
+
+def batch_of(fields: Mapping[str, Field], leaf: Callable[[str, Field], Any]) -> Batch:
+    """A batch with `leaf(name, field)` in the place of each field."""
+    batch: Batch = {name: leaf(name, field) for name, field in fields.items() if field.kind != "class"}
+    condition = {name: leaf(name, field) for name, field in fields.items() if field.kind == "class"}
+    return batch | {"condition": condition}
 
 
 def to_float(images: Any) -> jax.Array:
@@ -247,12 +344,13 @@ def check_images(images: Any, shape: tuple[int, ...], name: str = "image") -> No
         hint = "; scale uint8 pixels with genart_jax.to_float" if got[1] == jnp.uint8 else ""
         raise UserError(f"{name}: got {got[0]} {got[1]}, wanted {wanted}{hint}")
     if not isinstance(images, jax.core.Tracer):
-        low, high = float(np.min(images)), float(np.max(images))
+        array = np.asarray(images)
+        low, high = float(array.min()), float(array.max())
         if not (low >= -1.0001 and high <= 1.0001):
             raise UserError(f"{name}: got {got[0]} {got[1]} in [{low:g}, {high:g}], wanted {wanted}")
 
 
-def check_condition(condition: Mapping[str, Any] | None, spec: BatchSpec) -> None:
+def check_condition(condition: Told, spec: BatchSpec) -> None:
     """Raises UserError where `condition` has a name or a class that the model does not know.
 
     -1, for a hidden one, is known only where the model was trained so. Under `jit` the classes cannot be checked.

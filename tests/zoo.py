@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import genart_jax as ga
-from genart_jax.types import Network
 
 SHAPE = (16, 16, 3)
 SMALLER = {"stylegan2": (8, 8, 3)}
@@ -43,12 +42,11 @@ def tiny(name, axis_name=None, **options):
     return _tiny(name, axis_name, _frozen(options))
 
 
-def bound(image_shape=SHAPE, latent=8, group=1, **modules):
-    """role -> Network of bare modules: a generator takes latents, the others pictures; `group` is the critic's."""
-    zeros = lambda role: jnp.zeros((2, latent) if role == "generator" else (2, *image_shape))
-    groups = {"critic": group}
+def networks(run, group=1, **modules):
+    """A test's own modules as the networks of a model: a generator takes latents, all others pictures."""
+    inputs = lambda role: (2, run.model.latent_dim) if role == "generator" else (2, *run.model.image_shape)
     return {
-        role: Network(module, lambda role=role: (zeros(role),), group=groups.get(role, 1))
+        role: ga.Network(module, lambda role=role: (jnp.zeros(inputs(role)),), group=group if role == "critic" else 1)
         for role, module in modules.items()
     }
 

@@ -14,6 +14,7 @@ from unittest import mock
 import jax
 
 import genart_jax as ga
+from genart_jax.config import Field
 from genart_jax.data.source import Source, Split, open_source
 from genart_jax.train import checkpoint, trainer
 
@@ -42,11 +43,11 @@ def small_source() -> Source:
     whole = open_source(ga.get_config("dcgan").data)
 
     def cut(split: Split, n: int) -> Split:
-        assert split.images is not None
-        labels = {name: values[:n] for name, values in split.condition.items()}
-        return dataclasses.replace(split, size=n, images=split.images[:n, ::2, ::2], condition=labels)
+        arrays = {name: values[:n] for name, values in split.arrays.items()}
+        return Split(n, arrays | {"image": arrays["image"][:, ::2, ::2]})
 
-    return dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), image_shape=(16, 16, 3))
+    pictures = {"image": Field((16, 16, 3))}
+    return dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), pictures=pictures)
 
 
 def fit(name: str, directory: Path, callback: trainer.Callback | None = None, **train: Any) -> Path:

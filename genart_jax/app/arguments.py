@@ -40,6 +40,13 @@ def parse(cls: Any, args: Sequence[str], prog: str, description: str) -> Any:
         raise UserError(f"{message.rstrip('.')}; {hint}") from None
 
 
+def named(name: str) -> object:
+    """In an annotation, an option's name where that is a word of Python's own. It is evaluated as `parse` reads it."""
+    import tyro
+
+    return tyro.conf.arg(name=name)
+
+
 def _options(cls: Any, prefix: str = "--") -> list[str]:
     """The names of a dataclass's options as they are typed, those of its sections among them."""
     hints, out = typing.get_type_hints(cls, include_extras=True), []

@@ -67,7 +67,8 @@ def _one(
     saved = read_config(run)
     names = saved.data["class_names"]
     given = parse_conditions(words, names)
-    samples = draw_samples(load(run, step), saved, num, seed, given, truncation)
+    numbers = {"truncation": truncation} if truncation != 1.0 else {}
+    samples = draw_samples(load(run, step), saved, num, seed, given, numbers)
     if out is not None:
         return write_samples(out, samples, names, seed)
     asked = [*words, *([f"truncation={truncation:g}"] if truncation != 1.0 else ())]

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 SECONDS = 8.0
@@ -64,3 +64,11 @@ def ends_in_time(seconds: float = SECONDS) -> Iterator[Told]:
         signal.signal(signal.SIGTERM, old)
         signal.set_wakeup_fd(old_fd)
         os.close(writer)
+
+
+def until_told(command: Callable[[Sequence[str]], None], args: Sequence[str]) -> None:
+    """A command that trains: it ends in time after SIGTERM, and with 130 after Ctrl-C."""
+    with ends_in_time() as told:
+        command(args)
+    if told.interrupted:
+        raise SystemExit(130)

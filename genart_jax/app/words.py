@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from genart_jax import registry
 from genart_jax.config import Run, Vae, VectorQuantized
+from genart_jax.steps import stages
 
 FIGURES: Mapping[str, str] = {
     "accuracy": "share of examples whose likeliest class (or code) is right",
@@ -58,7 +58,7 @@ def collapsed(run: Run, figures: Mapping[str, Any]) -> list[str]:
         what = f"the latents carry {kl:.2g} nats a picture: the posterior has collapsed, or has not been trained enough"
         lines.append(f"{what}; try a smaller --step.beta, or --step.free-bits 0.1")
     if isinstance(run.step, VectorQuantized):
-        _, codes = registry.model_module(run.name).code_space(run.model)
+        codes = stages.codes_of(stages.algorithm_of(run)).classes
         if perplexity < max(2.0, _CODES * codes):
             what = f"{perplexity:.2g} of {codes} codes are in use: the codebook has collapsed, or has not been trained"
             lines.append(f"{what} enough; try a larger --model.revive-below, fewer --model.codes, or --model.levels")

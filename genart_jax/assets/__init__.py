@@ -24,38 +24,12 @@ from typing import Any
 from genart_jax.assets import weights
 from genart_jax.assets.tensorfiles import Array, read_tensors
 from genart_jax.config import UserError
+from genart_jax.runtime.cache import cache_directory as cache_directory
+from genart_jax.runtime.cache import private as private
 from genart_jax.runtime.paths import expanded
 
 Tree = dict[str, Any]
 """Nested dicts of numpy arrays."""
-
-
-def cache_directory() -> Path:
-    """The user's cache of this package: $GENART_CACHE, or genart_jax in $XDG_CACHE_HOME or ~/.cache.
-
-    Where there is no home, a folder of the system's temporary one. Who writes there makes it private with `private`.
-    """
-    if own := os.environ.get("GENART_CACHE"):
-        return expanded(own)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return expanded(base) / "genart_jax"
-    try:
-        return Path.home() / ".cache" / "genart_jax"
-    except RuntimeError:  # a user without a home, as in some containers
-        return Path(tempfile.gettempdir()) / f"genart_jax-{os.getuid()}"
-
-
-def private(directory: Path) -> Path:
-    """Makes a folder that only its user may enter, unless it is there.
-
-    Raises:
-      OSError: it cannot be made, or others may write into it and so put something there for the user to run.
-    """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = directory.stat()
-    if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022):
-        raise PermissionError(f"{directory} can be written by other users")
-    return directory
 
 
 @dataclasses.dataclass(frozen=True)

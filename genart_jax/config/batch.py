@@ -3,15 +3,80 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Kind = Literal["pixels", "mask", "class"]
+
+BESIDE = {
+    "target": "the picture to make of each; pairs:DIR has them",
+    "other": "a second set, which is not paired with the first; name it with --data.other SOURCE",
+    "mask": "a mask to each picture",
+}
+"""What a model may need besides the image, by its field: a Config asks for it by `target_shape`, `other_shape` or
+`mask_shape`. And how one comes by it."""
 
 
-@dataclasses.dataclass(frozen=True)
+class Field(NamedTuple):
+    """One thing that each example of a batch has.
+
+    Attributes:
+      shape: without the batch axis; () of a class.
+      kind: "pixels": pictures, videos (frames first) or volumes (depth first) with channels last, uint8 at rest and
+        float32 in [-1, 1] in a batch. "mask": as long and wide as pictures, with values in [0, 1], float32 in a batch.
+        "class": an integer, -1 where it is hidden or not known.
+      classes: how many there are of a class; the integers below are their numbers.
+    """
+
+    shape: tuple[int, ...] = ()
+    kind: Kind = "pixels"
+    classes: int = 0
+
+
+def kind_of(name: str) -> Literal["pixels", "mask"]:
+    """The kind of a field that is no class, by its name."""
+    return "mask" if name == "mask" else "pixels"
+
+
+def class_fields(conditions: Mapping[str, int] | tuple[tuple[str, int], ...]) -> dict[str, Field]:
+    """The fields of conditions, from their numbers of classes."""
+    return {name: Field((), "class", classes) for name, classes in dict(conditions).items()}
+
+
+@dataclasses.dataclass(frozen=True, init=False)
 class BatchSpec:
-    """What a batch of a model holds: enough to load and use a model without its data."""
+    """What a batch of a model holds: enough to load and use a model without its data.
 
-    image_shape: tuple[int, ...] = (32, 32, 3)
-    """(height, width, channels)."""
-    conditions: tuple[tuple[str, int], ...] = ()
-    """(name, number of classes) of each integer condition."""
+    In a batch, classes are under `batch["condition"]` by their names, and all other fields are `batch[name]`.
+    """
+
+    fields: Mapping[str, Field]
+    """By name: "image", maybe "target", "other" and "mask", then the classes."""
     hidden: tuple[str, ...] = ()
     """The conditions that the model also learns without: of these, -1 (not told) can be asked for."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] = (32, 32, 3),
+        conditions: tuple[tuple[str, int], ...] = (),
+        hidden: tuple[str, ...] = (),
+        fields: Mapping[str, Field] | None = None,
+    ) -> None:
+        """Of pictures and conditions, (name, number of classes) each; or of `fields`, which say it all."""
+        given = {"image": Field(tuple(image_shape)), **class_fields(conditions)} if fields is None else dict(fields)
+        last = {name: field for name, field in given.items() if field.kind == "class"}
+        object.__setattr__(self, "fields", {name: f for name, f in given.items() if name not in last} | last)
+        object.__setattr__(self, "hidden", tuple(hidden))
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.fields.items()), self.hidden))
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(height, width, channels); of videos and volumes with frames or depth in front."""
+        return self.fields["image"].shape
+
+    @property
+    def conditions(self) -> tuple[tuple[str, int], ...]:
+        """(name, number of classes) of each integer condition."""
+        return tuple((name, field.classes) for name, field in self.fields.items() if field.kind == "class")

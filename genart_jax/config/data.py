@@ -12,13 +12,16 @@ class Data:
     """Where pictures come from and what is done to them."""
 
     source: str = ""
-    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that
-    `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes, what that
-    one was trained on."""
+    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set
+    that `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes, what
+    that one was trained on."""
+    other: str = ""
+    """A second source, whose pictures are not paired with those of the first, for models that take two such sets."""
     image_size: tuple[Count, ...] = ()
-    """One number, or height and width, to resize folder and tfds pictures to; empty: 64 for a folder, else its own."""
+    """One number, or height and width, to resize pictures of folders and tfds to; empty: 64 for a folder, else their
+    own."""
     channels: Count = 3
-    """3 for colour, 1 for grey (folder and tfds)."""
+    """3 for colour, 1 for grey (folders and tfds)."""
     test_fraction: Share = 0.1
     """Share held out for evaluation where the source has no test split."""
     strict: bool = False
@@ -33,7 +36,7 @@ class Data:
     cutout: Natural = 0
     """Fill a square of so many pixels of each training picture with grey."""
     limit: Natural = 0
-    """Train on so many examples only, a fixed choice from the whole training split (0: all)."""
+    """Train on so many examples of `source` only, a fixed choice from the whole training split (0: all)."""
     memory_limit_mb: Natural = 2048
     """Sets larger than this (decoded) are streamed by grain instead of held in device memory."""
     workers: Natural = 4

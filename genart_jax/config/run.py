@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from genart_jax.config.batch import BatchSpec
+from genart_jax.config.batch import BESIDE, BatchSpec, Field, class_fields, kind_of
 from genart_jax.config.data import Data
 from genart_jax.config.errors import UserError
 from genart_jax.config.optimizer import Optimizer
@@ -57,14 +57,39 @@ def spec_of(run: Run) -> BatchSpec:
     """The batch that a resolved configuration is trained on.
 
     Raises:
-      UserError: `image_shape` or `conditions` was left None and nothing has filled it.
+      UserError: a shape or `conditions` was left None and nothing has filled it.
     """
     shape, conditions = run.model.image_shape, getattr(run.model, "conditions", ())
     if shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
     classes = classes_of(conditions)
     hidden = tuple(name for name, _ in classes) if getattr(run.step, "condition_dropout", 0.0) > 0 else ()
-    return BatchSpec(tuple(shape), classes, hidden)
+    beside = {name: getattr(run.model, f"{name}_shape") for name in _wanted(run.model)}
+    for name, given in beside.items():
+        if given is None:
+            raise UserError(f"{run.name}: {name}_shape is not set; pass {name}_shape=(height, width, channels)")
+    fields = {name: Field(tuple(given), kind_of(name)) for name, given in beside.items()}
+    return BatchSpec(hidden=hidden, fields={"image": Field(tuple(shape)), **fields, **class_fields(classes)})
+
+
+def _wanted(model: Any) -> list[str]:
+    """The fields besides the image that a model's Config asks for."""
+    there = {f.name for f in dataclasses.fields(model)}
+    return [name for name in BESIDE if f"{name}_shape" in there]
+
+
+def _beside(run: Run, spec: BatchSpec) -> dict[str, Any]:
+    """The shapes of what a model needs besides the image, as its Config names them."""
+    changes = {}
+    for name in _wanted(run.model):
+        given = getattr(run.model, f"{name}_shape")
+        if name not in spec.fields:
+            raise UserError(f"{run.name} needs {name!r}, which this data has not: {BESIDE[name]}")
+        shape = spec.fields[name].shape
+        if given is not None and tuple(given) != tuple(shape):
+            raise UserError(f"{run.name} wants {name!r} of shape {tuple(given)}, the data has {tuple(shape)}")
+        changes[f"{name}_shape"] = tuple(shape)
+    return changes
 
 
 def resolve(run: Run, spec: BatchSpec) -> Run:
@@ -75,7 +100,7 @@ def resolve(run: Run, spec: BatchSpec) -> Run:
     Raises:
       UserError: the Config asks for a shape or a condition that the data does not have.
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = _beside(run, spec)
     fields = {f.name for f in dataclasses.fields(run.model)}
     offered = dict(spec.conditions)
     if run.model.image_shape is None:

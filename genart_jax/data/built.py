@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from genart_jax.config import UserError
+from genart_jax.config import Field, UserError
+from genart_jax.config.batch import BESIDE
 from genart_jax.data.build import catalogue, store
 from genart_jax.data.build.recipe import Array, View
 from genart_jax.data.source import Source, Split, count_lines, fingerprint
@@ -62,7 +63,7 @@ def _seen(stored: Stored, view: View) -> Stored:
 
 
 def load(source: str) -> Source:
-    """The set of a name as a source of pictures and classes; see `to_source`.
+    """The set of a name as a source; see `to_source`.
 
     Raises:
       UserError: as `open_stored` and `to_source`.
@@ -76,22 +77,22 @@ def load_folder(folder: Path) -> Source:
 
 
 def to_source(stored: Stored, name: str) -> Source:
-    """Pictures ("image") and every class field with one value an example; other fields are left out.
+    """Pictures, videos or volumes ("image", maybe "target") and every class with one value an example.
 
     Raises:
-      UserError: the set holds videos or volumes, or no pictures.
+      UserError: the set holds no arrays of pictures.
     """
     train, test = stored.splits["train"], stored.splits["test"]
-    shape = train["image"].shape[1:] if "image" in train else ()
-    if len(shape) != 3:
-        raise UserError(f"{name} holds examples of {shape}, no single pictures; read it with ga.open_data({name!r})")
+    if "image" not in train:
+        raise UserError(f"{name} holds whole pictures, or none, and no arrays; read it with ga.open_data({name!r})")
+    pictures = {field: Field(train[field].shape[1:]) for field in ("image", *BESIDE) if field in train}
     classes = {
         field: tuple(names)
         for field, names in stored.card["classes"].items()
         if field in train and train[field].ndim == 1
     }
-    splits = [split_of(arrays, classes) for arrays in (train, test)]
-    left = [field for field in train if field != "image" and field not in classes]
+    splits = [split_of(arrays, pictures, classes) for arrays in (train, test)]
+    left = [field for field in train if field not in pictures and field not in classes]
     report = [*count_lines(classes, splits[0], splits[1]), *stored.card["notes"], f"licence: {stored.card['licence']}"]
     if left:
         report.append(f"not used in training: {', '.join(left)}")
@@ -99,14 +100,14 @@ def to_source(stored: Stored, name: str) -> Source:
         name=name,
         train=splits[0],
         test=splits[1],
-        image_shape=shape,
+        pictures=pictures,
         class_names=classes,
         fingerprint=fingerprint(name, json.dumps(stored.card["sha256"], sort_keys=True)),
         report=tuple(report),
     )
 
 
-def split_of(arrays: Mapping[str, Array], classes: Mapping[str, tuple[str, ...]]) -> Split:
-    """The pictures and classes among arrays."""
-    images = arrays["image"]
-    return Split(len(images), {field: np.asarray(arrays[field], np.int32) for field in classes}, images)
+def split_of(arrays: Mapping[str, Array], pictures: Iterable[str], classes: Iterable[str]) -> Split:
+    """The split of these fields."""
+    labels = {field: np.asarray(arrays[field], np.int32) for field in classes}
+    return Split(len(arrays["image"]), {field: arrays[field] for field in pictures} | labels)

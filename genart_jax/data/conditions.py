@@ -20,9 +20,9 @@ def condition_table(split: Split, names: Sequence[str]) -> list[list[int]]:
 
     What is unlabelled (-1) in one of them is left out.
     """
-    if not names or any(name not in split.condition for name in names):
+    if not names or any(name not in split.arrays for name in names):
         return []
-    rows = np.stack([split.condition[name] for name in names], axis=1)
+    rows = np.stack([split.arrays[name] for name in names], axis=1)
     rows = rows[(rows >= 0).all(axis=1)]
     unique, counts = np.unique(rows, axis=0, return_counts=True)
     return [[*map(int, row), int(count)] for row, count in zip(unique, counts, strict=True)]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genart_jax.assets import cache_directory
-from genart_jax.config import UserError
+from genart_jax.config import Field, UserError
 from genart_jax.data.color import COLOR_NAMES
 from genart_jax.data.source import Source, Split, count_lines
 from genart_jax.runtime.paths import expanded
@@ -156,8 +156,8 @@ def load(size: int = 32, path: str | os.PathLike[str] | None = None) -> Source:
     labels = {condition: getattr(art, condition).astype(np.int32) for condition in CLASS_NAMES}
     splits = []
     for rows in (~art.test, art.test):
-        images = art.x[rows]
-        splits.append(Split(len(images), {condition: label[rows] for condition, label in labels.items()}, images))
+        arrays = {name: values[rows] for name, values in {"image": art.x, **labels}.items()}
+        splits.append(Split(len(arrays["image"]), arrays))
     train, test = splits
     report = list(count_lines(CLASS_NAMES, train, test))
     same = sums[f"x{size}"] == SHA256[f"x{size}"]
@@ -165,7 +165,7 @@ def load(size: int = 32, path: str | os.PathLike[str] | None = None) -> Source:
         name="emoji" if size == SIZES[0] else f"emoji:{size}",
         train=train,
         test=test,
-        image_shape=(size, size, 3),
+        pictures={"image": Field((size, size, 3))},
         class_names=dict(CLASS_NAMES),
         fingerprint=hashlib.sha256("".join(sums.values()).encode()).hexdigest(),
         report=tuple(report),

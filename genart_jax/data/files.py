@@ -79,7 +79,7 @@ class Found(NamedTuple):
     others: int
 
 
-def find(place: Path) -> Found:
+def find(place: Path, kind: str = "folder") -> Found:
     """The files of a folder or zip archive; hidden ones are left out.
 
     Links that lead back up or nowhere, folders that cannot be listed and members of an archive whose names lead out of
@@ -93,12 +93,12 @@ def find(place: Path) -> Found:
         try:
             sorted(place.iterdir())
         except OSError as error:
-            raise UserError(f"folder:{place}: cannot be listed: {error}") from error
+            raise UserError(f"{kind}:{place}: cannot be listed: {error}") from error
         files = _walk(place, (), (), found.odd)
     elif place.is_file():
         files = _members(place, found.odd)
     else:
-        raise UserError(f"folder:{place}: there is no such folder")
+        raise UserError(f"{kind}:{place}: there is no such folder")
     others = 0
     for file in files:
         suffix = PurePosixPath(file.parts[-1].lower()).suffix

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from genart_jax.config import Data, UserError
+from genart_jax.config import Data, Field, UserError
 from genart_jax.data import cache, picture
 from genart_jax.data import folder_words as words
 from genart_jax.data.files import File, find
@@ -78,7 +78,7 @@ def load(directory: str | Path, data: Data) -> Source:
         name=f"folder:{directory}",
         train=splits[0],
         test=splits[1],
-        image_shape=shape,
+        pictures={"image": Field(shape)},
         class_names=class_names,
         fingerprint=now,
         former=former,
@@ -173,7 +173,7 @@ def _splits(kept: Readable, test: Array, data: Data) -> list[Split]:
     for rows in (np.flatnonzero(~test), np.flatnonzero(test) if test.any() else np.arange(len(test))):
         labels = {"label": kept.label[rows]} if kept.names else {}
         if kept.images is not None:
-            out.append(Split(len(rows), labels, kept.images[kept.rows[rows]]))
+            out.append(Split(len(rows), {"image": kept.images[kept.rows[rows]], **labels}))
         else:
             reader = _Reader([kept.items[i].file for i in rows], labels, size, data.channels, data.strict, _Told())
             out.append(Split(len(rows), labels, read=reader))
@@ -224,7 +224,7 @@ class _Reader:
                 continue
             for note in notes:
                 self.told.warn(self.files[i], note, note)
-            return {"image": image, "condition": {name: int(values[i]) for name, values in self.labels.items()}}
+            return {"image": image, **{name: values[i] for name, values in self.labels.items()}}
         raise UserError(f"{self.files[index]}: neither this nor any other picture of its split can be read any more")
 
 

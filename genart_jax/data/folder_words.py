@@ -80,7 +80,8 @@ def _unread_line(found: Found) -> str:
     return f"{len(found.unread)} pictures of formats that are not read: {shown}"
 
 
-def _some(names: Sequence[object]) -> str:
+def some(names: Sequence[object]) -> str:
+    """The first few of the names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(map(str, names[:_SHOWN])) + more
 
@@ -89,17 +90,17 @@ def file_problems(directory: Path, kept: Readable, bad: list[tuple[File, str]], 
     """Lines about files: what cannot be read, what is odd, what is a copy."""
     lines, total = [], len(kept.items) + len(bad)
     if bad:
-        shown = _some([f"{file.name} ({error})" for file, error in bad])
+        shown = some([f"{file.name} ({error})" for file, error in bad])
         lines.append(f"{len(bad)} of {total} pictures cannot be read and are left out: {shown}")
     if found.unread:
         lines.append(f"left out: {_unread_line(found)}")
     if found.odd:
-        lines.append(f"left out: {_some([f'{path} ({error})' for path, error in found.odd])}")
+        lines.append(f"left out: {some([f'{path} ({error})' for path, error in found.odd])}")
     noted: dict[str, list[str]] = {}
     for item, read in zip(kept.items, kept.reads, strict=True):
         for note in read.notes:
             noted.setdefault(note, []).append(item.file.name)
-    lines += [f"{len(names)} pictures: {note}: {_some(names)}" for note, names in noted.items()]
+    lines += [f"{len(names)} pictures: {note}: {some(names)}" for note, names in noted.items()]
     if len(kept.items) < 100:
         lines.append(f"only {len(kept.items)} pictures: a model will learn them by heart")
     copies = len(kept.reads) - len({r.pixels for r in kept.reads})
@@ -121,7 +122,7 @@ def class_problems(directory: Path, kept: Readable, train: Split) -> list[str]:
         large, small = int(counts.argmax()), int(counts.argmin())
         most = f"{kept.names[large]} has {counts[large]} pictures, {kept.names[small]} {counts[small]}"
         lines.append(f"the classes are unbalanced: {most}")
-    absent = np.flatnonzero(np.bincount(train.condition["label"], minlength=len(kept.names)) == 0)
+    absent = np.flatnonzero(np.bincount(train.arrays["label"], minlength=len(kept.names)) == 0)
     if len(absent):
-        lines.append(f"no training pictures of {_some([kept.names[i] for i in absent])}: the test split has them all")
+        lines.append(f"no training pictures of {some([kept.names[i] for i in absent])}: the test split has them all")
     return lines

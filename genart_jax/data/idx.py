@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from genart_jax.config import UserError
+from genart_jax.config import Field, UserError
 from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint
 from genart_jax.runtime.paths import expanded
 
@@ -38,12 +38,12 @@ def load(directory: str | Path) -> Source:
         raise UserError(f"idx:{directory}: training pictures are {shape}, test pictures {test[0].shape[1:]}")
     classes = int(max(train[1].max(), test[1].max())) + 1
     names = {"label": _class_names(directory, classes)}
-    splits = [Split(len(images), {"label": labels}, images) for images, labels in (train, test)]
+    splits = [Split(len(images), {"image": images, "label": labels}) for images, labels in (train, test)]
     return Source(
         name=f"idx:{directory}",
         train=splits[0],
         test=splits[1],
-        image_shape=shape,
+        pictures={"image": Field(shape)},
         class_names=names,
         fingerprint=fingerprint(*train, *test),
         report=count_lines(names, splits[0], splits[1]),

@@ -12,8 +12,9 @@ from genart_jax.config import UserError
 from genart_jax.data.files import JSON, File, Found
 from genart_jax.data.picture import BadPictureError
 
-_TRAIN = ("train", "training")
-_TEST = (("test", "testing"), ("val", "valid", "validation"))  # the first that is there
+TRAIN = ("train", "training")
+TEST = (("test", "testing"), ("val", "valid", "validation"))
+"""Names of the folders of splits, in any case; to test on, the first that is there."""
 _MOST = 2**28  # bytes of a table
 
 
@@ -44,8 +45,8 @@ def arrange(found: Found) -> Layout:
       UserError: a table of labels that cannot be read.
     """
     names = sorted({file.parts[0] for file in found.pictures if len(file.parts) > 1})
-    train = [name for name in names if name.lower() in _TRAIN]
-    tests = [[name for name in names if name.lower() in words] for words in _TEST]
+    train = [name for name in names if name.lower() in TRAIN]
+    tests = [[name for name in names if name.lower() in words] for words in TEST]
     test = next((some for some in tests if some), [])
     tables = {table.parts[:-1]: table for table in found.tables}
     if not (train and test):

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from genart_jax.config import BatchSpec, Data, UserError
+from genart_jax.config import BatchSpec, Data, Field, UserError
+from genart_jax.config.batch import kind_of
 from genart_jax.data import built, degrade, grid
 from genart_jax.data.build import catalogue
-from genart_jax.data.pipeline import rows
+from genart_jax.data.pipeline import OTHER, other_seed, rows, rows_of
 from genart_jax.data.source import (
     ARRAYS,
     Array,
@@ -62,8 +63,7 @@ class Part:
         if self.arrays:
             return {name: array[index] for name, array in self.arrays.items()}
         assert self.split is not None
-        raw = example(self.split, index)
-        return {"image": raw["image"], **raw["condition"]}
+        return example(self.split, index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Dataset:
       name: as it was asked for.
       splits: "train", "test" and maybe "validation".
       class_names: class field -> names of its classes, in the order of their integers.
-      source: what the trainer takes; None where the examples are no single pictures.
+      source: what the trainer takes; None where there are no arrays of pictures.
       card: what is known of a built set: licence, counts, checksums, notes; {} of others.
     """
 
@@ -103,11 +103,10 @@ class Dataset:
         """What the trainer takes.
 
         Raises:
-          UserError: the examples are no single pictures.
+          UserError: there are no arrays of pictures.
         """
         if self.source is None:
-            shape = self.train.arrays["image"].shape[1:] if "image" in self.train.arrays else "another kind"
-            raise UserError(f"{self.name}: no model of this version takes examples of {shape}")
+            raise UserError(f"{self.name} has no arrays of pictures to train on; cut some from its whole pictures")
         return self.source
 
     @property
@@ -115,7 +114,7 @@ class Dataset:
         """What a batch holds, for `ga.build`.
 
         Raises:
-          UserError: the examples are no single pictures.
+          UserError: there are no arrays of pictures.
         """
         return self.source_for_training().spec
 
@@ -141,20 +140,20 @@ class Dataset:
         return self._batches(size, seed, end)
 
     def _batches(self, size: int, seed: int, end: int | None) -> Iterator[Batch]:
-        step = 0
+        step, split = 0, self.train.split or Split(self.train.size)
         while end is None or step < end:
-            ordered = self.train.split is not None and self.train.split.ordered
-            chosen = rows(seed, step, size, self.train.size)
-            if ordered:
-                chosen = np.arange(step * size, (step + 1) * size) % self.train.size
-            yield self._batch(chosen)
+            batch = self._batch(self.train, rows_of(split, seed, step, size))
+            if split.other is not None:
+                chosen = rows_of(split.other, other_seed(seed), step, size)
+                batch[OTHER] = to_float(np.stack([example(split.other, int(row))["image"] for row in chosen]))
+            yield batch
             step += 1
 
-    def _batch(self, chosen: Array) -> Batch:
-        if self.train.arrays:
-            raw = {name: np.asarray(array[chosen]) for name, array in self.train.arrays.items()}
+    def _batch(self, part: Part, chosen: Array) -> Batch:
+        if part.arrays:
+            raw = {name: np.asarray(array[chosen]) for name, array in part.arrays.items()}
         else:
-            examples = [self.train.read(int(row)) for row in chosen]
+            examples = [part.read(int(row)) for row in chosen]
             raw = {name: np.stack([one[name] for one in examples]) for name in examples[0]}
         condition = {name: raw.pop(name).astype(np.int32) for name in self.class_names if name in raw}
         pixels = {name: to_float(value) if _is_pixels(value) else value for name, value in raw.items()}
@@ -245,9 +244,10 @@ def open_data(
 
     Args:
       data: what `--data` takes ("emoji", "folder:DIR", the name of a built set), or arrays: pictures, uint8 or float in
-        [-1, 1], (N, height, width, 1 or 3); or a dict of them, with the pictures as "image" and integer classes under
-        any other name; or a dict of such dicts, {"train": {...}, "test": {...}}. Without a test split a tenth is held
-        out, by content.
+        [-1, 1], (N, height, width, 1 or 3), or volumes or videos, (N, depth or frames, height, width, 1 or 3); or a
+        dict of them, with the pictures as "image", maybe a "target" and a "mask" (in [0, 1]) to each, and integer
+        classes under any other name; or a dict of such dicts, {"train": {...}, "test": {...}}. Without a test split a
+        tenth is held out, by content.
       class_names: names of the classes of arrays; None: their numbers.
       **options: other fields of `config.Data`: `image_size=64`, `test_fraction=0.2`, ...
 
@@ -280,25 +280,18 @@ def _with_options(settings: Data, options: Mapping[str, Any]) -> Data:
 def _open_built(name: str) -> Dataset:
     stored = built.open_folder(expanded(name[6:])) if name.startswith("built:") else built.open_stored(name)
     classes = {field: tuple(names) for field, names in stored.card["classes"].items()}
-    image = stored.splits["train"].get("image")
-    source = built.to_source(stored, name) if image is not None and image.ndim == 4 else None
+    source = built.to_source(stored, name) if "image" in stored.splits["train"] else None
     parts = {}
     for split, arrays in stored.splits.items():
-        one = {field: names for field, names in classes.items() if arrays[field].ndim == 1}
-        parts[split] = Part(
-            len(next(iter(arrays.values()))),
-            arrays,
-            stored.whole[split],
-            built.split_of(arrays, one) if source else None,
-        )
+        used = None if source is None else built.split_of(arrays, source.pictures, source.class_names)
+        parts[split] = Part(len(next(iter(arrays.values()))), arrays, stored.whole[split], used)
     return Dataset(name, parts, classes, source, stored.card)
 
 
 def _of_source(source: Source) -> Dataset:
     parts = {}
     for name, split in (("train", source.train), ("test", source.test)):
-        arrays = {} if split.images is None else {"image": split.images, **split.condition}
-        parts[name] = Part(split.size, arrays, split=split)
+        parts[name] = Part(split.size, {} if split.streamed else split.arrays, split=split)
     return Dataset(source.name, parts, source.class_names, source)
 
 
@@ -309,7 +302,6 @@ def _of_arrays(data: Array | Mapping[str, Any], class_names: dict[str, tuple[str
         raise UserError(f"arrays by split: got {', '.join(by_split)}, wanted train and test")
     parts = {name: _checked(part) for name, part in (by_split or {"train": given}).items()}
     train = parts["train"]
-    labels = [name for name in train if name != "image"]
     if not by_split:
         digests = [hashlib.sha256(picture.data).digest() for picture in train["image"]]
         test = held_out(digests, fraction)
@@ -318,52 +310,70 @@ def _of_arrays(data: Array | Mapping[str, Any], class_names: dict[str, tuple[str
             "train": {n: a[~test | test.all()] for n, a in train.items()},
             "test": {n: a[test] for n, a in train.items()},
         }
-    if parts["test"].keys() != train.keys() or parts["test"]["image"].shape[1:] != train["image"].shape[1:]:
+    pictures = {name: Field(train[name].shape[1:], kind_of(name)) for name in _PICTURES if name in train}
+    same = parts["test"].keys() == train.keys()
+    if not same or any(parts["test"][name].shape[1:] != field.shape for name, field in pictures.items()):
         raise UserError("arrays: train and test have other fields, or pictures of another shape")
+    labels = [name for name in train if name not in pictures]
     for name in labels:
         most = 1 + max(int(part[name].max()) for part in parts.values())
         class_names.setdefault(name, tuple(map(str, range(most))))
         if most > len(class_names[name]):
             raise UserError(f"class_names[{name!r}]: {len(class_names[name])} names, but there is a class {most - 1}")
     names = {name: tuple(class_names[name]) for name in labels}
-    splits = [built.split_of(parts[split], names) for split in ("train", "test")]
+    splits = [built.split_of(parts[split], pictures, names) for split in ("train", "test")]
     return Source(
         name=ARRAYS,
         train=splits[0],
         test=splits[1],
-        image_shape=train["image"].shape[1:],
+        pictures=pictures,
         class_names=names,
         fingerprint=fingerprint(*(array for part in parts.values() for _, array in sorted(part.items()))),
         report=count_lines(names, splits[0], splits[1]),
     )
 
 
+_PICTURES = "image", "target", "mask"
+"""The names of arrays that are pictures or masks; all others are classes."""
+
+
 def _checked(part: Mapping[str, Any]) -> dict[str, Array]:
-    """Pictures as uint8 and classes as int32, all of one length.
+    """Pictures as uint8, masks as they are and classes as int32, all of one length.
 
     Raises:
       UserError: they are of another form.
     """
-    wanted = "uint8, or float in [-1, 1], of (N, height, width, 1 or 3)"
     if "image" not in part:
-        raise UserError(f"arrays: no 'image' among {', '.join(part)}; wanted pictures, {wanted}")
-    images = np.asarray(part["image"])
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
-        raise UserError(f"image: got shape {images.shape} {images.dtype}, wanted {wanted}")
-    if images.dtype != np.uint8:
-        low, high = (float(f(images)) for f in (np.min, np.max)) if images.dtype.kind == "f" else (0.0, 2.0)
-        if not (low >= -1.0001 and high <= 1.0001):
-            raise UserError(f"image: got {images.dtype} in [{images.min()}, {images.max()}], wanted {wanted}")
-        images = to_uint8(images)
-    out = {"image": np.ascontiguousarray(images)}
+        raise UserError(f"arrays: no 'image' among {', '.join(part)}; wanted pictures, {_WANTED}")
+    number = len(np.asarray(part["image"]))
+    out = {name: _pictures(name, np.asarray(part[name]), number) for name in _PICTURES if name in part}
     for name, values in part.items():
-        if name == "image":
+        if name in out:
             continue
         labels = np.asarray(values)
-        if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min() < -1:
+        if labels.shape != (number,) or labels.dtype.kind not in "iu" or labels.min() < -1:
             raise UserError(
-                f"{name}: got shape {labels.shape} {labels.dtype}, wanted one class an example, ({len(images)},) "
+                f"{name}: got shape {labels.shape} {labels.dtype}, wanted one class an example, ({number},) "
                 "integers of 0 and more, or -1 where it is not known"
             )
         out[name] = labels.astype(np.int32)
     return out
+
+
+_WANTED = "uint8, or float in [-1, 1], of (N, height, width, 1 or 3), of volumes and videos (N, depth or frames, ...)"
+
+
+def _pictures(name: str, images: Array, number: int) -> Array:
+    """An array of pictures, uint8; or of masks, which stay as they are."""
+    if images.ndim not in (4, 5) or images.shape[-1] not in (1, 3) or len(images) != number or not number:
+        raise UserError(f"{name}: got shape {images.shape} {images.dtype}, wanted {_WANTED}")
+    if kind_of(name) == "mask":
+        if not (images.min() >= 0 and images.max() <= 1):
+            raise UserError(f"{name}: got {images.dtype} in [{images.min()}, {images.max()}], wanted a mask in [0, 1]")
+        return np.ascontiguousarray(images)
+    if images.dtype != np.uint8:
+        low, high = (float(f(images)) for f in (np.min, np.max)) if images.dtype.kind == "f" else (0.0, 2.0)
+        if not (low >= -1.0001 and high <= 1.0001):
+            raise UserError(f"{name}: got {images.dtype} in [{images.min()}, {images.max()}], wanted {_WANTED}")
+        images = to_uint8(images)
+    return np.ascontiguousarray(images)

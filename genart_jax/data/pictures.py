@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from genart_jax.config import Data, UserError
+from genart_jax.config import Data, Field, UserError
 from genart_jax.data import picture
 from genart_jax.data.source import Source, Split, fingerprint
 from genart_jax.runtime.paths import split_list
@@ -28,9 +28,9 @@ def load(files: str, data: Data) -> Source:
     images = np.stack([picture.read_file(path, size, data.channels) for path in paths])
     return Source(
         name=f"pictures:{files}",
-        train=Split(len(images), {}, images, ordered=True),
-        test=Split(1, {}, images[:1]),
-        image_shape=images.shape[1:],
+        train=Split(len(images), {"image": images}, order="as given"),
+        test=Split(1, {"image": images[:1]}),
+        pictures={"image": Field(images.shape[1:])},
         class_names={},
         fingerprint=fingerprint(images),
     )

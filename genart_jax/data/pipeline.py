@@ -6,6 +6,7 @@ The order of examples is a function of seed and step alone, the same for both lo
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax.config import Data, UserError
+from genart_jax.config import Data, Field, UserError
 from genart_jax.data import augment
 from genart_jax.data.source import Array, Split, example
-from genart_jax.types import Batch, to_float
+from genart_jax.nn.random import stream
+from genart_jax.types import Batch, batch_of, to_float
 
 
 @functools.lru_cache(maxsize=2)
@@ -47,12 +49,21 @@ def rows(
     return np.concatenate(parts)
 
 
+def rows_of(
+    split: Split, seed: int, step: int, global_batch: int, order: Callable[[int, int, int], Array] = permutation
+) -> Array:
+    """The rows of a split in the global batch of `step`: as `rows`, or one after another where they come as given."""
+    if split.order == "as given":
+        return np.arange(step * global_batch, (step + 1) * global_batch) % split.size
+    return rows(seed, step, global_batch, split.size, order)
+
+
 class Loader(Protocol):
     """Brings one split's batches to a training loop.
 
     `constants` stays on the device for the whole run and `next(step)` goes there every step; both are pytrees, and
     every leaf of a payload has this process's share of the batch as its leading axis. `materialize` is pure and may
-    be traced: (constants, payload) -> {"image": uint8 (B, height, width, channels), "condition": {name: int32 (B,)}}.
+    be traced: (constants, payload) -> the raw batch, the split's fields by their names: what `prepare` takes.
     """
 
     constants: Any
@@ -102,15 +113,27 @@ def make_loader(
         raise UserError(f"a batch of {global_batch} cannot be shared by {process_count} processes")
     local = global_batch // process_count
     columns = slice(process_index * local, (process_index + 1) * local)
-    if split.images is None:
+    if split.streamed:
         if not isinstance(seed, int):
             raise UserError("sweep: this data is streamed; raise --data.memory-limit-mb, or train the members by turns")
         return StreamLoader(split, seed, global_batch, columns, workers)
     return MemoryLoader(split, seed, global_batch, columns, place)
 
 
+OTHER = "other"
+"""The field that a second, unpaired set gives, and the name of the stream of seeds that it is ordered by."""
+
+
+def other_seed(seed: int) -> int:
+    """The seed of a second set's order: of a stream of its own, so that the two orders have nothing in common."""
+    return int.from_bytes(hashlib.sha256(f"{OTHER}:{seed}".encode()).digest()[:8], "big")
+
+
 class MemoryLoader:
-    """Pictures on the device, row numbers as payload: {"rows": int32 (local batch,)}, or (local batch, members)."""
+    """Data on the device, row numbers as payload: {"rows": int32 (local batch,)}, or (local batch, members).
+
+    Where the split has a second set, so has the payload: {"rows": ..., "other": ...}.
+    """
 
     def __init__(
         self,
@@ -121,26 +144,28 @@ class MemoryLoader:
         place: Callable[[Any], Any] = jax.device_put,
     ) -> None:
         seeds = (seed,) if isinstance(seed, int) else tuple(seed)
-        order = functools.lru_cache(maxsize=2 * len(set(seeds)))(permutation.__wrapped__)
+        order = functools.lru_cache(maxsize=4 * len(set(seeds)))(permutation.__wrapped__)
 
-        def chosen(step: int) -> Array:
-            if split.ordered:
-                return np.arange(step * global_batch, (step + 1) * global_batch) % split.size
-            each = {one: rows(one, step, global_batch, split.size, order) for one in seeds}
+        def chosen(split: Split, step: int, own: Callable[[int], int]) -> Array:
+            each = {one: rows_of(split, own(one), step, global_batch, order) for one in seeds}
             return each[seeds[0]] if isinstance(seed, int) else np.stack([each[one] for one in seeds], axis=1)
 
-        self._order: Callable[[int], Array] = chosen
+        self._orders: dict[str, Callable[[int], Array]] = {"rows": lambda step: chosen(split, step, lambda one: one)}
+        constants = {name: np.asarray(values) for name, values in split.arrays.items()}
+        if (other := split.other) is not None:
+            self._orders[OTHER] = lambda step: chosen(other, step, other_seed)
+            constants[OTHER] = other.arrays["image"]
         self._columns = columns
-        condition = {name: values.astype(np.int32) for name, values in split.condition.items()}
-        self.constants: Any = place({"image": split.images, "condition": condition})
+        self.constants: Any = place(constants)
 
     def next(self, step: int) -> dict[str, Array]:
         """See Loader."""
-        return {"rows": self._order(step)[self._columns].astype(np.int32)}
+        return {name: order(step)[self._columns].astype(np.int32) for name, order in self._orders.items()}
 
     def materialize(self, constants: Any, payload: Any) -> Batch:
         """See Loader."""
-        return jax.tree.map(lambda leaf: jnp.take(leaf, payload["rows"], axis=0, mode="clip"), constants)
+        places = {name: payload[OTHER if name == OTHER and OTHER in payload else "rows"] for name in constants}
+        return {name: jnp.take(leaf, places[name], axis=0, mode="clip") for name, leaf in constants.items()}
 
     def get_state(self) -> None:
         """See Loader."""
@@ -161,8 +186,11 @@ class StreamLoader:
 
         def read(index: int) -> dict[str, Any]:
             step, column = divmod(index, local)
-            epoch, place = divmod(step * global_batch + columns.start + column, split.size)
-            return _int32(example(split, int(permutation(seed, epoch, split.size)[place])))
+            position = step * global_batch + columns.start + column
+            one = dict(example(split, _row(split, seed, position)))
+            if split.other is not None:
+                one[OTHER] = example(split.other, _row(split.other, other_seed(seed), position))["image"]
+            return one
 
         # Not grain's own shuffle: its order would differ from MemoryLoader's, and with the number of processes.
         options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=max(2 * local, 2 * workers))
@@ -193,8 +221,10 @@ class StreamLoader:
             self._batches.set_state(json.loads(state))
 
 
-def _int32(one: Mapping[str, Any]) -> dict[str, Any]:
-    return {"image": one["image"], "condition": {name: np.int32(v) for name, v in one["condition"].items()}}
+def _row(split: Split, seed: int, position: int) -> int:
+    """The row at a position of the endless order of a split."""
+    epoch, place = divmod(position, split.size)
+    return place if split.order == "as given" else int(permutation(seed, epoch, split.size)[place])
 
 
 def evaluation_batches(
@@ -212,8 +242,8 @@ def evaluation_batches(
     places than `batch` where the split has no more examples.
 
     Yields:
-      {"image": uint8 (B, height, width, channels), "condition": {name: int32 (B,)}, "weight": float32 (B,)} as numpy
-      arrays, where B = columns / process_count.
+      Raw batches as numpy arrays, as a Loader's `materialize` gives them, and with `weight`, float32 (B,), where
+      B = columns / process_count. A second set's examples come in their order, from the first again after the last.
 
     Raises:
       UserError: the places do not divide by the processes, or are too few.
@@ -232,42 +262,77 @@ def _evaluation_batches(split: Split, batch: int, local: int, process_index: int
         for start in range(0, split.size, batch):
             positions = np.where(place < batch, start + place, split.size)
             chosen = np.minimum(positions, split.size - 1)
-            if split.images is not None:
-                condition = {name: values[chosen].astype(np.int32) for name, values in split.condition.items()}
-                raw: Batch = {"image": split.images[chosen], "condition": condition}
-            else:
-                examples = [_int32(one) for one in pool.map(functools.partial(example, split), chosen.tolist())]
-                raw = jax.tree.map(lambda *leaves: np.stack(leaves), *examples)
-            yield raw | {"weight": (positions < split.size).astype(np.float32)}
+            yield _read_all(split, chosen, pool) | {"weight": (positions < split.size).astype(np.float32)}
 
 
-def prepare(raw: Mapping[str, Any], keys: jax.Array | None, data: Data) -> Batch:
+def _read_all(split: Split, chosen: Array, pool: ThreadPoolExecutor) -> Batch:
+    """The examples of these rows as a raw batch, with those of a second set at the same places."""
+    if split.read is None:
+        raw: Batch = {name: values[chosen] for name, values in split.arrays.items()}
+    else:
+        examples = list(pool.map(functools.partial(example, split), chosen.tolist()))
+        raw = jax.tree.map(lambda *leaves: np.stack(leaves), *examples)
+    if split.other is None:
+        return raw
+    return raw | {OTHER: _read_all(split.other, chosen % split.other.size, pool)["image"]}
+
+
+def prepare(raw: Mapping[str, Any], keys: jax.Array | None, data: Data, fields: Mapping[str, Field]) -> Batch:
     """A raw batch as models take it; pure, and may be traced.
 
     Args:
-      raw: uint8 `image` (B, height, width, channels) and maybe `target` and `mask`, and whatever else is passed on.
+      raw: the fields by their names as they are at rest, and maybe `weight`.
       keys: (B,) typed keys, one an example, or None for evaluation: nothing is augmented.
-      data: its `flip` and `crop` apply to `image`, `target` and `mask` alike, its `jitter` and `cutout` to `image` and
-        `target`.
+      data: its `flip` and `crop` move all pictures and masks of an example alike, its `jitter` and `cutout` change its
+        pictures alike and no mask. `other`, which is not of the same example, has draws of its own.
+      fields: those of the batch; what else `raw` holds is left out.
 
     Returns:
-      The batch, with uint8 `image` and `target` as float32 in [-1, 1].
+      The batch: pictures as float32 in [-1, 1], masks as float32, classes as int32 under `condition`.
     """
-    batch = dict(raw)
-    for name in ("image", "target", "mask"):
-        if name not in batch:
-            continue
-        images = jnp.asarray(batch[name])
-        if keys is not None and data.flip:
-            images = augment.flip(images, keys)
-        if keys is not None and data.crop:
-            images = augment.crop(images, keys, data.crop)
-        # A mask keeps its own values; the others are moved first, while a pixel is one byte and not four.
-        if name != "mask":
-            images = to_float(images) if images.dtype == jnp.uint8 else images
-            if keys is not None and data.jitter:
-                images = augment.jitter(images, keys, data.jitter)
-            if keys is not None and data.cutout:
-                images = augment.cutout(images, keys, data.cutout)
-        batch[name] = images
-    return batch
+
+    def leaf(name: str, field: Field) -> jax.Array:
+        values = jnp.asarray(raw[name])
+        if field.kind == "class":
+            return values.astype(jnp.int32)
+        if keys is None:
+            return _at_full_depth(values, field)
+        own = jax.vmap(lambda key: stream(key, OTHER))(keys) if name == OTHER else keys
+        return _augmented(values, own, data, field)
+
+    batch = batch_of(fields, leaf)
+    return batch | {"weight": raw["weight"]} if "weight" in raw else batch
+
+
+def _at_full_depth(values: jax.Array, field: Field) -> jax.Array:
+    """Pixels in [-1, 1], and masks with their values."""
+    pixels = field.kind == "pixels" and values.dtype == jnp.uint8
+    return to_float(values) if pixels else values.astype(jnp.float32)
+
+
+def _augmented(values: jax.Array, keys: jax.Array, data: Data, field: Field) -> jax.Array:
+    if data.flip:
+        values = augment.flip(values, keys)
+    if data.crop:
+        values = augment.crop(values, keys, data.crop)
+    values = _at_full_depth(values, field)  # moved before, while a pixel is one byte and not four
+    if field.kind == "pixels" and data.jitter:
+        values = augment.jitter(values, keys, data.jitter)
+    if field.kind == "pixels" and data.cutout:
+        values = augment.cutout(values, keys, data.cutout)
+    return values
+
+
+def check_augmentation(data: Data, fields: Mapping[str, Field]) -> None:
+    """Raises UserError where the options of `data` do not suit the fields of a batch."""
+    areas = {name: field for name, field in fields.items() if field.kind != "class"}
+    sides = {name: field.shape[-3:-1] for name, field in areas.items()}
+    if data.crop >= min(min(side) for side in sides.values()):
+        raise UserError(f"data.crop {data.crop}: wanted less than the sides of the pictures")
+    paired = {side for name, side in sides.items() if name != OTHER}
+    if data.crop and len(paired) > 1:
+        shown = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sides.items())
+        raise UserError(f"data.crop moves pictures of one size alike, and these are {shown}; set it to 0")
+    for field in areas.values():
+        if data.jitter and field.kind == "pixels":
+            augment.check_jitter(data.jitter, field.shape[-1])

@@ -1,4 +1,4 @@
-"""What a data source gives: two splits of uint8 pictures with named integer conditions.
+"""What a data source gives: two splits of examples, each with the same named fields.
 
 `open_source` dispatches on the source's name; each kind lives in a module of its own (emoji, idx, folder, tfds).
 """
@@ -8,39 +8,56 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from genart_jax.config import BatchSpec, Data, UserError
+from genart_jax.config import BatchSpec, Data, Field, UserError
+from genart_jax.config.batch import class_fields
 from genart_jax.runtime.paths import expanded, join_list, split_list
 
 Array = np.ndarray[Any, Any]
 
 ARRAYS = "arrays"
 """The name of a source that was given in Python."""
-KINDS = ("emoji", "idx", "stacked", "folder", "pictures", "tfds", "built")
+KINDS = ("emoji", "idx", "stacked", "folder", "pairs", "pictures", "tfds", "built")
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """One split, in memory (`images`) or read one example at a time (`read`).
+Example = dict[str, Any]
+"""One example as it is at rest, by the names of its fields: uint8 pictures, masks, and integers for classes."""
+
+
+class Split(NamedTuple):
+    """One split: in memory, or read one example at a time.
 
     Attributes:
       size: number of examples.
-      condition: name -> integer array (size,); also given for a streamed split where it is known without decoding.
-      images: uint8 (size, height, width, channels), or None for a streamed split.
-      ordered: the rows come in their order, without a permutation.
-      read: index -> {"image": uint8 (height, width, channels), "condition": {name: int}}, or None for one in memory;
-        may be called from several threads.
+      arrays: by the names of the fields, with the examples as leading axis: pictures uint8, masks in [0, 1], classes
+        integers (size,). Of a split that is read, those that are known without it, such as labels.
+      read: index -> all of an example, or None for a split in memory; may be called from several threads.
+      order: whether the rows of an epoch come shuffled, or in their order.
+      other: the same split of a second set, which is not paired with this one and has an order of its own. Its pictures
+        are the field "other".
     """
 
     size: int
-    condition: dict[str, Array]
-    images: Array | None = None
-    read: Callable[[int], dict[str, Any]] | None = None
-    ordered: bool = False
+    arrays: Mapping[str, Array] = {}
+    read: Callable[[int], Example] | None = None
+    order: Literal["shuffled", "as given"] = "shuffled"
+    other: Split | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether some of it is not in memory."""
+        return self.read is not None or (self.other is not None and self.other.streamed)
+
+    def only(self, names: Collection[str]) -> Split:
+        """The split with just the fields of these names."""
+        arrays = {name: values for name, values in self.arrays.items() if name in names}
+        read, other = self.read, self.other.only(["image"]) if self.other is not None and "other" in names else None
+        part = None if read is None else lambda index: {n: v for n, v in read(index).items() if n in names}
+        return self._replace(arrays=arrays, read=part, other=other)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +67,7 @@ class Source:
     Attributes:
       name: as the user gave it.
       train, test: its splits; `test` is never trained on.
-      image_shape: (height, width, channels).
+      pictures: the fields with pixels and masks: "image", and maybe others.
       class_names: condition -> names of its classes, in the order of their integers.
       fingerprint: SHA-256 over the data (or over names and sizes of streamed files): tells a resumed run that the
         data is still the same.
@@ -63,7 +80,7 @@ class Source:
     name: str
     train: Split
     test: Split
-    image_shape: tuple[int, ...]
+    pictures: Mapping[str, Field]
     class_names: dict[str, tuple[str, ...]]
     fingerprint: str
     report: tuple[str, ...] = ()
@@ -72,13 +89,19 @@ class Source:
     former: tuple[str, ...] = ()
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(height, width, channels); of videos and volumes with frames or depth in front."""
+        return self.pictures["image"].shape
+
+    @property
     def spec(self) -> BatchSpec:
         """The batch that this source offers."""
-        return BatchSpec(self.image_shape, tuple((name, len(names)) for name, names in self.class_names.items()))
+        classes = {name: len(names) for name, names in self.class_names.items()}
+        return BatchSpec(fields={**self.pictures, **class_fields(classes)})
 
 
 def open_source(data: Data) -> Source:
-    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR,
+    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR,
     pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that `genart data build` made, by its name or as built:DIR.
 
     Its report begins with one line that is alike for every kind: sizes, shape and conditions.
@@ -122,6 +145,10 @@ def open_source(data: Data) -> Source:
         from genart_jax.data import folder
 
         source = folder.load(rest, data)
+    elif kind == "pairs":
+        from genart_jax.data import pairs
+
+        source = pairs.load(rest, data)
     elif kind == "pictures":
         from genart_jax.data import pictures
 
@@ -144,17 +171,41 @@ def finished(source: Source, data: Data) -> Source:
       UserError: `data.image_size` is another than a source that is not resized has, or `data.limit` is too large.
     """
     kind = data.source.partition(":")[0]
-    height, *width = data.image_size or source.image_shape[:2]
+    sides = source.image_shape[-3:-1]
+    height, *width = data.image_size or sides
     wanted = (height, *(width or [height]))
-    if kind not in ("folder", "pictures", "tfds") and tuple(wanted) != tuple(source.image_shape[:2]):
-        here = "x".join(map(str, source.image_shape[:2]))
+    if kind not in ("folder", "pairs", "pictures", "tfds") and tuple(wanted) != tuple(sides):
+        here = "x".join(map(str, sides))
         hint = "say emoji:64 or emoji:128" if kind == "emoji" else "leave it out"
         raise UserError(f"data.image-size {wanted}: {kind} has pictures of {here} and is not resized; {hint}")
     source = dataclasses.replace(source, name=data.source)
+    if data.other:
+        source = with_other(source, data)
     if data.limit:
         note = f"limited to {data.limit} of {source.train.size} training examples; counts above are of all"
         source = dataclasses.replace(source, train=limited(source.train, data.limit), report=(*source.report, note))
     return dataclasses.replace(source, report=(summary(source), *source.report))
+
+
+def with_other(source: Source, data: Data) -> Source:
+    """The source with the pictures of `data.other` as the field `other`, which is paired with nothing.
+
+    Raises:
+      UserError: that source is not to be had.
+    """
+    other = open_source(dataclasses.replace(data, source=data.other, other="", limit=0))
+    both = lambda one: fingerprint("other", one, other.fingerprint)
+    return dataclasses.replace(
+        source,
+        train=source.train._replace(other=other.train),
+        test=source.test._replace(other=other.test),
+        pictures={**source.pictures, "other": other.pictures["image"]},
+        fingerprint=both(source.fingerprint),
+        former=tuple(both(one) for one in source.former),
+        report=(*source.report, f"other: {other.report[0]}"),
+        warnings=(*source.warnings, *(f"other: {line}" for line in other.warnings)),
+        unreadable=(*source.unreadable, *other.unreadable),
+    )
 
 
 def limited(split: Split, limit: int) -> Split:
@@ -168,11 +219,9 @@ def limited(split: Split, limit: int) -> Split:
     words = np.random.Philox(key=np.array([0, split.size], np.uint64)).random_raw(split.size)
     rows = np.sort(np.argsort(words, kind="stable")[:limit])
     read = split.read
-    return dataclasses.replace(
-        split,
+    return split._replace(
         size=limit,
-        condition={name: values[rows] for name, values in split.condition.items()},
-        images=None if split.images is None else split.images[rows],
+        arrays={name: values[rows] for name, values in split.arrays.items()},
         read=None if read is None else lambda index: read(int(rows[index])),
     )
 
@@ -182,7 +231,11 @@ def absolute(source: str) -> str:
     kind, _, rest = source.partition(":")
     if kind == "pictures":
         return f"{kind}:{join_list([expanded(path).resolve() for path in split_list(rest) if path])}"
-    return f"{kind}:{expanded(rest).resolve()}" if kind in ("idx", "stacked", "folder", "built") and rest else source
+    return (
+        f"{kind}:{expanded(rest).resolve()}"
+        if kind in ("idx", "stacked", "folder", "pairs", "built") and rest
+        else source
+    )
 
 
 def _advice(source: str, kind: str) -> str:
@@ -194,18 +247,16 @@ def _advice(source: str, kind: str) -> str:
     return (
         f"did you mean {near[0]}?"
         if near
-        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pictures:FILE:FILE, tfds:NAME[:SPLIT], or a set "
-        "of genart data list"
+        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE, tfds:NAME[:SPLIT], "
+        "or a set of genart data list"
     )
 
 
-def example(split: Split, index: int) -> dict[str, Any]:
-    """One example of either kind of split, as `Split.read` gives it."""
-    if split.images is not None:
-        condition = {name: int(values[index]) for name, values in split.condition.items()}
-        return {"image": split.images[index], "condition": condition}
-    assert split.read is not None
-    return split.read(index)
+def example(split: Split, index: int) -> Example:
+    """One example of either kind of split."""
+    if split.read is not None:
+        return split.read(index)
+    return {name: values[index] for name, values in split.arrays.items()}
 
 
 def summary(source: Source) -> str:
@@ -223,8 +274,8 @@ def count_lines(class_names: Mapping[str, Sequence[str]], train: Split, test: Sp
     """
     lines = []
     for name, names in class_names.items():
-        if name in train.condition and name in test.condition:
-            labels = [split.condition[name] for split in (train, test)]
+        if name in train.arrays and name in test.arrays:
+            labels = [split.arrays[name] for split in (train, test)]
             counts = [np.bincount(x[x >= 0], minlength=len(names)) for x in labels]
             without = [int(np.sum(x < 0)) for x in labels]
             shown = [f"{word} {a} + {b}" for word, a, b in list(zip(names, *counts, strict=False))[:most]]

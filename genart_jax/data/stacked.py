@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genart_jax.config import UserError
+from genart_jax.config import Field, UserError
 from genart_jax.data import idx
 from genart_jax.data.source import Source, Split, fingerprint
 
@@ -32,7 +32,7 @@ def load(directory: str | Path) -> Source:
         name=f"stacked:{directory}",
         train=splits[0],
         test=splits[1],
-        image_shape=(*source.image_shape[:2], 3),
+        pictures={"image": Field((*source.image_shape[:2], 3))},
         class_names={},
         fingerprint=fingerprint("stacked", source.fingerprint),
         report=(f"{len(source.class_names['label']) ** 3} modes: one class a channel",),
@@ -41,10 +41,9 @@ def load(directory: str | Path) -> Source:
 
 def _stack(split: Split, number: int) -> Split:
     """Each channel in an order of its own."""
-    assert split.images is not None
     # Raw Philox words, whose stream numpy promises for ever.
     orders = [
         np.argsort(np.random.Philox(key=np.array([_SEED, 3 * number + c], np.uint64)).random_raw(split.size))
         for c in range(3)
     ]
-    return Split(split.size, {}, np.concatenate([split.images[order] for order in orders], axis=-1))
+    return Split(split.size, {"image": np.concatenate([split.arrays["image"][order] for order in orders], axis=-1)})

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from genart_jax.config import Data, UserError
+from genart_jax.config import Data, Field, UserError
 from genart_jax.data import picture
 from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint, held_out
 
@@ -68,12 +68,12 @@ def load(name: str, data: Data) -> Source:
         f"evaluated on {'a share of ' + split + ' that is held out' if rows else 'the split test'}",
     ]
     files = [f"{file.name} {file.stat().st_size}" for file in sorted(folder.iterdir())]
-    in_memory = [part for s in splits if s.images is not None for part in (s.images, *s.condition.values())]
+    in_memory = [part for s in splits for part in s.arrays.values()]
     return Source(
         name=f"tfds:{name}",
         train=splits[0],
         test=splits[1],
-        image_shape=shape,
+        pictures={"image": Field(shape)},
         class_names=class_names,
         fingerprint=fingerprint(str((shape, split, class_names, data.test_fraction)), *(in_memory or files)),
         report=(*count_lines(class_names, *splits), *report),
@@ -225,20 +225,18 @@ def _split(
             image = picture.decode(_content(record, key), shape[:2], shape[2])
         except picture.BadPictureError as error:
             raise UserError(f"tfds:{name}: picture {rows[index]} cannot be read: {error}") from error
-        return {"image": image, "condition": {label: int(record[label]) for label in labels}}
+        return {"image": image, **{label: np.int32(record[label]) for label in labels}}
 
     if stream:
         return Split(len(rows), {}, read=read)
-    images = np.empty((len(rows), *shape), np.uint8)
-    condition = {label: np.empty(len(rows), np.int32) for label in labels}
+    arrays: dict[str, Array] = {"image": np.empty((len(rows), *shape), np.uint8)}
+    arrays |= {label: np.empty(len(rows), np.int32) for label in labels}
 
     def store(index: int) -> None:
-        example = read(index)
-        images[index] = example["image"]
-        for label, value in example["condition"].items():
-            condition[label][index] = value
+        for field, value in read(index).items():
+            arrays[field][index] = value
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for _ in pool.map(store, range(len(rows))):
             pass
-    return Split(len(rows), condition, images)
+    return Split(len(rows), arrays)

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax import assets, registry
+from genart_jax.api import run as run_network
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import UserError, override
 from genart_jax.metrics.exact import Array
@@ -31,9 +32,9 @@ from genart_jax.nn import inception
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.watch import watched
-from genart_jax.steps import common
+from genart_jax.steps import common, networks
 from genart_jax.train.checkpoint import load, read_config
-from genart_jax.types import to_float
+from genart_jax.types import Network, Variables, to_float
 
 KINDS = ("lite0", "vgg19", "inception", "classifier", "pixels")
 CUBIC = "bicubic (a = -0.5), antialiased, in float32 without clipping"
@@ -125,23 +126,28 @@ def make_extractor(word: str) -> Extractor:
         return Extractor(name, "", (size, size), CUBIC, lambda _, x: (x.reshape(len(x), -1), None), batch=500)
     asset = {"lite0": "efficientnet_lite0", "vgg19": "vgg19"}[kind]
     variables = jax.tree.map(jnp.asarray, assets.load(asset))
-    return Extractor(name, assets.sha256(asset), (size, size), CUBIC, _network(asset, size), variables)
+    return Extractor(name, assets.sha256(asset), (size, size), CUBIC, _published(asset, size), variables)
 
 
-def _network(asset: str, size: int) -> Callable[[Any, jax.Array], Outputs]:
-    """(variables, images) -> the asset's outputs."""
+def _published(asset: str, size: int) -> Callable[[Any, jax.Array], Outputs]:
+    """(variables, images) -> the outputs of a network that never trains."""
     if asset == "vgg19":
         from genart_jax.nn.vgg import VGG
 
-        trunk = VGG(until="relu5_4")
-        return lambda variables, x: (jnp.mean(trunk.apply(variables, x)[0], axis=(1, 2)), None)
-    classes = (("class", len(assets.class_names(asset))),)
-    config = override(registry.get_config(asset).model, image_shape=(size, size, 3), conditions=classes)
-    network = registry.model_module(asset).networks(config)["classifier"].module
+        network, capture = Network(VGG(until="relu5_4"), (), f"asset:{asset}"), "relu5_4"
+    else:
+        classes = (("class", len(assets.class_names(asset))),)
+        config = override(registry.get_config(asset).model, image_shape=(size, size, 3), conditions=classes)
+        network = registry.model_module(asset).networks(config)["classifier"]._replace(frozen=f"asset:{asset}")
+        capture = "pooled"
 
     def apply(variables: Any, x: jax.Array) -> Outputs:
-        logits, aux = network.apply(variables, x)
-        return aux["pooled"], logits
+        at = Variables({}, {}, {"features": variables})
+        output, found = networks.run({"features": network}, at, "features", x, capture=(capture,))
+        features = found[capture]
+        if features.ndim == 4:
+            return jnp.mean(features, axis=(1, 2)), None
+        return features, output
 
     return apply
 
@@ -163,20 +169,17 @@ def _inception(file: Path) -> Extractor:
 def _classifier(run: Path) -> Extractor:
     """The last of the activations that the classifier names, averaged over places."""
     saved, (algorithm, state) = read_config(run), load(run)
-    if algorithm.predict is None:
-        raise UserError(f"{run} is a run of {saved.run.name}, which classifies nothing")
+    algorithm.use("predict", f"{run}, a run of {saved.run.name},")
     height, width, channels = algorithm.batch_spec.image_shape
-    network = algorithm.networks["classifier"].module
-    params, mutable = common.sampling_variables(state, "classifier")
-    variables = {"params": params, **mutable}
 
-    def apply(variables: Any, images: jax.Array) -> Outputs:
-        logits, aux = network.apply(variables, images)
-        features = list(aux.values())[-1] if aux else logits
+    def apply(state: Any, images: jax.Array) -> Outputs:
+        logits, found = run_network(algorithm, state, "classifier", images, capture=None)
+        features = list(found.values())[-1] if found else logits
         return jnp.mean(features, axis=range(1, features.ndim - 1)), logits
 
+    params, mutable = common.sampling_variables(state, "classifier")
     leaves = jax.tree.leaves(jax.device_get((params, mutable)))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves)).hexdigest()
     label = algorithm.batch_spec.conditions[0][0]
     name = f"{saved.run.name}_{label}"
-    return Extractor(name, digest, (height, width), CUBIC, apply, variables, channels, batch=250)
+    return Extractor(name, digest, (height, width), CUBIC, apply, state.replace(opt={}), channels, batch=250)

@@ -1,4 +1,4 @@
-"""Figures of a trained model on the test split, and of its pictures by a classifier."""
+"""Figures of a trained model on the test split."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import jax
 
 from genart_jax.config import Parallel
 from genart_jax.evaluate.pictures import open_run
-from genart_jax.evaluate.scores import accuracy_score
 from genart_jax.train import parallel
-from genart_jax.train.checkpoint import load
 from genart_jax.train.evaluation import make_evaluator
 
 
@@ -36,27 +34,4 @@ def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0
         "examples": trained.source.test.size,
         "seed": seed,
         **figures,
-    }
-
-
-def conditional_accuracy(
-    directory: str | Path, classifier: str | Path, num: int = 1000, seed: int = 0, ema: bool = True
-) -> dict[str, Any]:
-    """The share of a model's pictures in which a classifier sees the condition that they were made for.
-
-    Conditions are drawn as they occur in the training data. The standard error is that of a binomial share.
-
-    Raises:
-      UserError: the classifier does not fit the model.
-    """
-    score = accuracy_score(directory, classifier, num, seed, ema)
-    judge = load(classifier)
-    ((label, _),) = judge.algorithm.batch_spec.conditions
-    return {
-        f"{label}_accuracy_of_samples": score.value,
-        "standard_error": score.standard_error,
-        "samples": num,
-        "sample_seed": seed,
-        "classifier": str(classifier),
-        "classifier_step": int(judge.state.step),
     }

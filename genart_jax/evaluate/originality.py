@@ -68,23 +68,18 @@ def originality(
     """
     network = make_extractor(extractor) if isinstance(extractor, str) else extractor
     trained = open_run(directory)
-    source = trained.source
-    splits = {name: pictures.split_of(source, name) for name in ("train", "test")}
-    rows = {name: _rows(split, source.image_shape) for name, split in splits.items()}
-    train, test = (pictures.read_rows(split, rows[name]) for name, split in splits.items())
-    if len(test.images) < 2 * NEIGHBOURS or np.array_equal(test.images, train.images):
-        raise UserError(f"{source.name} has no test split to measure by: originality needs held-out pictures")
+    rows, train, test = _real(trained.source)
     tell(f"{num} generated pictures")
     fake = pictures.draw(trained, num, seed)
     if network is not None:
         tell(f"features of {len(train.images)} training and {len(test.images)} test pictures: {network.name}")
-    spaces = _spaces(network, source, rows, (train, test, fake))
+    spaces = _spaces(network, trained.source, rows, (train, test, fake))
     report: dict[str, Any] = {
         "model": {"name": trained.saved.run.name, "run": str(directory), "step": int(trained.model.state.step)},
         "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
         "seed": seed,
         "held_out": len(test.images),
-        "caveats": _caveats(len(train.images), splits["train"].size),
+        "caveats": _caveats(len(train.images), pictures.split_of(trained.source, "train").size),
         "spaces": {},
     }
     found = {}
@@ -104,6 +99,16 @@ def originality(
     return report
 
 
+def _real(source: Source) -> tuple[dict[str, Any], Samples, Samples]:
+    """The rows that are compared with, of both splits, and their pictures."""
+    splits = {name: pictures.split_of(source, name) for name in ("train", "test")}
+    rows = {name: _rows(split, source.image_shape) for name, split in splits.items()}
+    train, test = (pictures.read_rows(split, rows[name]) for name, split in splits.items())
+    if len(test.images) < 2 * NEIGHBOURS or np.array_equal(test.images, train.images):
+        raise UserError(f"{source.name} has no test split to measure by: originality needs held-out pictures")
+    return rows, train, test
+
+
 def _spaces(network: Extractor | None, source: Source, rows: Any, sets: Any) -> dict[str, tuple[Any, ...]]:
     """Of each space that pictures are compared in: vectors of training, test and generated pictures."""
     spaces = {"pixels": tuple(x.images.reshape(len(x.images), -1) / 255.0 for x in sets)}
@@ -115,7 +120,7 @@ def _spaces(network: Extractor | None, source: Source, rows: Any, sets: Any) -> 
 
 def _rows(split: Split, shape: tuple[int, ...]) -> Any:
     """The rows of a split to compare with: all that are in memory, and of a streamed one as many as may be read."""
-    most = split.size if split.images is not None else min(STREAMED, max(1, _BYTES // math.prod(shape)))
+    most = split.size if not split.streamed else min(STREAMED, max(1, _BYTES // math.prod(shape)))
     return np.sort(pictures.choose_rows(split, most)) if most < split.size else np.arange(split.size)
 
 

@@ -91,14 +91,16 @@ def choose_rows(split: Split, num: int, skip: int = 0) -> np.ndarray[Any, Any]:
 
 def read_rows(split: Split, rows: np.ndarray[Any, Any]) -> Samples:
     """The pictures of these rows, uint8 (n, height, width, channels), with their conditions."""
-    condition = {name: values[rows] for name, values in split.condition.items()}
-    if split.images is not None:
-        return Samples(split.images[rows], condition)
+    part = split._replace(other=None)
+    if part.read is None:
+        return _samples({name: values[rows] for name, values in part.arrays.items()})
     with ThreadPoolExecutor(4) as pool:
-        examples = list(pool.map(functools.partial(example, split), map(int, rows)))
-    names = examples[0]["condition"]
-    condition = {name: np.array([one["condition"][name] for one in examples]) for name in names}
-    return Samples(np.stack([one["image"] for one in examples]), condition)
+        examples = list(pool.map(functools.partial(example, part), map(int, rows)))
+    return _samples({name: np.stack([one[name] for one in examples]) for name in examples[0]})
+
+
+def _samples(raw: Mapping[str, np.ndarray[Any, Any]]) -> Samples:
+    return Samples(raw["image"], {name: values for name, values in raw.items() if values.ndim == 1})
 
 
 def extract(extractor: Extractor, pictures: Samples) -> Features:

@@ -256,7 +256,9 @@ def accuracy_score(
 ) -> Score:
     """The share of a model's pictures in which a classifier sees the condition that they were made for.
 
-    Conditions are drawn as they occur in the training data. The standard error is that of a binomial share.
+    Conditions are drawn as they occur in the training data. The standard error is that of a binomial share. The score
+    is written to RUN/scores.json; its contract has the classifier's SHA-256, its detail `real` the share of real
+    pictures of the test split in which that classifier is right.
 
     Raises:
       UserError: the classifier does not fit the model.
@@ -270,11 +272,21 @@ def accuracy_score(
     samples = pictures.draw(trained, num, seed)
     _, logits = network(samples.images)
     figures = accuracy.compute(accuracy.update(accuracy.empty(classes), logits, samples.condition[label]))
+    details = {"balanced": figures.balanced, "real": _real_accuracy(trained, network, label)}
     contract = contract_of(trained, network, "none", 0, num, None)
-    measured = Measured(figures.value, figures.standard_error, "binomial", {"balanced": figures.balanced})
+    measured = Measured(figures.value, figures.standard_error, "binomial", details)
     (score,) = make_scores(trained, contract, {f"accuracy_{network.name}": measured}, seed)
     write_scores(directory, [score])
     return score
+
+
+def _real_accuracy(trained: Trained, network: Extractor, label: str, most: int = 2000) -> float:
+    """The share of real pictures of the test split, `most` of them at most, in which a classifier is right."""
+    rows = pictures.choose_rows(trained.source.test, min(most, trained.source.test.size))
+    real = pictures.real_features(network, trained.source, "test", rows)
+    assert real.logits is not None
+    classes = real.logits.shape[1]
+    return accuracy.compute(accuracy.update(accuracy.empty(classes), real.logits, real.condition[label])).value
 
 
 def write_scores(directory: str | Path, scores: list[Score]) -> None:

@@ -97,6 +97,40 @@ def distance(real: Moments, fake: Moments) -> float:
     return float(shift @ shift + np.trace(covariance) + np.trace(fake_covariance) - 2 * cross)
 
 
+def of_statistics(mean: Array, covariance: Array, count: int = 2) -> Moments:
+    """The state whose mean (d,) and covariance (d, d) these are, such as those of a file of published statistics.
+
+    Args:
+      mean, covariance: as `compute` gives them.
+      count: of how many pictures; nothing here depends on it but merging.
+    """
+    return Moments(np.float64(count), np.asarray(mean, np.float64), np.asarray(covariance, np.float64) * (count - 1))
+
+
+def of_few(real: Array, fake: Array) -> float:
+    """`distance` between two sets of features (m, d) and (n, d), by their products where they are fewer than d.
+
+    With centred rows A / sqrt(m - 1) and B / sqrt(n - 1) the root's trace is the sum of the singular values of A B'.
+
+    Raises:
+      UserError: fewer than two of either.
+    """
+    check_features(real=real, fake=fake)
+    (real_mean, a), (fake_mean, b) = (_centred(x) for x in (real, fake))
+    shift = fake_mean - real_mean
+    cross = np.linalg.svd(a @ b.T, compute_uv=False)
+    return float(shift @ shift + np.sum(a * a) + np.sum(b * b) - 2 * np.sum(cross))
+
+
+def _centred(features: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The mean (d,), and rows whose products with themselves add up to the covariance."""
+    x = np.asarray(features, np.float64)
+    if len(x) < 2:
+        raise UserError(f"a covariance needs at least 2 pictures, not {len(x)}")
+    mean = x.mean(axis=0)
+    return mean, (x - mean) / np.sqrt(len(x) - 1)
+
+
 def _trace_of_root(matrix: np.ndarray[Any, Any]) -> float:
     values = np.linalg.eigvalsh(0.5 * (matrix + matrix.T))
     return float(np.sum(np.sqrt(np.maximum(values, 0))))

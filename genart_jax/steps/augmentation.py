@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from genart_jax.data.augment.diffaugment import OPS as DIFFAUGMENT_OPS
 from genart_jax.data.augment.diffaugment import check_ops
 from genart_jax.nn import random
 from genart_jax.steps.schedules import Schedule, value_at
-from genart_jax.types import Metrics, State
+from genart_jax.types import Metrics, State, Tree
 
 PIPELINES = {
     "diffaugment": (diffaugment, DIFFAUGMENT_OPS, DIFFAUGMENT_OPS, "constant"),
@@ -25,7 +24,7 @@ PIPELINES = {
 }
 """Name -> (images, keys, p, ops) -> images; all its operations; those it has by default; its schedule by default."""
 
-View = Any
+View = tuple[jax.Array, jax.Array] | None
 """(keys, probabilities), each (batch,): how the examples of a batch are augmented. None: not at all."""
 
 
@@ -53,7 +52,7 @@ class Augmentation:
                 f" {gan.loss} loss; choose constant or cosine"
             )
 
-    def start(self) -> dict[str, Any]:
+    def start(self) -> dict[str, Tree]:
         """What `State.extra` holds for it."""
         return {"augment": probability.start()} if self.on and self.schedule == "adaptive" else {}
 
@@ -90,8 +89,8 @@ class Augmentation:
         return {"real_sign": jnp.mean(sign), "augment_p": jnp.mean(view[1])}
 
     def after(
-        self, state: State, metrics: Metrics, found: Mapping[str, Any], batch: int
-    ) -> tuple[dict[str, Any], Metrics]:
+        self, state: State, metrics: Metrics, found: Mapping[str, Tree], batch: int
+    ) -> tuple[dict[str, Tree], Metrics]:
         """`State.extra` and the metrics after one minibatch of the critic, as `play.Player.after` wants it."""
         if "augment" not in state.extra:
             return state.extra, metrics

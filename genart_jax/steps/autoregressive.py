@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax import registry
-from genart_jax.config import Autoregressive, Run, spec_of
+from genart_jax.config import Autoregressive, Run
 from genart_jax.nn import random
-from genart_jax.steps import common, networks, play, stages
+from genart_jax.steps import common, networks, play, stages, uses
+from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
 from genart_jax.types import (
     Algorithm,
     Batch,
-    Metrics,
     Module,
     Network,
     Outcome,
     Scene,
     State,
     Sums,
+    Told,
     Tree,
     Variables,
     untold,
@@ -39,51 +38,35 @@ from genart_jax.types import (
 def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
     """The algorithm of a `prior` over codes."""
     made = Prior(roles, config, axis_name)
-    return Algorithm(
-        made.spec,
-        1,
-        made.init,
-        made.step,
-        made.evaluate,
-        made.roles,
-        decode=made.decode,
-        sample=made.sample,
-        encode=made.encode,
+    condition = uses.condition(made.spec)
+    table = uses.table(
+        decode=(made.decode, (made.code, condition)),
+        sample=(made.sample, (uses.KEY, uses.NUM, condition)),
+        encode=(made.encode, (uses.pictures(made.spec), uses.KEY, condition)),
     )
+    return made.algorithm(table)
 
 
-class Prior:
-    """A prior over a tokenizer's codes, as a game of one player; its methods are those of `types.Algorithm`."""
+class Prior(Family):
+    """A prior over a tokenizer's codes, as a game of one player."""
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
-        self.axis_name = axis_name
+        tokenizer = stages.algorithm_of(stages.first_stage(config.model.tokenizer_config))
+        whole = Network(Whole(tokenizer), (), stages.frozen(config.model))
+        super().__init__({**roles, "tokenizer": whole}, config, axis_name)
         self.options: Autoregressive = config.step
-        self.spec = spec_of(config)
-        self.tokenizer = _tokenizer(stages.first_stage(config.model.tokenizer_config))
-        self.roles = {**roles, "tokenizer": Network(Whole(self.tokenizer), (), stages.frozen(config.model))}
-        self.grid, self.num_codes = tuple(config.model.grid), config.model.codes
-        self.length = math.prod(self.grid)
-        self.game = play.Game(
-            (play.Player("prior", ("prior",), self.loss),),
-            {"prior": common.optimizer_of(config)},
-            self._draw,
-            self._prepare,
-            averaged=("prior",) if self.options.ema_decay else (),
-            decay=lambda age, images: common.ema_decay(self.options.ema_decay, age),
-            age=config.train.ema_steps,
-            chunks=common.chunks_of(config),
-            axis_name=self.axis_name,
-        )
+        self.code = stages.codes_of(tokenizer)
+        self.length = math.prod(self.code.shape)
+        player = play.Player("prior", ("prior",), self.loss)
+        self.game = play.alone(player, config, axis_name, self._draw, self._prepare, self.options.ema_decay)
 
-    def _tokens(self, frozen: Mapping[str, Any], images: jax.Array) -> jax.Array:
+    def _tokens(self, frozen: play.Trees, images: jax.Array) -> jax.Array:
         """A picture's codes, row by row: (batch, length)."""
         codes, _ = self.roles["tokenizer"].module.apply(frozen["tokenizer"], images)
-        return cast(jax.Array, codes).reshape(codes.shape[0], self.length)
+        return codes.reshape(codes.shape[0], self.length)
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
-        condition = common.conditions_of(batch, self.spec)
-        hidden = common.hide(condition, random.stream(key, "hide"), self.options.condition_dropout, self.axis_name)
-        return {"image": batch["image"], "condition": hidden}
+        return self.told(batch, key, self.options.condition_dropout)
 
     def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
         keys = random.example_keys(random.stream(key, "dropout"), batch["image"].shape[0], self.axis_name)
@@ -98,19 +81,6 @@ class Prior:
         value = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, codes))
         return Outcome(value, {"loss": value, "accuracy": jnp.mean(1.0 * (jnp.argmax(logits, axis=-1) == codes))})
 
-    def init(self, key: jax.Array, batch: Batch) -> State:
-        """The first state, for batches like this one."""
-        common.check_batch(batch, self.spec)
-        made, frozen = networks.init(self.roles, random.stream(key, "init"))
-        return play.start(self.game, made, frozen=frozen)
-
-    def step(
-        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
-    ) -> tuple[State, Metrics]:
-        """An update."""
-        common.check_batch(batch, self.spec)
-        return play.step(self.game, state, batch, key, due)
-
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Figures of test examples, as mergeable sums."""
         common.check_batch(batch, self.spec)
@@ -123,19 +93,19 @@ class Prior:
         values = {"loss": loss, "bits_per_code": loss / math.log(2.0), "accuracy": correct}
         return common.all_sums({name: common.weighted(v, weight) for name, v in values.items()}, self.axis_name)
 
-    def decode(self, state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
-        images, _ = self.roles["tokenizer"].module.apply(state.frozen["tokenizer"], codes, method="decode")
-        return cast(jax.Array, images)
+        images, _ = self.roles["tokenizer"].module.apply(state.frozen["tokenizer"], latents, method="decode")
+        return images
 
-    def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
         """Pictures of drawn latents."""
         key = random.stream(key, "sample")
         wanted = common.wanted_condition(self.spec, condition, num, key)
         keys = random.example_keys(random.stream(key, "codes"), num)
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state), "prior")
 
-        def draw(carry: Any, index: jax.Array) -> tuple[Any, jax.Array]:
+        def draw(carry: Tree, index: jax.Array) -> tuple[Tree, jax.Array]:
             last, cache = carry
             (logits, cache), _ = apply(last, index, cache, wanted, method="next")
             here = jax.vmap(lambda key: jax.random.fold_in(key, index))(keys)
@@ -143,15 +113,16 @@ class Prior:
             return (last, cache), last
 
         # The code that begins a picture is the one after the last.
-        begin = jnp.full((num,), self.num_codes, jnp.int32), cast(Cached, self.roles["prior"].module).empty_cache(num)
+        begin = (
+            jnp.full((num,), self.code.classes, jnp.int32),
+            cast(Cached, self.roles["prior"].module).empty_cache(num),
+        )
         _, codes = jax.lax.scan(draw, begin, jnp.arange(self.length))
-        return self.decode(state, codes.T.reshape(num, *self.grid))
+        return self.decode(state, codes.T.reshape(num, *self.code.shape))
 
-    def encode(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""
-        return self._tokens(state.frozen, images).reshape(-1, *self.grid)
+        return self._tokens(state.frozen, images).reshape(-1, *self.code.shape)
 
 
 class Cached(Module, Protocol):
@@ -173,16 +144,9 @@ class Whole:
         example = {"image": jnp.zeros((2, *spec.image_shape)), "condition": untold(spec.conditions)}
         return common.lend(self.algorithm.init(key, example))
 
-    def apply(self, variables: Mapping[str, Tree], x: jax.Array, method: str = "encode") -> tuple[jax.Array, Any]:
+    def apply(self, variables: play.Trees, x: jax.Array, method: str = "encode") -> tuple[jax.Array, Tree]:
         """Pictures or latents (batch, ...) -> the other."""
         state, (encode, decode) = common.borrow(variables), (self.algorithm.encode, self.algorithm.decode)
         assert encode is not None
         assert decode is not None
         return (encode(state, x, jax.random.key(0)) if method == "encode" else decode(state, x)), {}
-
-
-def _tokenizer(run: Run) -> Algorithm:
-    """The algorithm of the first stage, whole on every device."""
-    networks = registry.model_module(run.name).networks(run.model)
-    algorithm: Algorithm = registry.step_module(run.name).build(networks, run)
-    return algorithm

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import Classifier, Run, UserError, spec_of
+from genart_jax.config import Classifier, Run, UserError
 from genart_jax.data.augment import mix
 from genart_jax.nn import random
-from genart_jax.steps import common, networks, play
+from genart_jax.steps import common, networks, play, uses
+from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
+from genart_jax.types import Algorithm, Batch, Outcome, Scene, State, Sums, Variables
 
 
 def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -21,33 +22,26 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
       UserError: not one condition to classify, or an odd batch to mix pairs of.
     """
     made = Classification(roles, config, axis_name)
-    return Algorithm(made.spec, 1, made.init, made.step, made.evaluate, roles, predict=made.predict)
+    return made.algorithm(uses.table(predict=(made.predict, (uses.pictures(made.spec),))))
 
 
-class Classification:
-    """A classifier, as a game of one player; its methods are those of `types.Algorithm`."""
+class Classification(Family):
+    """A classifier, as a game of one player."""
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
-        self.axis_name = axis_name
+        super().__init__(roles, config, axis_name)
         self.options: Classifier = config.step
-        self.spec = spec_of(config)
         if len(self.spec.conditions) != 1:
             raise UserError(f"a classifier needs one condition, not {len(self.spec.conditions)}; set --model.label")
         if (self.options.mixup or self.options.cutmix) and config.train.batch % 2:
             raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
         ((self.label, self.classes),) = self.spec.conditions
-        self.roles = roles
-        self.game = play.Game(
-            (play.Player("classifier", ("classifier",), self.loss),),
-            {"classifier": common.optimizer_of(config)},
-            self._draw,
-            self._prepare,
-            averaged=("classifier",) if self.options.ema_decay else (),
-            decay=lambda age, images: common.ema_decay(self.options.ema_decay, age),
-            age=config.train.ema_steps,
-            chunks=common.chunks_of(config),
-            axis_name=self.axis_name,
-        )
+        player = play.Player("classifier", ("classifier",), self.loss)
+        self.game = play.alone(player, config, axis_name, self._draw, self._prepare, self.options.ema_decay)
+
+    def keys(self, key: jax.Array) -> networks.Keys:
+        """Its only network has the stream itself."""
+        return lambda role: random.stream(key, "init")
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
         images, labels = batch["image"], batch["condition"][self.label]
@@ -78,20 +72,6 @@ class Classification:
         accuracy = jnp.mean(jnp.sum(targets, axis=-1) * right)
         return Outcome(values, {"loss": jnp.mean(values), "accuracy": accuracy}, {"classifier": changed})
 
-    def init(self, key: jax.Array, batch: Batch) -> State:
-        """The first state, for batches like this one."""
-        common.check_batch(batch, self.spec)
-        # Its only network has the key itself.
-        made, frozen = networks.init(self.roles, lambda role: random.stream(key, "init"))
-        return play.start(self.game, made, frozen=frozen)
-
-    def step(
-        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
-    ) -> tuple[State, Metrics]:
-        """An update."""
-        common.check_batch(batch, self.spec)
-        return play.step(self.game, state, batch, key, due)
-
     def _logits_of(self, state: State, images: jax.Array) -> jax.Array:
         logits: jax.Array = networks.apply(self.roles, networks.averaged(state), "classifier", images)[0][0]
         return logits
@@ -112,5 +92,4 @@ class Classification:
 
     def predict(self, state: State, images: jax.Array) -> jax.Array:
         """Log probabilities (batch, classes)."""
-        check_images(images, self.spec.image_shape)
         return jax.nn.log_softmax(self._logits_of(state, images))

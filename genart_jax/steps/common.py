@@ -6,23 +6,24 @@ import contextlib
 import contextvars
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import BatchSpec, Optimizer, Run, UserError
+from genart_jax.config import BatchSpec, Field, Optimizer, Run, UserError
 from genart_jax.nn import random, spectral
 from genart_jax.steps import schedules
 from genart_jax.steps.optim import make_optimizer
-from genart_jax.types import HIDDEN, TO_HIDE, Batch, Metrics, State, check_condition, check_images
+from genart_jax.types import HIDDEN, TO_HIDE, Batch, Condition, Metrics, State, Sums, Told, Tree, check_images
 
-_whole: contextvars.ContextVar[Callable[[Any], Any]] = contextvars.ContextVar("whole", default=lambda tree: tree)
+T = TypeVar("T")
+_whole: contextvars.ContextVar[Callable[[Tree], Tree]] = contextvars.ContextVar("whole", default=lambda tree: tree)
 
 
 @contextlib.contextmanager
-def whole_by(constrain: Callable[[Any], Any]) -> Iterator[None]:
+def whole_by(constrain: Callable[[Tree], Tree]) -> Iterator[None]:
     """What is traced inside passes parameters before they are used, and means over devices, through `constrain`.
 
     Without it the layout of a state that lies in parts spreads to the activations, by way of the gradients.
@@ -34,17 +35,17 @@ def whole_by(constrain: Callable[[Any], Any]) -> Iterator[None]:
         _whole.reset(token)
 
 
-def pmean(tree: Any, axis_name: str | None) -> Any:
+def pmean(tree: T, axis_name: str | None) -> T:
     """The mean over devices; without an axis name the tree itself, which `jit` has averaged, whole on each device."""
     return _whole.get()(tree) if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
-def pmax(tree: Any, axis_name: str | None) -> Any:
+def pmax(tree: Tree, axis_name: str | None) -> Tree:
     """The largest of all devices; the tree itself without an axis name."""
     return tree if axis_name is None else jax.lax.pmax(tree, axis_name)
 
 
-def varying(tree: Any, axis_name: str | None) -> Any:
+def varying(tree: Tree, axis_name: str | None) -> Tree:
     """Marks replicated parameters as one device's own before they are differentiated.
 
     Otherwise `shard_map` sums their gradients over the devices by itself, and the mean that follows counts them as
@@ -85,7 +86,9 @@ def half_life_decay(half_life: float | jax.Array, ramp: float, images: int, step
     return jnp.exp2(-images / jnp.clip(ramped, 1e-8, half_life))
 
 
-def ema_update(ema: Any, params: Any, mutable: Any, decay: jax.Array) -> dict[str, Any]:
+def ema_update(
+    ema: Mapping[str, Tree], params: Mapping[str, Tree], mutable: Mapping[str, Tree], decay: jax.Array
+) -> dict[str, Tree]:
     """Moving averages of the given roles' parameters and statistics.
 
     Spectral normalisation's u is taken as it is: a mean of unit vectors is shorter than one, and what is divided by the
@@ -97,7 +100,7 @@ def ema_update(ema: Any, params: Any, mutable: Any, decay: jax.Array) -> dict[st
     return {role: {**averaged[role], **fixed[role]} for role in ema}
 
 
-def sampling_variables(state: State, role: str) -> tuple[Any, Any]:
+def sampling_variables(state: State, role: str) -> tuple[Tree, Tree]:
     """Parameters and collections to sample with: the moving average where there is one."""
     if role in state.ema:
         variables = dict(state.ema[role])
@@ -105,13 +108,13 @@ def sampling_variables(state: State, role: str) -> tuple[Any, Any]:
     return state.params.get(role, {}), state.mutable[role]
 
 
-def lend(state: State) -> dict[str, Any]:
+def lend(state: State) -> dict[str, Tree]:
     """What sampling uses of a state, to be another's frozen parameters: role -> {"params": ..., **mutable}."""
     pairs = {role: sampling_variables(state, role) for role in state.mutable}
     return {role: {"params": params, **mutable} for role, (params, mutable) in pairs.items()}
 
 
-def borrow(lent: Mapping[str, Any]) -> State:
+def borrow(lent: Mapping[str, Tree]) -> State:
     """The state that `lend` was given, as far as encoding, decoding and sampling need it."""
     return State(
         step=jnp.zeros((), jnp.int32),
@@ -124,8 +127,8 @@ def borrow(lent: Mapping[str, Any]) -> State:
 
 
 def update(
-    player: str, optimizer: optax.GradientTransformationExtraArgs, grads: Any, opt: Any, params: Any, **extra: Any
-) -> tuple[Any, Any, Metrics]:
+    player: str, optimizer: optax.GradientTransformationExtraArgs, grads: Tree, opt: Tree, params: Tree, **extra: Any
+) -> tuple[Tree, Tree, Metrics]:
     """A player's parameters and optimizer state after an update, and the global norms that go into the log.
 
     `extra` is what the optimizer wants besides, such as a line search's value.
@@ -137,26 +140,40 @@ def update(
     return optax.apply_updates(params, updates), opt, norms
 
 
-def global_norm(tree: Any) -> jax.Array:
+def global_norm(tree: Tree) -> jax.Array:
     """The root of the sum of the squares of all leaves, float32."""
     squares = (jnp.sum(jax.lax.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree))
     return jnp.sqrt(jnp.float32(sum(squares)))
 
 
 def check_batch(batch: Batch, spec: BatchSpec) -> None:
-    """Raises UserError unless the batch has the pictures and the conditions of `spec`."""
-    if "image" not in batch:
-        raise UserError(f"batch: has no 'image', only {', '.join(batch) or 'nothing'}")
-    check_images(batch["image"], spec.image_shape)
-    given = batch.get("condition", {})
-    for name, classes in spec.conditions:
-        if name not in given:
-            raise UserError(f"batch: condition {name!r} is missing; pass integers (batch,) in batch['condition']")
-        value, size = given[name], len(batch["image"])
-        if jnp.shape(value) != (size,) or not jnp.issubdtype(value.dtype, jnp.integer):
-            raise UserError(f"batch: condition {name!r} is {jnp.shape(value)} {value.dtype}, wanted integers ({size},)")
-        if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value < -1) | (value >= classes))):
-            raise UserError(f"batch: condition {name!r} has values outside 0 to {classes - 1} (-1: hidden)")
+    """Raises UserError unless the batch has the fields of `spec`, as their kinds say."""
+    if missing := [name for name, field in spec.fields.items() if field.kind != "class" and name not in batch]:
+        raise UserError(f"batch: has no {missing[0]!r}, only {', '.join(batch) or 'nothing'}")
+    checks = {"pixels": _check_pixels, "mask": _check_mask, "class": _check_class}
+    for name, field in spec.fields.items():
+        checks[field.kind](name, field, batch)
+
+
+def _check_pixels(name: str, field: Field, batch: Batch) -> None:
+    check_images(batch[name], field.shape, name)
+
+
+def _check_mask(name: str, field: Field, batch: Batch) -> None:
+    check_images(batch[name], field.shape, name)
+    if not isinstance(batch[name], jax.core.Tracer) and float(jnp.min(batch[name])) < 0:
+        raise UserError(f"{name}: got values below 0, wanted a mask in [0, 1]")
+
+
+def _check_class(name: str, field: Field, batch: Batch) -> None:
+    given, size = batch.get("condition", {}), len(batch["image"])
+    if name not in given:
+        raise UserError(f"batch: condition {name!r} is missing; pass integers (batch,) in batch['condition']")
+    value = given[name]
+    if jnp.shape(value) != (size,) or not jnp.issubdtype(value.dtype, jnp.integer):
+        raise UserError(f"batch: condition {name!r} is {jnp.shape(value)} {value.dtype}, wanted integers ({size},)")
+    if not isinstance(value, jax.core.Tracer) and bool(jnp.any((value < HIDDEN) | (value >= field.classes))):
+        raise UserError(f"batch: condition {name!r} has values outside 0 to {field.classes - 1} (-1: hidden)")
 
 
 SCHEDULED = ("learning_rate", "b1", "b2")
@@ -210,7 +227,7 @@ def chunks_of(config: Run) -> int:
     return batch // part if part else 1
 
 
-def accumulate(function: Any, chunks: int, *trees: Any, group: int = 1) -> Any:
+def accumulate(function: Callable[..., T], chunks: int, *trees: Tree, group: int = 1) -> T:
     """The mean of `function(*parts)` over the parts of a batch; one part is in memory at a time.
 
     The trees' leaves have the batch as leading axis. A part takes every `chunks`-th example, so that a batch which is
@@ -230,7 +247,7 @@ def accumulate(function: Any, chunks: int, *trees: Any, group: int = 1) -> Any:
 
     parts = jax.tree.map(cut, trees)
 
-    def body(total: Any, part: Any) -> tuple[Any, None]:
+    def body(total: Tree, part: Tree) -> tuple[Tree, None]:
         return jax.tree.map(jnp.add, total, function(*part)), None
 
     first = function(*jax.tree.map(lambda x: x[0], parts))
@@ -238,7 +255,7 @@ def accumulate(function: Any, chunks: int, *trees: Any, group: int = 1) -> Any:
     return jax.tree.map(lambda x: x / chunks, total)
 
 
-def refuse_joint(mutable: Any) -> None:
+def refuse_joint(mutable: Mapping[str, Tree]) -> None:
     """Raises UserError where a critic's BatchNorm would be over real and generated pictures together."""
     if "batch_stats" in mutable:
         raise UserError(
@@ -247,7 +264,7 @@ def refuse_joint(mutable: Any) -> None:
         )
 
 
-def refuse_statistics(mutable: Any, chunks: int) -> None:
+def refuse_statistics(mutable: Mapping[str, Tree], chunks: int) -> None:
     """Raises UserError where a network's statistics of the whole batch would become those of a part."""
     if chunks > 1 and any({"batch_stats", "codebook"} & {*role} for role in mutable.values()):
         raise UserError(
@@ -272,7 +289,7 @@ def weights_of(batch: Batch, spec: BatchSpec) -> jax.Array:
     return weight
 
 
-def per_example(values: Any) -> jax.Array:
+def per_example(values: Tree) -> jax.Array:
     """The mean of each example, (batch,), over the leaves of a tree and all their axes but the batch."""
     means = [jnp.mean(x, axis=tuple(range(1, x.ndim))) if x.ndim > 1 else x for x in jax.tree.leaves(values)]
     return sum(means[1:], means[0]) / len(means)
@@ -283,14 +300,12 @@ def weighted(values: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array
     return jnp.sum(values * weight), jnp.sum(weight)
 
 
-def all_sums(sums: Any, axis_name: str | None) -> Any:
+def all_sums(sums: Sums, axis_name: str | None) -> Sums:
     """Sums over all devices."""
     return sums if axis_name is None else jax.lax.psum(sums, axis_name)
 
 
-def hide(
-    condition: Mapping[str, jax.Array], key: jax.Array, rate: float, axis_name: str | None
-) -> dict[str, jax.Array]:
+def hide(condition: Condition, key: jax.Array, rate: float, axis_name: str | None) -> dict[str, jax.Array]:
     """Hides each condition of each example with probability `rate`."""
     if not rate:
         return dict(condition)
@@ -301,17 +316,15 @@ def hide(
     return out
 
 
-def wanted_condition(
-    spec: BatchSpec, condition: Mapping[str, Any] | None, num: int, key: jax.Array | None
-) -> dict[str, jax.Array]:
+def wanted_condition(spec: BatchSpec, condition: Told, num: int, key: jax.Array | None) -> dict[str, jax.Array]:
     """Conditions of `num` examples: those given, as scalars or (num,); the others drawn, or hidden without a key.
 
-    Under `jit` a class is not known: for one that does not exist, or was not learnt, networks give NaN.
+    What is given is what `check_condition` lets through. Under `jit` a class is not known: for one that does not exist,
+    or was not learnt, networks give NaN.
 
     Raises:
-      UserError: a name or a class that the model does not have, or a condition that it has not learnt to do without.
+      UserError: as many classes as there are no examples, or a missing condition that was not learnt to do without.
     """
-    check_condition(condition, spec)
     out = {}
     for name, classes in spec.conditions:
         value = (condition or {}).get(name)

@@ -10,7 +10,6 @@ never in one group.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +17,9 @@ import jax.numpy as jnp
 from genart_jax.config import UserError
 from genart_jax.steps import common, networks
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Variables
+from genart_jax.types import Condition, Tree, Variables
 
-Scores = Any
+Scores = Tree
 """A tree of arrays with the batch as leading axis."""
 
 
@@ -36,14 +35,16 @@ class Critic:
         self.role, self.roles, self.joint = role, roles, joint
         self.group = roles[role].group
 
-    def score(self, at: Variables, images: jax.Array, condition: Any, advance: bool = False) -> tuple[Scores, Any]:
+    def score(
+        self, at: Variables, images: jax.Array, condition: Condition, advance: bool = False
+    ) -> tuple[Scores, Tree]:
         """Scores in training, and its collections; `advance` as in `networks.apply`."""
         (scores, _), mutable = networks.apply(self.roles, at, self.role, images, condition, train=True, advance=advance)
         return scores, mutable
 
     def both(
-        self, at: Variables, real: jax.Array, fake: jax.Array, condition: Any, advance: bool = False
-    ) -> tuple[Scores, Scores, Any]:
+        self, at: Variables, real: jax.Array, fake: jax.Array, condition: Condition, advance: bool = False
+    ) -> tuple[Scores, Scores, Tree]:
         """Scores of real and of generated pictures, and its collections.
 
         Raises:

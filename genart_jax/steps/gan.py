@@ -15,28 +15,28 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import Gan, Run, UserError, spec_of
+from genart_jax.config import Gan, Run, UserError
 from genart_jax.losses import terms
 from genart_jax.losses.adversarial import LOSSES
 from genart_jax.losses.adversarial import Adversarial as AdversarialLoss
 from genart_jax.losses.penalties import slope
 from genart_jax.nn import random
-from genart_jax.steps import common, generators, networks, play, schedules
+from genart_jax.steps import common, generators, networks, play, schedules, uses
 from genart_jax.steps.augmentation import Augmentation
 from genart_jax.steps.common import per_example
-from genart_jax.steps.critics import Critic, value_of
+from genart_jax.steps.critics import Critic, Scores, value_of
+from genart_jax.steps.family import Family
+from genart_jax.steps.generators import Drawn
 from genart_jax.steps.networks import Networks
 from genart_jax.steps.optim import lazy_correction
 from genart_jax.steps.schedules import value_at
-from genart_jax.types import Algorithm, Batch, Keys, Metrics, Outcome, Scene, State, Sums, Term, Variables
+from genart_jax.types import Algorithm, Batch, Condition, Keys, Outcome, Scene, State, Sums, Term, Told, Tree, Variables
 
 
 def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -48,11 +48,13 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     Raises:
       UserError: terms that are unknown, or penalties of a mapping network where there is none.
     """
-    step = Adversarial(roles, config, axis_name)
-    return Algorithm(
-        *(step.spec, step.game.rounds, step.init, step.step, step.evaluate, roles),
-        decode=step.decode, sample=step.sample, lazy=step.game.lazy, order=_order(step.game),
-    )  # fmt: skip
+    made = Adversarial(roles, config, axis_name)
+    latents, shown = uses.latents(made.generator.latent_dim), (uses.condition(made.spec), *made.generator.options)
+    table = uses.table(
+        decode=(made.decode, (latents, *shown)),
+        sample=(made.sample, (uses.KEY, uses.NUM, *shown)),
+    )
+    return made.algorithm(table, order=_order(made.game))
 
 
 def _order(game: play.Game) -> tuple[str, ...]:
@@ -66,13 +68,15 @@ def _order(game: play.Game) -> tuple[str, ...]:
     return tuple(names)
 
 
-class Adversarial:
-    """A generator against a critic, as a game; its methods are those of `types.Algorithm`."""
+class Adversarial(Family):
+    """A generator against a critic, as a game."""
+
+    trained_first = True
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
+        super().__init__(roles, config, axis_name)
         gan: Gan = config.step
-        self.roles, self.options = roles, gan
-        self.config, self.spec, self.axis_name = config, spec_of(config), axis_name
+        self.options = gan
         self.loss = _loss(gan.loss)
         self.augment = Augmentation(gan, self.spec, self.loss.threshold, axis_name)
         self.generator = generators.bind(config.name, roles, config.model.latent_dim, gan.style_mixing, gan.path_weight)
@@ -155,26 +159,19 @@ class Adversarial:
             return common.half_life_decay(value_at(half_life, age), self.options.ema_ramp, images, age)
         return common.ema_decay(self.options.ema_decay, age)
 
+    def extra(self) -> dict[str, Tree]:
+        """The controller of the augmentation."""
+        return self.augment.start()
+
     def init(self, key: jax.Array, batch: Batch) -> State:
         """The first state, for batches like this one."""
-        common.check_batch(batch, self.spec)
-        made, frozen = networks.init(self.roles, random.stream(key, "init"), train=True)
+        state = super().init(key, batch)
         if self.options.critic_batch == "joint":
-            common.refuse_joint(made["critic"][1])
-        return play.start(self.game, made, self.augment.start(), frozen)
-
-    def step(
-        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
-    ) -> tuple[State, Metrics]:
-        """All updates of both players."""
-        common.check_batch(batch, self.spec)
-        return play.step(self.game, state, batch, key, due)
+            common.refuse_joint(state.mutable["critic"])
+        return state
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
-        condition = common.conditions_of(batch, self.spec)
-        rate = self.options.condition_dropout
-        hidden = common.hide(condition, random.stream(key, "hide"), rate, self.axis_name)
-        return {"image": batch["image"], "condition": hidden}
+        return self.told(batch, key, self.options.condition_dropout)
 
     def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
         num = len(batch["image"])
@@ -184,10 +181,10 @@ class Adversarial:
     def _keys(self, key: jax.Array, num: int) -> Keys:
         return lambda name: random.example_keys(random.stream(key, name), num, self.axis_name)
 
-    def _generated(self, at: Variables, drawn: Any, batch: Batch) -> tuple[jax.Array, Any]:
+    def _generated(self, at: Variables, drawn: Drawn, batch: Batch) -> tuple[jax.Array, Tree]:
         return self.generator.make(at, drawn, batch["condition"])
 
-    def _make(self, at: Variables, scene: Scene) -> tuple[Any, Mapping[str, Any]]:
+    def _make(self, at: Variables, scene: Scene) -> tuple[Tree, play.Trees]:
         """Generated pictures, as they are and as the critic sees them."""
         fake, mutable = self._generated(at, scene.drawn, scene.batch)
         return {"fake": fake, "seen": self.augment(fake, scene.view, "fake")}, {"generator": mutable}
@@ -250,14 +247,13 @@ class Adversarial:
         )
         drawn = self.generator.draw(self._keys(random.stream(key, "evaluate"), len(weight)))
         fake = self._show(state, drawn["z"], drawn.get("keys"), condition, 1.0)
-        at = Variables(state.params, state.mutable, state.frozen)
-        critic_of = lambda x: networks.apply(self.roles, at, "critic", x, condition)[0][0]
+        critic_of = lambda x: networks.run(self.roles, state.variables, "critic", x, condition)[0]
         values = self._figures(critic_of(real), critic_of(fake), real, fake, weight)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, self.axis_name)
 
     def _figures(
-        self, real_scores: Any, fake_scores: Any, real: jax.Array, fake: jax.Array, weight: jax.Array
+        self, real_scores: Scores, fake_scores: Scores, real: jax.Array, fake: jax.Array, weight: jax.Array
     ) -> dict[str, jax.Array]:
         """Figures of each example (batch,)."""
         values = {"critic_loss": value_of(self.loss.critic, real_scores, fake_scores)}
@@ -271,23 +267,18 @@ class Adversarial:
         values["critic_lipschitz"] = jnp.broadcast_to(common.pmax(steepest, self.axis_name), weight.shape)
         return values
 
-    def _show(self, state: State, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: float) -> jax.Array:
+    def _show(
+        self, state: State, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float
+    ) -> jax.Array:
         return self.generator.show(networks.averaged(state), z, keys, condition, truncation)
 
-    def decode(
-        self, state: State, z: jax.Array, condition: Mapping[str, Any] | None = None, truncation: float = 1.0
-    ) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None, truncation: float = 1.0) -> jax.Array:
         """Pictures of given latents. `truncation` scales a style's distance from the mean style (1: as it is)."""
-        wanted = common.wanted_condition(self.spec, condition, z.shape[0], None)
-        return self._show(state, z, None, wanted, truncation)
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
+        return self._show(state, latents, None, wanted, truncation)
 
     def sample(
-        self,
-        state: State,
-        key: jax.Array,
-        num: int,
-        condition: Mapping[str, Any] | None = None,
-        truncation: float = 1.0,
+        self, state: State, key: jax.Array, num: int, condition: Told = None, truncation: float = 1.0
     ) -> jax.Array:
         """Pictures of drawn latents, and drawn noise; `truncation` as in `decode`."""
         key = random.stream(key, "sample")

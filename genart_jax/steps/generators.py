@@ -8,7 +8,7 @@ can be mixed, the path length regularised, and samples truncated.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from genart_jax.config import UserError
 from genart_jax.nn import random
 from genart_jax.steps import networks
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Keys, Variables
+from genart_jax.types import Condition, Input, Keys, Tree, Variables
 
 Drawn = Mapping[str, jax.Array]
 """All that a generator draws for its examples, by name."""
@@ -27,34 +27,35 @@ Drawn = Mapping[str, jax.Array]
 class StyleModule(Protocol):
     """A generator with a mapping network."""
 
-    def mapping(self, z: jax.Array, condition: Any, train: bool, truncation: Any) -> jax.Array:
+    def mapping(self, z: jax.Array, condition: Condition, train: bool, truncation: float | jax.Array) -> jax.Array:
         """Latents (batch, latent) -> styles (batch, layers, features)."""
 
-    def synthesis(self, styles: jax.Array, keys: jax.Array | None) -> tuple[jax.Array, Any]:
+    def synthesis(self, styles: jax.Array, keys: jax.Array | None) -> tuple[jax.Array, Tree]:
         """Styles -> images and named intermediates."""
 
 
 class Plain:
     """A generator that makes pictures of a latent and conditions at once."""
 
-    styled = False
+    options: tuple[Input, ...] = ()
+    """What those who draw pictures may choose."""
 
-    def __init__(self, name: str, roles: Networks, latent_dim: int) -> None:
-        self.name, self.roles, self.latent_dim = name, roles, latent_dim
+    def __init__(self, roles: Networks, latent_dim: int) -> None:
+        self.roles, self.latent_dim = roles, latent_dim
 
     def draw(self, keys: Keys) -> dict[str, jax.Array]:
         """What is drawn for examples with these keys."""
         return {"z": random.normal(keys("latent"), (self.latent_dim,))}
 
-    def make(self, at: Variables, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+    def make(self, at: Variables, drawn: Drawn, condition: Condition) -> tuple[jax.Array, Tree]:
         """Pictures in training, and changed collections."""
         (images, _), mutable = networks.apply(self.roles, at, "generator", drawn["z"], condition, train=True)
         return images, mutable
 
-    def show(self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any) -> jax.Array:
+    def show(
+        self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float | jax.Array
+    ) -> jax.Array:
         """Pictures as they are sampled, without changing anything."""
-        if not isinstance(truncation, jax.core.Tracer) and truncation != 1.0:
-            raise UserError(f"truncation: {self.name} has no mapping network, so no mean style to pull towards")
         (images, _), _ = networks.apply(self.roles, at, "generator", z, condition)
         return images
 
@@ -62,10 +63,10 @@ class Plain:
 class Styled(Plain):
     """A generator of two halves, a `StyleModule`."""
 
-    styled = True
+    options = (Input("truncation", "number", low=0.0, high=1.5, default=1.0),)
 
-    def __init__(self, name: str, roles: Networks, latent_dim: int, mixing: float) -> None:
-        super().__init__(name, roles, latent_dim)
+    def __init__(self, roles: Networks, latent_dim: int, mixing: float) -> None:
+        super().__init__(roles, latent_dim)
         self.mixing = mixing
 
     def draw(self, keys: Keys) -> dict[str, jax.Array]:
@@ -79,7 +80,7 @@ class Styled(Plain):
             }
         return drawn
 
-    def styles(self, at: Variables, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+    def styles(self, at: Variables, drawn: Drawn, condition: Condition) -> tuple[jax.Array, Tree]:
         """Styles of each layer, those after a random layer from another z (Karras et al. 2019, section 3.1)."""
         z = drawn["z"]
         if "other" in drawn:  # neighbours in one batch
@@ -98,12 +99,14 @@ class Styled(Plain):
         (images, _), _ = networks.apply(self.roles, at, "generator", styles, keys, method="synthesis")
         return images
 
-    def make(self, at: Variables, drawn: Drawn, condition: Any) -> tuple[jax.Array, Any]:
+    def make(self, at: Variables, drawn: Drawn, condition: Condition) -> tuple[jax.Array, Tree]:
         """Pictures in training, and changed collections."""
         styles, changed = self.styles(at, drawn, condition)
         return self.synthesize(at, styles, drawn["keys"]), changed
 
-    def show(self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Any, truncation: Any) -> jax.Array:
+    def show(
+        self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float | jax.Array
+    ) -> jax.Array:
         """Pictures as they are sampled, cut to [-1, 1]; `truncation` scales a style's distance from the mean style."""
         styles, _ = networks.apply(self.roles, at, "generator", z, condition, truncation=truncation, method="mapping")
         return jnp.clip(self.synthesize(at, styles, keys), -1.0, 1.0)
@@ -116,7 +119,7 @@ def bind(name: str, roles: Networks, latent_dim: int, mixing: float, path: float
       UserError: options that need a mapping network, and there is none.
     """
     if isinstance(roles["generator"].module, StyleModule):
-        return Styled(name, roles, latent_dim, mixing)
+        return Styled(roles, latent_dim, mixing)
     if path or mixing:
         raise UserError(f"step: {name} has no mapping network; set path-weight and style-mixing to 0")
-    return Plain(name, roles, latent_dim)
+    return Plain(roles, latent_dim)

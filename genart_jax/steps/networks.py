@@ -81,6 +81,30 @@ def apply(
     return output, {**mutable, **changed}
 
 
+def run(
+    networks: Networks,
+    at: Variables,
+    role: str,
+    *inputs: Any,
+    train: bool = False,
+    capture: tuple[str, ...] | None = (),
+) -> tuple[Any, dict[str, jax.Array]]:
+    """A role's output, and those of its named intermediates that `capture` asks for (None: all).
+
+    By this a loss or a critic takes the features of a network that never trains, and `genart_jax.run` those of any.
+
+    Raises:
+      UserError: no such role, or no such intermediate.
+    """
+    if role not in networks:
+        raise UserError(f"there is no network {role!r}; there are {', '.join(networks) or 'none'}")
+    (output, found), _ = apply(networks, at, role, *inputs, train=train)
+    for name in capture or ():
+        if name not in found:
+            raise UserError(f"{role} names no intermediate {name!r}; there are {', '.join(found) or 'none'}")
+    return output, {name: found[name] for name in (found if capture is None else capture)}
+
+
 def averaged(state: State) -> Variables:
     """Where the networks of a state stand to be used: at moving averages where there are any."""
     pairs = {role: common.sampling_variables(state, role) for role in state.mutable}

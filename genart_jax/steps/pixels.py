@@ -7,18 +7,19 @@ data. With several pairs in the batch, the start and the targets are their means
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Pixels, Run, UserError, spec_of
+from genart_jax.config import Pixels, Run, UserError
 from genart_jax.losses import perceptual
 from genart_jax.losses.pixel import total_variation
 from genart_jax.nn import random
-from genart_jax.steps import common, networks, play
+from genart_jax.steps import common, networks, play, uses
+from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
+from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Tree, Variables
 
 _LUMA = (0.299, 0.587, 0.114)
 """Rec. 601: the Y of YIQ. Adding one number to R, G and B alike changes Y alone."""
@@ -55,51 +56,40 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
       UserError: microbatches, or step lengths for an optimizer that finds its own.
     """
     made = Picture(roles, config, axis_name)
-    return Algorithm(
-        made.spec,
-        2,
-        made.init,
-        made.step,
-        made.evaluate,
-        roles,
-        transform=made.transform,
-        begin=made.begin,
-    )
+    table = uses.table(transform=(made.transform, (uses.pictures(made.spec), uses.KEY)))
+    return made.algorithm(table, batches=2, begin=made.begin)
 
 
-class Picture:
-    """A picture as the only parameters, as a game of one player; its methods are those of `types.Algorithm`."""
+class Picture(Family):
+    """A picture as the only parameters, as a game of one player."""
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
-        self.axis_name = axis_name
+        super().__init__(roles, config, axis_name)
         self.options: Pixels = config.step
-        self.spec, self.model, self.roles = spec_of(config), config.model, roles
+        self.model = config.model
         if config.train.microbatch:
             raise UserError("train.microbatch: one picture has no parts; set it to 0")
-        self.searching = config.optimizer.name == "lbfgs"
-        if self.searching and (config.optimizer.learning_rate != 1 or config.optimizer.schedule != "constant"):
+        searching = config.optimizer.name == "lbfgs"
+        if searching and (config.optimizer.learning_rate != 1 or config.optimizer.schedule != "constant"):
             raise UserError("optimizer lbfgs finds its own step lengths; set learning-rate 1 and schedule constant")
         self.channels = 1 if self.options.keep_color else self.spec.image_shape[-1]
-        self.game = play.Game(
-            (play.Player("pixels", ("pixels",), self.loss, searches=self.searching),),
-            {"pixels": common.optimizer_of(config, searches=self.searching)},
-            draw=lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key),
-            axis_name=self.axis_name,
-        )
+        player = play.Player("pixels", ("pixels",), self.loss, searches=searching)
+        draw = lambda state, batch, key: Scene(batch, {}, carried=state.extra, key=key)
+        self.game = play.alone(player, config, axis_name, draw)
 
-    def _activations(self, frozen: Any, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    def _activations(self, frozen: play.Trees, images: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """Content's activations and style's Gram matrices of (B, ...) pictures, by layer."""
         (_, aux), _ = networks.apply(self.roles, Variables({}, {}, frozen), "features", images)
         grams = {name: perceptual.gram(aux[name]) for name in self.model.style_layers}
         return {name: aux[name].astype(jnp.float32) for name in self.model.content_layers}, grams
 
-    def _distances(self, found: Any, targets: Any) -> dict[str, jax.Array]:
+    def _distances(self, found: Tree, targets: Tree) -> dict[str, jax.Array]:
         """Content and style losses (B,), means over layers, each relative to that of nothing at all.
 
         The paper's network was scaled to activations of mean one; this does the same for any network and layer.
         """
 
-        def mean(loss: Any, part: int) -> jax.Array:
+        def mean(loss: Callable[[jax.Array, jax.Array], jax.Array], part: int) -> jax.Array:
             pairs = [(found[part][name], targets[part][name]) for name in targets[part]]
             return sum((loss(a, b) / (loss(jnp.zeros_like(b), b) + 1e-12) for a, b in pairs), jnp.zeros(())) / len(
                 pairs
@@ -143,15 +133,13 @@ class Picture:
         self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
     ) -> tuple[State, Metrics]:
         """An update."""
-        common.check_batch(batch, self.spec)
         # L-BFGS never reads some of its own figures; behind a barrier they count as read, and are freed when donated.
         state = state.replace(opt=jax.lax.optimization_barrier(state.opt))
-        state, metrics = play.step(self.game, state, batch, key, due)
+        state, metrics = super().step(state, batch, key, due)
         return _typed_optimizer(state), metrics
 
     def transform(self, state: State, images: jax.Array, key: jax.Array) -> jax.Array:
         """What the model makes of pictures."""
-        check_images(images, self.spec.image_shape)
         return jnp.clip(images + state.params["pixels"]["offset"], -1.0, 1.0)
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:

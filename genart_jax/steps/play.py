@@ -13,23 +13,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import UserError
+from genart_jax.config import Run, UserError
 from genart_jax.nn import random
 from genart_jax.steps import common
 from genart_jax.steps.schedules import value_at
-from genart_jax.types import Batch, Loss, Metrics, Outcome, Scene, State, Term, Variables
+from genart_jax.types import Batch, Loss, Metrics, Outcome, Scene, State, Subject, Term, Tree, Variables
+
+Trees = Mapping[str, Tree]
+T = TypeVar("T")
+
+Pullback = Callable[[Tree], tuple[Tree]]
+"""The cotangent of what was made -> the gradient of who made it."""
 
 Due = bool | jax.Array
 """Whether a term is computed: known when tracing, or decided by `lax.cond`."""
 
 
-def _as_it_is(state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+def _as_it_is(state: State, metrics: Metrics, found: Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
     return state.extra, metrics
 
 
@@ -53,16 +59,16 @@ class Player(NamedTuple):
     loss: Loss
     updates: int = 1
     terms: tuple[Term, ...] = ()
-    subject: Callable[[Variables, Scene], Any] = lambda at, scene: None
-    after: Callable[[State, Metrics, Mapping[str, Any], int], tuple[Any, Metrics]] = _as_it_is
-    measure: Callable[[Variables, Scene], Any] | None = None
+    subject: Callable[[Variables, Scene], Subject] = lambda at, scene: None
+    after: Callable[[State, Metrics, Trees, int], tuple[dict[str, Tree], Metrics]] = _as_it_is
+    measure: Callable[[Variables, Scene], Tree] | None = None
     searches: bool = False
 
-    def own(self, trees: Mapping[str, Any]) -> Any:
+    def own(self, trees: Trees) -> Tree:
         """Its parameters out of role -> parameters: a role's, or a dict where it has several."""
         return trees[self.roles[0]] if len(self.roles) == 1 else {role: trees[role] for role in self.roles}
 
-    def whole(self, trees: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    def whole(self, trees: Trees, own: Tree) -> dict[str, Tree]:
         """Role -> parameters, with its own replaced."""
         return {**trees, **({self.roles[0]: own} if len(self.roles) == 1 else own)}
 
@@ -89,7 +95,7 @@ class Game(NamedTuple):
     optimizers: Mapping[str, optax.GradientTransformationExtraArgs]
     draw: Callable[[State, Batch, jax.Array], Scene]
     prepare: Callable[[Batch, jax.Array], Batch] = lambda batch, key: batch
-    make: Callable[[Variables, Scene], tuple[Any, Mapping[str, Any]]] | None = None
+    make: Callable[[Variables, Scene], tuple[Tree, Trees]] | None = None
     averaged: tuple[str, ...] = ()
     decay: Callable[[jax.Array, int], jax.Array] = lambda age, images: jnp.zeros(())
     age: int = 0
@@ -120,7 +126,34 @@ class Game(NamedTuple):
         return {term.name: 0.0 for term in terms} | {k: v for term in terms for k, v in term.start.items()}
 
 
-def start(game: Game, made: Mapping[str, tuple[Any, Any]], extra: Any = None, frozen: Any = None) -> State:
+def alone(
+    player: Player,
+    config: Run,
+    axis_name: str | None,
+    draw: Callable[[State, Batch, jax.Array], Scene],
+    prepare: Callable[[Batch, jax.Array], Batch] = lambda batch, key: batch,
+    ema_decay: float = 0.0,
+) -> Game:
+    """The game of one player, as a configuration has it."""
+    return Game(
+        (player,),
+        {player.name: common.optimizer_of(config, searches=player.searches)},
+        draw,
+        prepare,
+        averaged=player.roles if ema_decay else (),
+        decay=lambda age, images: common.ema_decay(ema_decay, age),
+        age=config.train.ema_steps,
+        chunks=common.chunks_of(config),
+        axis_name=axis_name,
+    )
+
+
+def start(
+    game: Game,
+    made: Mapping[str, tuple[Tree, Tree]],
+    extra: dict[str, Tree] | None = None,
+    frozen: dict[str, Tree] | None = None,
+) -> State:
     """The first state, from role -> (parameters, mutable collections)."""
     params = {role: params for role, (params, _) in made.items() if any(role in p.roles for p in game.players)}
     state = State(
@@ -146,7 +179,9 @@ def step(game: Game, state: State, batch: Batch, key: jax.Array, due: tuple[str,
         return game.draw(state, game.prepare(common.select(batch, index, game.rounds), key_i), key_i)
 
     def early(playing: tuple[Player, ...], index: int | jax.Array, state: State) -> State:
-        return _critics(game, state, playing, _made(game, state, opened(state, index)), {})[0]
+        scene = opened(state, index)
+        scene = scene if game.chunks > 1 else _made(game, state, scene)  # in parts, each part makes its own
+        return _critics(game, state, playing, scene, {})[0]
 
     # Whoever makes fewer updates plays in the last rounds. Equal rounds are compiled once, however many there are.
     last = game.rounds - 1
@@ -201,13 +236,13 @@ def _critics(
 
 
 def _variables(game: Game, state: State) -> Variables:
-    return Variables(common.varying(state.params, game.axis_name), state.mutable, state.frozen)
+    return state.variables._replace(params=common.varying(state.params, game.axis_name))
 
 
-def _in_parts(game: Game, function: Callable[[Scene], Any], scene: Scene) -> Any:
+def _in_parts(game: Game, function: Callable[[Scene], T], scene: Scene) -> T:
     """The mean of `function(part)` over the microbatches of a scene."""
 
-    def part(batch: Batch, drawn: Any, made: Any, view: Any) -> Any:
+    def part(batch: Batch, drawn: Tree, made: Tree, view: Tree) -> T:
         return function(scene._replace(batch=batch, drawn=drawn, made=made, view=view))
 
     trees = scene.batch, scene.drawn, scene.made, scene.view
@@ -215,25 +250,32 @@ def _in_parts(game: Game, function: Callable[[Scene], Any], scene: Scene) -> Any
 
 
 def _made(game: Game, state: State, scene: Scene) -> Scene:
-    """The scene with what the maker makes of it, as far as no gradient goes back; in parts, each part makes its own."""
-    if game.make is None or game.chunks > 1 or scene.made is not None:
+    """The scene with what the maker makes of it, as far as no gradient goes back."""
+    if game.make is None or scene.made is not None:
         return scene
-    return scene._replace(made=game.make(Variables(state.params, state.mutable, state.frozen), scene)[0])
+    return scene._replace(made=game.make(state.variables, scene)[0])
 
 
-def _gradient(game: Game, state: State, player: Player, scene: Scene) -> tuple[Any, Any, Any]:
-    """A player's gradient, (metrics, found), and changed collections: means over the batch here."""
+class _Computed(NamedTuple):
+    """A player's gradient, and what its loss says besides: means over the batch here."""
+
+    grads: Tree
+    metrics: Metrics
+    found: Trees
+    mutable: Trees
+
+
+def _gradient(game: Game, state: State, player: Player, scene: Scene) -> _Computed:
+    """A player's gradient by its loss."""
     at = _variables(game, state)
     if player.measure and game.chunks > 1:
         measure = player.measure
         scene = scene._replace(means=_in_parts(game, lambda part: measure(at, part), scene))
 
-    def part(scene: Scene) -> tuple[Any, Any, Any]:
-        if game.make and scene.made is None:  # the maker's activations are not kept
-            made, _ = game.make(Variables(state.params, state.mutable, state.frozen), scene)
-            scene = scene._replace(made=made)
+    def part(scene: Scene) -> _Computed:
+        scene = _made(game, state, scene)  # in parts, the maker's activations are not kept
 
-        def objective(own: Any) -> tuple[jax.Array, Outcome]:
+        def objective(own: Tree) -> tuple[jax.Array, Outcome]:
             outcome = player.loss(at._replace(params=player.whole(at.params, own)), scene)
             return jnp.mean(outcome.value), outcome
 
@@ -241,38 +283,37 @@ def _gradient(game: Game, state: State, player: Player, scene: Scene) -> tuple[A
             value_of = lambda own: objective(own)[0]
             own, opt = player.own(at.params), state.opt[player.name]
             value, grads = optax.value_and_grad_from_state(value_of)(own, state=opt)
-            return grads, ({"loss": value}, {"value": value, "grad": grads, "value_fn": value_of}), {}
+            return _Computed(grads, {"loss": value}, {"value": value, "grad": grads, "value_fn": value_of}, {})
         grads, outcome = jax.grad(objective, has_aux=True)(player.own(at.params))
-        return grads, (outcome.metrics, outcome.found), outcome.mutable
+        return _Computed(grads, outcome.metrics, outcome.found, outcome.mutable)
 
     return part(scene) if player.searches else _in_parts(game, part, scene)
 
 
-def _forward(game: Game, state: State, params: Any, scene: Scene) -> tuple[Any, Any, Any]:
+def _forward(game: Game, state: State, params: Tree, scene: Scene) -> tuple[Tree, Pullback, Trees]:
     """What the maker makes, the pullback to its parameters, and its collections."""
     assert game.make is not None
-    make, maker = game.make, game.players[-1]
-    at = Variables(state.params, state.mutable, state.frozen)
+    make, maker, at = game.make, game.players[-1], state.variables
     return jax.vjp(lambda own: make(at._replace(params=maker.whole(at.params, own)), scene), params, has_aux=True)
 
 
-def _pulled_back(game: Game, state: State, scene: Scene, pullback: Any, changed: Any) -> tuple[Any, Any, Any]:
-    """The maker's gradient, (metrics, found), and changed collections, of what it has made."""
+def _pulled_back(game: Game, state: State, scene: Scene, pullback: Pullback, changed: Trees) -> _Computed:
+    """The maker's gradient, by what it has made."""
     maker, at = game.players[-1], _variables(game, state)
 
-    def objective(made: Any) -> tuple[jax.Array, Outcome]:
+    def objective(made: Tree) -> tuple[jax.Array, Outcome]:
         outcome = maker.loss(at, scene._replace(made=made))
         return jnp.mean(outcome.value), outcome
 
     cotangent, outcome = jax.grad(objective, has_aux=True)(scene.made)
-    return pullback(cotangent)[0], (outcome.metrics, outcome.found), {**changed, **outcome.mutable}
+    return _Computed(pullback(cotangent)[0], outcome.metrics, outcome.found, {**changed, **outcome.mutable})
 
 
-def _maker_alone(game: Game, state: State, scene: Scene) -> tuple[Any, Any, Any]:
-    """The maker's gradient, (metrics, found), and changed collections, with forward passes of its own."""
+def _maker_alone(game: Game, state: State, scene: Scene) -> _Computed:
+    """The maker's gradient, with forward passes of its own."""
     params = common.varying(game.players[-1].own(state.params), game.axis_name)
 
-    def part(scene: Scene) -> tuple[Any, Any, Any]:
+    def part(scene: Scene) -> _Computed:
         made, pullback, changed = _forward(game, state, params, scene)
         return _pulled_back(game, state, scene._replace(made=made), pullback, changed)
 
@@ -280,10 +321,10 @@ def _maker_alone(game: Game, state: State, scene: Scene) -> tuple[Any, Any, Any]
 
 
 def _update(
-    game: Game, state: State, player: Player, computed: tuple[Any, Any, Any], scene: Scene, due: Mapping[str, Due]
+    game: Game, state: State, player: Player, computed: _Computed, scene: Scene, due: Mapping[str, Due]
 ) -> tuple[State, Metrics]:
     """A player's update by its gradient, and by its terms where they are due (in rounds before the last: never)."""
-    grads, (metrics, found), changed = computed
+    grads, metrics, found, changed = computed
     search, found = (found, {}) if player.searches else ({}, found)
     grads, metrics, found = common.pmean((grads, metrics, found), game.axis_name)
     state = state.replace(mutable={**state.mutable, **changed})
@@ -300,7 +341,7 @@ def _update(
     return state.replace(extra=extra), metrics | norms
 
 
-def _moved(game: Game, state: State, player: Player, grads: Any, **search: Any) -> tuple[State, Metrics]:
+def _moved(game: Game, state: State, player: Player, grads: Tree, **search: Any) -> tuple[State, Metrics]:
     """An optimizer's update by a gradient that is the same on all devices."""
     own, opt, norms = common.update(
         player.name, game.optimizers[player.name], grads, state.opt[player.name], player.own(state.params), **search
@@ -309,41 +350,40 @@ def _moved(game: Game, state: State, player: Player, grads: Any, **search: Any) 
     return state.replace(params=params, opt={**state.opt, player.name: opt}), norms
 
 
-def _regular(game: Game, state: State, player: Player, term: Term, scene: Scene) -> tuple[Any, dict[str, Any]]:
+def _regular(game: Game, state: State, player: Player, term: Term, scene: Scene) -> tuple[Tree, dict[str, jax.Array]]:
     """The gradient of a term, and its entries of `State.extra`: means over the whole batch."""
     num, at = len(jax.tree.leaves(scene.batch)[0]), _variables(game, state)
     own_key = random.stream(scene.key, term.name)
     keys = lambda name: random.example_keys(random.stream(own_key, name), num, game.axis_name)
     weight = value_at(term.weight, state.step) * max(1, term.every)
 
-    def part(scene: Scene) -> tuple[Any, dict[str, Any]]:
-        if game.make and scene.made is None:
-            scene = scene._replace(made=game.make(Variables(state.params, state.mutable, state.frozen), scene)[0])
+    def part(scene: Scene) -> tuple[Tree, dict[str, jax.Array]]:
+        scene = _made(game, state, scene)
 
-        def penalty(own: Any) -> tuple[jax.Array, dict[str, Any]]:
+        def penalty(own: Tree) -> tuple[jax.Array, dict[str, jax.Array]]:
             subject = player.subject(at._replace(params=player.whole(at.params, own)), scene)
             values, carried = term.value(subject, scene)
             value = jnp.mean(values)
             return weight * value, {term.name: value, **carried}
 
-        return jax.grad(penalty, has_aux=True)(player.own(at.params))
+        grads, values = jax.grad(penalty, has_aux=True)(player.own(at.params))
+        return grads, values
 
     scene = term.prepare(keys, scene._replace(carried=state.extra))
-    result: tuple[Any, dict[str, Any]] = common.pmean(_in_parts(game, part, scene), game.axis_name)
-    return result
+    return common.pmean(_in_parts(game, part, scene), game.axis_name)
 
 
-def _kept(state: State, values: Mapping[str, Any], due: Due) -> Any:
+def _kept(state: State, values: Trees, due: Due) -> dict[str, Tree]:
     """`State.extra` with a term's entries; `where` for the sake of donation, which frees only what is used."""
     return state.extra | {name: jnp.where(due, new, state.extra[name]) for name, new in values.items()}
 
 
-def _joined(game: Game, state: State, player: Player, term: Term, scene: Scene, due: Due) -> tuple[Any | None, State]:
+def _joined(game: Game, state: State, player: Player, term: Term, scene: Scene, due: Due) -> tuple[Tree | None, State]:
     """What a term adds to the gradient of the player's update, None for nothing; `cond` holds nothing but this."""
     if due is False:
         return None, state
 
-    def compute() -> tuple[Any, Any]:
+    def compute() -> tuple[Tree, dict[str, Tree]]:
         grads, values = _regular(game, state, player, term, scene)
         return grads, _kept(state, values, due)
 
@@ -357,7 +397,7 @@ def _on_its_own(game: Game, state: State, player: Player, term: Term, scene: Sce
     if due is False:
         return state
 
-    def compute() -> tuple[Any, Any, Any]:
+    def compute() -> tuple[Tree, Tree, dict[str, Tree]]:
         grads, values = _regular(game, state, player, term, scene)
         new, _ = _moved(game, state, player, grads)
         return player.own(new.params), new.opt[player.name], _kept(state, values, due)

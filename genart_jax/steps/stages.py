@@ -1,7 +1,7 @@
 """Models that are trained on the codes of another: what they take from its configuration.
 
-The second stage's Config has the fields `tokenizer`, `tokenizer_config`, `grid` and `codes`. The first stage's module
-has `code_space(config) -> (grid, codes)`, and its algorithm's `encode` and `decode` speak codes, int32 (batch, *grid).
+The second stage's Config has the fields `tokenizer`, `tokenizer_config`, `grid` and `codes`. The first stage has the
+uses `encode` and `decode`, and what it decodes are "codes" (see `types.Input`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from genart_jax import registry
 from genart_jax.config import Data, Run, UserError, from_dict
 from genart_jax.config.saved import read_config
 from genart_jax.runtime.paths import expanded
+from genart_jax.steps import networks
+from genart_jax.types import Algorithm, Input
 
 UNTRAINED = "untrained:"
 """untrained:NAME[/PRESET] is a tokenizer with random parameters, for tests and timings."""
@@ -26,7 +28,7 @@ def complete(run: Run) -> Run:
       UserError: no tokenizer is named, there is none, or it does not fit.
     """
     model = run.model
-    if not hasattr(model, "tokenizer"):
+    if not second(run):
         return run
     if not model.tokenizer:
         raise UserError(f"{run.name} needs the run of a model that makes codes; name it with --model.tokenizer RUN")
@@ -36,19 +38,42 @@ def complete(run: Run) -> Run:
     if not text:
         text = _describe(source, model.image_shape)
     tokenizer = first_stage(text)
-    module, shape = registry.model_module(tokenizer.name), tokenizer.model.image_shape
+    shape = tokenizer.model.image_shape
     if shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
-    if not hasattr(module, "code_space"):
-        raise UserError(f"{source}: {tokenizer.name} makes no codes; name the run of another --model.tokenizer")
     if model.image_shape is not None and tuple(model.image_shape) != tuple(shape):
         raise UserError(f"the tokenizer {source} is for pictures of {shape}, these have {tuple(model.image_shape)}")
-    grid, codes = module.code_space(tokenizer.model)
-    for name, given, there in (("grid", model.grid, grid), ("codes", model.codes, codes)):
+    code = codes_of(algorithm_of(tokenizer), f"{source}: {tokenizer.name}")
+    for name, given, there in (("grid", model.grid, code.shape), ("codes", model.codes, code.classes)):
         if given not in (None, there):
             raise UserError(f"model.{name} {given}: the tokenizer {source} has {there}; leave it out")
-    changes = {"tokenizer": source, "tokenizer_config": text, "image_shape": shape, "grid": grid, "codes": codes}
+    changes = {"tokenizer": source, "tokenizer_config": text, "image_shape": shape}
+    changes |= {"grid": code.shape, "codes": code.classes}
     return dataclasses.replace(run, model=dataclasses.replace(model, **changes))
+
+
+def second(run: Run) -> bool:
+    """Whether a model is trained on another's codes."""
+    return "tokenizer" in {field.name for field in dataclasses.fields(run.model)}
+
+
+def algorithm_of(tokenizer: Run) -> Algorithm:
+    """The algorithm of a first stage, whole on every device."""
+    roles = networks.checked(registry.model_module(tokenizer.name).networks(tokenizer.model), tokenizer.name)
+    algorithm: Algorithm = registry.step_module(tokenizer.name).build(roles, tokenizer)
+    return algorithm
+
+
+def codes_of(algorithm: Algorithm, name: str = "the tokenizer") -> Input:
+    """What a first stage makes of pictures.
+
+    Raises:
+      UserError: no codes.
+    """
+    found = algorithm.uses["decode"].of_kind("codes") if {"encode", "decode"} <= algorithm.uses.keys() else ()
+    if not found:
+        raise UserError(f"{name} makes no codes; name the run of another --model.tokenizer")
+    return found[0]
 
 
 def with_data(run: Run) -> Run:
@@ -57,7 +82,7 @@ def with_data(run: Run) -> Run:
     Raises:
       UserError: there is no such run.
     """
-    tokenizer = getattr(run.model, "tokenizer", None)
+    tokenizer = run.model.tokenizer if second(run) else None
     if run.data.source:
         return run
     if not tokenizer or tokenizer.startswith(UNTRAINED):

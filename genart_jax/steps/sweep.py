@@ -19,13 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import Run, Sweep, override
-from genart_jax.types import Algorithm, Batch, Metrics, State, Sums
+from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, Use
 
 DIVERGED = "diverged"
 """Entry of `State.extra`: int32 (members,), the first step in which a member was not finite, 0 where there is none."""
 
 _AXES: Any = State(step=None, params=0, mutable=0, opt=0, ema=0, extra=0, frozen=None)  # type: ignore[arg-type]
-_USES = ("decode", "sample", "encode", "predict", "transform")
 
 
 def runs(run: Run) -> tuple[Run, ...]:
@@ -77,95 +76,110 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
     Raises:
       UserError: what `build` raises for one of the members.
     """
-    alone, names = runs(run), swept(run)
-    count, first = len(alone), build(alone[0])
-    for one in alone[:: max(1, run.sweep.seeds)]:
-        build(one)
-    values = {name: np.array([getattr(one.optimizer, name) for one in alone], np.float32) for name in names}
-    rank = len(first.batch_spec.image_shape)
+    made = _Members(run, build)
+    first = made.first
+    return first._replace(
+        init=made.init,
+        step=made.step,
+        evaluate=made.evaluate,
+        begin=None if first.begin is None else made.begin,
+        uses={name: use._replace(function=made.use(use)) for name, use in first.uses.items()},
+        members=made.count,
+    )
 
-    def of(values: dict[str, Any]) -> Algorithm:
+
+class _Members:
+    """The functions of a sweep's algorithm."""
+
+    def __init__(self, run: Run, build: Callable[[Run], Algorithm]) -> None:
+        alone, names = runs(run), swept(run)
+        self.count, self.build, self.alone, self.first = len(alone), build, alone[0], build(alone[0])
+        for one in alone[:: max(1, run.sweep.seeds)]:
+            build(one)
+        self.values = {name: np.array([getattr(one.optimizer, name) for one in alone], np.float32) for name in names}
+        self.rank = len(self.first.batch_spec.image_shape)
+
+    def of(self, values: Mapping[str, Any]) -> Algorithm:
         """The algorithm of one member, with traced options."""
         if not values:
-            return first
-        optimizer = dataclasses.replace(alone[0].optimizer, **values)
-        return build(dataclasses.replace(alone[0], optimizer=optimizer))
+            return self.first
+        optimizer = dataclasses.replace(self.alone.optimizer, **values)
+        return self.build(dataclasses.replace(self.alone, optimizer=optimizer))
 
-    def each(key: jax.Array) -> jax.Array:
-        return key if key.ndim else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
+    def each(self, key: jax.Array) -> jax.Array:
+        """A key a member."""
+        return key if key.ndim else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.count))
 
-    def axis(batch: Batch) -> int | None:
-        return 1 if len(batch["image"].shape) == rank + 2 else None
+    def axis(self, batch: Batch) -> int | None:
+        """That of the members in a batch."""
+        return 1 if len(batch["image"].shape) == self.rank + 2 else None
 
-    def init(key: jax.Array, batch: Batch) -> State:
-        one = jax.vmap(lambda values, key, batch: of(values).init(key, batch), in_axes=(0, 0, axis(batch)),
-                       axis_size=count)  # fmt: skip
-        state: State = one(values, each(key), batch)
+    def init(self, key: jax.Array, batch: Batch) -> State:
+        """See `types.Algorithm`, and so for the others."""
+        one = jax.vmap(lambda values, key, batch: self.of(values).init(key, batch), in_axes=(0, 0, self.axis(batch)),
+                       axis_size=self.count)  # fmt: skip
+        state: State = one(self.values, self.each(key), batch)
         return state.replace(
             step=state.step[0],
             frozen=jax.tree.map(lambda x: x[0], state.frozen),
-            extra=state.extra | {DIVERGED: jnp.zeros(count, jnp.int32)},
+            extra=state.extra | {DIVERGED: jnp.zeros(self.count, jnp.int32)},
         )
 
-    def step(state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None) -> tuple[State, Metrics]:
+    def step(
+        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
+    ) -> tuple[State, Metrics]:
+        """One step of each member that has not diverged."""
         diverged = state.extra[DIVERGED]
 
         def one(
             values: Any, state: State, fine: jax.Array, batch: Batch, key: jax.Array
         ) -> tuple[State, Metrics, jax.Array]:
-            new, metrics = of(values).step(state, batch, key, due)
+            new, metrics = self.of(values).step(state, batch, key, due)
             seen = [x for x in jax.tree.leaves((metrics, new.mutable)) if jnp.issubdtype(x.dtype, jnp.inexact)]
             fine = functools.reduce(jnp.logical_and, [jnp.all(jnp.isfinite(x)) for x in seen], fine)
             return new, {name: jnp.where(fine, value, jnp.nan) for name, value in metrics.items()}, fine
 
-        mapped = jax.vmap(one, in_axes=(0, _AXES, 0, axis(batch), 0), out_axes=(_AXES, 0, 0), axis_size=count)
-        new, metrics, fine = mapped(values, _inner(state), diverged == 0, batch, each(key))
+        axes = (0, _AXES, 0, self.axis(batch), 0)
+        mapped = jax.vmap(one, in_axes=axes, out_axes=(_AXES, 0, 0), axis_size=self.count)
+        new, metrics, fine = mapped(self.values, _inner(state), diverged == 0, batch, self.each(key))
         diverged = jnp.where((diverged == 0) & ~fine, new.step, diverged)
         return new.replace(extra=new.extra | {DIVERGED: diverged}), metrics
 
-    def evaluate(state: State, batch: Batch, key: jax.Array) -> Sums:
-        mapped = jax.vmap(first.evaluate, in_axes=(_AXES, axis(batch), 0), axis_size=count)
-        sums: Sums = mapped(_inner(state), batch, each(key))
+    def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
+        """Each member's figures."""
+        mapped = jax.vmap(self.first.evaluate, in_axes=(_AXES, self.axis(batch), 0), axis_size=self.count)
+        sums: Sums = mapped(_inner(state), batch, self.each(key))
         return sums
 
-    def begin(state: State, batch: Batch) -> State:
-        assert first.begin is not None
-        mapped = jax.vmap(first.begin, in_axes=(_AXES, axis(batch)), out_axes=_AXES, axis_size=count)
+    def begin(self, state: State, batch: Batch) -> State:
+        """Each member's beginning."""
+        assert self.first.begin is not None
+        axes = (_AXES, self.axis(batch))
+        mapped = jax.vmap(self.first.begin, in_axes=axes, out_axes=_AXES, axis_size=self.count)
         new: State = mapped(_inner(state), batch)
         return new.replace(extra=new.extra | {DIVERGED: state.extra[DIVERGED]})
 
-    def use(name: str) -> Callable[..., jax.Array] | None:
+    def use(self, use: Use) -> Callable[..., jax.Array]:
         """One of the algorithm's uses: keys are each member's own, and so are conditions (members, num); all else is
         the same for all.
         """
-        function = getattr(first, name)
-        if function is None:
-            return None
+        keyed = {one.name for one in use.of_kind("key")}
 
-        @functools.wraps(function)
+        @functools.wraps(use.function)
         def used(state: State, *args: Any, **options: Any) -> jax.Array:
-            own: dict[int, Any] = {i: each(x) for i, x in enumerate(args) if _is_key(x)}
-            own |= {i: x for i, x in enumerate(args) if isinstance(x, Mapping)}
-            axes = {i: jax.tree.map(lambda leaf: 0 if _is_key(leaf) or jnp.ndim(leaf) > 1 else None, x)
-                    for i, x in own.items()}  # fmt: skip
-
-            def one(state: State, own: dict[int, Any]) -> Any:
-                return function(state, *(own.get(i, x) for i, x in enumerate(args)), **options)
-
-            made: jax.Array = jax.vmap(one, in_axes=(_AXES, axes), axis_size=count)(_inner(state), own)
+            given = dict(zip((one.name for one in use.inputs), args, strict=False)) | options
+            own: dict[str, Any] = {name: self.each(given[name]) for name in keyed}
+            own |= {one.name: given[one.name] for one in use.of_kind("condition") if given.get(one.name)}
+            axes = {
+                name: 0 if name in keyed else jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) > 1 else None, x)
+                for name, x in own.items()
+            }
+            made: jax.Array = jax.vmap(
+                lambda state, own: use.function(state, **(given | own)), in_axes=(_AXES, axes), axis_size=self.count
+            )(_inner(state), own)
             return made
 
         return used
-
-    uses: dict[str, Any] = {name: use(name) for name in _USES}
-    return first._replace(
-        init=init,
-        step=step,
-        evaluate=evaluate,
-        begin=None if first.begin is None else begin,
-        members=count,
-        **uses,
-    )
 
 
 def member(state: State, index: int) -> State:
@@ -177,7 +191,3 @@ def member(state: State, index: int) -> State:
 def _inner(state: State) -> State:
     """The state as the members' algorithm knows it."""
     return state.replace(extra={name: value for name, value in state.extra.items() if name != DIVERGED})
-
-
-def _is_key(x: Any) -> bool:
-    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

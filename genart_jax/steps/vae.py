@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Run, Vae, spec_of
+from genart_jax.config import Run, Vae
 from genart_jax.losses import elbo
 from genart_jax.nn import random
-from genart_jax.steps import common, networks, play
+from genart_jax.steps import common, networks, play, uses
+from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Variables, check_images
+from genart_jax.types import Algorithm, Batch, Condition, Metrics, Outcome, Scene, State, Sums, Told, Tree, Variables
 
 LEVEL = 1 / 127.5
 """Width of one 8-bit level in units of [-1, 1]."""
@@ -28,43 +27,33 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     al. 2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
     """
     made = Variational(roles, config, axis_name)
-    return Algorithm(
-        made.spec,
-        1,
-        made.init,
-        made.step,
-        made.evaluate,
-        roles,
-        decode=made.decode,
-        sample=made.sample,
-        encode=made.encode,
-        transform=made.transform,
-        order=("reconstruction", "kl"),
+    latents, condition = uses.latents(made.latent_dim), uses.condition(made.spec)
+    encoded = (uses.pictures(made.spec), uses.KEY, condition)
+    table = uses.table(
+        decode=(made.decode, (latents, condition)),
+        sample=(made.sample, (uses.KEY, uses.NUM, condition)),
+        encode=(made.encode, encoded),
+        transform=(made.transform, encoded),
     )
+    return made.algorithm(table, order=("reconstruction", "kl"))
 
 
-class Variational:
-    """An encoder and a decoder, as a game of one player; its methods are those of `types.Algorithm`."""
+class Variational(Family):
+    """An encoder and a decoder, as a game of one player."""
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
-        self.axis_name = axis_name
+        super().__init__(roles, config, axis_name)
         self.options: Vae = config.step
-        self.spec = spec_of(config)
         self.latent_dim, self.dimensions = config.model.latent_dim, math.prod(self.spec.image_shape)
         self.gaussian = self.options.likelihood == "gaussian"
         self.optimal = self.gaussian and self.options.scale == "optimal"
-        self.roles = roles
-        self.game = play.Game(
-            (play.Player("vae", ("encoder", "decoder"), self.loss, after=self._after, measure=self._batch_means),),
-            {"vae": common.optimizer_of(config)},
-            self._draw,
-            self._prepare,
-            averaged=("encoder", "decoder") if self.options.ema_decay else (),
-            decay=lambda age, images: common.ema_decay(self.options.ema_decay, age),
-            age=config.train.ema_steps,
-            chunks=common.chunks_of(config),
-            axis_name=self.axis_name,
-        )
+        moved = "encoder", "decoder"
+        player = play.Player("vae", moved, self.loss, after=self._after, measure=self._batch_means)
+        self.game = play.alone(player, config, axis_name, self._draw, self._prepare, self.options.ema_decay)
+
+    def extra(self) -> dict[str, Tree]:
+        """The squared error that evaluation takes the optimal scale from."""
+        return {"squared_error": jnp.ones(())} if self.optimal else {}
 
     def _pixels(self, images: jax.Array, keys: jax.Array) -> jax.Array:
         """What the likelihood is of: dequantised pixels in [-1, 1], or probabilities in [0, 1]."""
@@ -78,8 +67,14 @@ class Variational:
         return grey
 
     def _negative_elbo(
-        self, at: Variables, images: jax.Array, condition: Any, keys: jax.Array, squared_error: Any, train: bool
-    ) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+        self,
+        at: Variables,
+        images: jax.Array,
+        condition: Condition,
+        keys: jax.Array,
+        squared_error: jax.Array | None,
+        train: bool,
+    ) -> tuple[jax.Array, jax.Array, jax.Array, Tree]:
         """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections.
 
         `squared_error` is what the optimal scale is taken from; None: these examples' own.
@@ -101,8 +96,7 @@ class Variational:
         return reconstruction, elbo.kl_normal(mean, log_variance), error, {"encoder": enc, "decoder": dec}
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
-        hide = random.stream(key, "hide"), self.options.condition_dropout, self.axis_name
-        return {"image": batch["image"], "condition": common.hide(common.conditions_of(batch, self.spec), *hide)}
+        return self.told(batch, key, self.options.condition_dropout)
 
     def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
         return Scene(batch, {"keys": random.example_keys(key, len(batch["image"]), self.axis_name)}, key=key)
@@ -133,25 +127,12 @@ class Variational:
         # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
         return Outcome(metrics["loss"] / self.dimensions, metrics, changed, {"squared_error": error})
 
-    def _after(self, state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+    def _after(self, state: State, metrics: Metrics, found: play.Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
         if not self.optimal:
             return state.extra, metrics
         decay = jnp.minimum(_SCALE_DECAY, state.step / (1.0 + state.step))
         old = state.extra["squared_error"]
         return state.extra | {"squared_error": decay * old + (1 - decay) * found["squared_error"]}, metrics
-
-    def init(self, key: jax.Array, batch: Batch) -> State:
-        """The first state, for batches like this one."""
-        common.check_batch(batch, self.spec)
-        made, frozen = networks.init(self.roles, random.stream(key, "init"))
-        return play.start(self.game, made, {"squared_error": jnp.ones(())} if self.optimal else {}, frozen)
-
-    def step(
-        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
-    ) -> tuple[State, Metrics]:
-        """An update."""
-        common.check_batch(batch, self.spec)
-        return play.step(self.game, state, batch, key, due)
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Figures of test examples, as mergeable sums."""
@@ -172,35 +153,30 @@ class Variational:
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, self.axis_name)
 
-    def decode(self, state: State, z: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
-        wanted = common.wanted_condition(self.spec, condition, z.shape[0], None)
-        (output, _), _ = networks.apply(self.roles, networks.averaged(state), "decoder", z, wanted)
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
+        (output, _), _ = networks.apply(self.roles, networks.averaged(state), "decoder", latents, wanted)
         return jnp.clip(output, -1.0, 1.0) if self.gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
 
-    def sample(self, state: State, key: jax.Array, num: int, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
         """Pictures of drawn latents."""
         key = random.stream(key, "sample")
         z = random.normal(random.example_keys(random.stream(key, "latent"), num), (self.latent_dim,))
         return self.decode(state, z, common.wanted_condition(self.spec, condition, num, key))
 
-    def encode(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""
-        check_images(images, self.spec.image_shape)
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         ((mean, log_variance), _), _ = networks.apply(self.roles, networks.averaged(state), "encoder", images, wanted)
         keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
         z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (self.latent_dim,))
         return z
 
-    def transform(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def transform(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Reconstructions."""
         return self.decode(state, self.encode(state, images, key, condition), condition)
 
 
-def _examples(scene: Scene) -> tuple[jax.Array, Any, jax.Array]:
+def _examples(scene: Scene) -> tuple[jax.Array, Condition, jax.Array]:
     return scene.batch["image"], scene.batch["condition"], scene.drawn["keys"]

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Run, VectorQuantized, spec_of
+from genart_jax.config import Run, VectorQuantized
 from genart_jax.losses import quantize
 from genart_jax.nn import random
-from genart_jax.steps import common, networks, play
+from genart_jax.steps import common, networks, play, uses
+from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Algorithm, Batch, Metrics, Module, Outcome, Scene, State, Sums, Variables, check_images
+from genart_jax.types import (
+    Algorithm,
+    Batch,
+    Condition,
+    Input,
+    Metrics,
+    Module,
+    Outcome,
+    Scene,
+    State,
+    Sums,
+    Told,
+    Tree,
+    Variables,
+)
 
 
 class Quantizer(Module, Protocol):
@@ -34,40 +48,33 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
       UserError: an option out of range.
     """
     made = Quantized(roles, config, axis_name)
-    return Algorithm(
-        made.spec,
-        1,
-        made.init,
-        made.step,
-        made.evaluate,
-        roles,
-        decode=made.decode,
-        encode=made.encode,
-        transform=made.transform,
+    codes, condition = Input("latents", "codes", made.grid, made.codes), uses.condition(made.spec)
+    encoded = (uses.pictures(made.spec), uses.KEY, condition)
+    table = uses.table(
+        decode=(made.decode, (codes, condition)),
+        encode=(made.encode, encoded),
+        transform=(made.transform, encoded),
     )
+    return made.algorithm(table)
 
 
-class Quantized:
-    """An autoencoder over a codebook, as a game of one player; its methods are those of `types.Algorithm`."""
+class Quantized(Family):
+    """An autoencoder over a codebook, as a game of one player."""
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
-        self.axis_name = axis_name
+        super().__init__(roles, config, axis_name)
         self.options: VectorQuantized = config.step
-        self.spec = spec_of(config)
-        self.roles = roles
-        self.codes = cast(Quantizer, roles["quantizer"].module).codes
-        self.game = play.Game(
-            (play.Player("autoencoder", ("encoder", "decoder"), self.loss, after=self._after),),
-            {"autoencoder": common.optimizer_of(config)},
-            draw=lambda state, batch, key: Scene(batch, {}, key=random.stream(key, "codebook")),
-            prepare=lambda batch, key: {"image": batch["image"], "condition": common.conditions_of(batch, self.spec)},
-            chunks=common.chunks_of(config),
-            axis_name=self.axis_name,
-        )
+        quantizer, inputs = roles["quantizer"].module, roles["quantizer"].inputs
+        self.codes = cast(Quantizer, quantizer).codes
+        (vectors,) = jax.eval_shape(inputs) if callable(inputs) else inputs
+        self.grid: tuple[int, ...] = vectors.shape[1:-1]
+        player = play.Player("autoencoder", ("encoder", "decoder"), self.loss, after=self._after)
+        draw = lambda state, batch, key: Scene(batch, {}, key=random.stream(key, "codebook"))
+        self.game = play.alone(player, config, axis_name, draw, self.told)
 
     def _forward(
-        self, at: Variables, images: jax.Array, condition: Any, key: jax.Array | None, train: bool
-    ) -> tuple[dict[str, jax.Array], jax.Array, Any]:
+        self, at: Variables, images: jax.Array, condition: Condition, key: jax.Array | None, train: bool
+    ) -> tuple[dict[str, jax.Array], jax.Array, Tree]:
         """Squared error and commitment (batch,), shares of the codes (batch, codes), changed collections."""
         apply = functools.partial(networks.apply, self.roles, at, train=train)
         (z, _), enc = apply("encoder", images, condition)
@@ -87,21 +94,8 @@ class Quantized:
         metrics["loss"] = metrics["mse"] + self.options.beta * metrics.get("commitment", jnp.zeros(()))
         return Outcome(metrics["loss"], metrics, changed, {"share": jnp.mean(share, axis=0)})
 
-    def _after(self, state: State, metrics: Metrics, found: Mapping[str, Any], num: int) -> tuple[Any, Metrics]:
+    def _after(self, state: State, metrics: Metrics, found: play.Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
         return state.extra, metrics | {"perplexity": quantize.perplexity(found["share"])}
-
-    def init(self, key: jax.Array, batch: Batch) -> State:
-        """The first state, for batches like this one."""
-        common.check_batch(batch, self.spec)
-        made, frozen = networks.init(self.roles, random.stream(key, "init"))
-        return play.start(self.game, made, frozen=frozen)
-
-    def step(
-        self, state: State, batch: Batch, key: jax.Array, due: tuple[str, ...] | None = None
-    ) -> tuple[State, Metrics]:
-        """An update."""
-        common.check_batch(batch, self.spec)
-        return play.step(self.game, state, batch, key, due)
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Figures of test examples, as mergeable sums."""
@@ -112,27 +106,22 @@ class Quantized:
         sums["perplexity"] = (weight @ share, jnp.sum(weight))
         return common.all_sums(sums, self.axis_name)
 
-    def decode(self, state: State, codes: jax.Array, condition: Mapping[str, Any] | None = None) -> jax.Array:
+    def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """Latents -> pictures."""
-        wanted = common.wanted_condition(self.spec, condition, codes.shape[0], None)
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
-        z, _ = apply("quantizer", codes, method="lookup")
+        z, _ = apply("quantizer", latents, method="lookup")
         (output, _), _ = apply("decoder", z, wanted)
         return jnp.clip(output, -1.0, 1.0)
 
-    def encode(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""
-        check_images(images, self.spec.image_shape)
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state))
         (z, _), _ = apply("encoder", images, wanted)
         ((_, codes), _), _ = apply("quantizer", z)
-        return cast(jax.Array, codes)
+        return codes
 
-    def transform(
-        self, state: State, images: jax.Array, key: jax.Array, condition: Mapping[str, Any] | None = None
-    ) -> jax.Array:
+    def transform(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Reconstructions."""
         return self.decode(state, self.encode(state, images, key, condition), condition)

@@ -19,7 +19,7 @@ import functools
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.api import build, configure
-from genart_jax.config import BatchSpec, Parallel, Run, UserError, override, resolve
+from genart_jax.config import BatchSpec, Field, Parallel, Run, UserError, override, resolve
+from genart_jax.config.batch import class_fields
 from genart_jax.runtime import compiler
+from genart_jax.steps import stages
 from genart_jax.train import parallel
+from genart_jax.types import batch_of
 
 CONDITIONS = (("style", 5), ("shape", 9), ("color", 10))
 """Those of the embedded art set, for which the presets are made."""
@@ -64,14 +67,17 @@ def resolved(
         else:
             given[key] = value
     run = configure(name, preset=preset, **given)
-    if getattr(run.model, "tokenizer", "") is None:
+    if stages.second(run) and run.model.tokenizer is None:
         run = override(run, model={"tokenizer": TOKENIZER})
     train = {key: value for key, value in (("batch", batch), ("precision", precision)) if value is not None}
     run = override(run, train=train, parallel=Parallel(data=devices))
     shape = tuple(image_shape or run.model.image_shape or SHAPES.get(name, (32, 32, 3)))
     own = [c for c in getattr(run.model, "conditions", None) or () if not isinstance(c, str)]
     known = dict((*CONDITIONS, *own))
-    return resolve(run, BatchSpec(shape, tuple(known.items())))
+    same = {name: getattr(run.model, f"{name}_shape", None) or shape for name in ("target", "other")}
+    mask = getattr(run.model, "mask_shape", None) or (*shape[:-1], 1)
+    fields = {"image": Field(shape), **{name: Field(tuple(given)) for name, given in same.items()}}
+    return resolve(run, BatchSpec(fields={**fields, "mask": Field(tuple(mask), "mask"), **class_fields(known)}))
 
 
 class Subject:
@@ -221,10 +227,14 @@ class Matmul:
 
 
 def random_batch(spec: BatchSpec, size: int, seed: int = 0) -> dict[str, Any]:
-    """A batch of noise in [-1, 1] with classes drawn uniformly, as numpy arrays."""
+    """A batch of noise in [-1, 1], masks of zeros and ones, and classes drawn uniformly, as numpy arrays."""
     rng = np.random.default_rng(seed)
-    image = rng.uniform(-1, 1, (size, *spec.image_shape)).astype(np.float32)
-    return {"image": image, "condition": {n: rng.integers(0, k, size).astype(np.int32) for n, k in spec.conditions}}
+    draw: dict[str, Callable[[Field], Any]] = {
+        "pixels": lambda field: rng.uniform(-1, 1, (size, *field.shape)).astype(np.float32),
+        "mask": lambda field: rng.integers(0, 2, (size, *field.shape)).astype(np.float32),
+        "class": lambda field: rng.integers(0, field.classes, size).astype(np.int32),
+    }
+    return batch_of(spec.fields, lambda _, field: draw[field.kind](field))
 
 
 def quartiles(values: Sequence[float]) -> list[float]:

@@ -24,7 +24,7 @@ from genart_jax.runtime.paths import expanded
 from genart_jax.steps import common, sweep
 from genart_jax.train import frozen, manifest
 from genart_jax.train.store import Checkpoints
-from genart_jax.types import Algorithm, Batch, State
+from genart_jax.types import Algorithm, Batch, State, batch_of
 
 # Fields that a resumed run may change; all others are part of what it is.
 _FREE = (
@@ -46,7 +46,7 @@ _FREE = (
         )
     ),
     # Whether the data is the same is for its fingerprint to say, not for the name it is reached by.
-    *("data.source", "data.workers", "data.strict", "data.memory_limit_mb"),
+    *("data.source", "data.other", "data.workers", "data.strict", "data.memory_limit_mb"),
     *(f"parallel.{name}" for name in ("data", "model", "rules", "coordinator", "process", "processes", "heartbeat")),
     # What a run that diverged is mended with.
     *("optimizer.learning_rate", "optimizer.clip_norm", "optimizer.clip_value", "step.critic_learning_rate"),
@@ -108,9 +108,8 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def batch_shapes(spec: BatchSpec, batch: int) -> Batch:
     """Shapes and dtypes of a training batch."""
-    struct = jax.ShapeDtypeStruct
-    condition = {name: struct((batch,), jax.numpy.int32) for name, _ in spec.conditions}
-    return {"image": struct((batch, *spec.image_shape), jax.numpy.float32), "condition": condition}
+    dtypes = {"pixels": jax.numpy.float32, "mask": jax.numpy.float32, "class": jax.numpy.int32}
+    return batch_of(spec.fields, lambda _, field: jax.ShapeDtypeStruct((batch, *field.shape), dtypes[field.kind]))
 
 
 def abstract_state(algorithm: Algorithm) -> State:
@@ -207,7 +206,13 @@ def load_frozen(algorithm: Algorithm) -> dict[str, Any]:
       UserError: a run or an asset is not there, or does not fit.
     """
     wanted = abstract_state(algorithm).frozen
-    return {role: frozen.fit(role, _read(source), wanted.get(role), source) for role, source in algorithm.frozen}
+    out = {}
+    for role, source in algorithm.frozen:
+        there, here = _read(source), wanted.get(role)
+        if source.startswith("run:") and here is not None and "params" in here:  # of one network, not of a whole model
+            there = there[_role_of(there, role, source)]
+        out[role] = frozen.fit(role, there, here, source)
+    return out
 
 
 def _read(source: str) -> dict[str, Any]:
@@ -218,6 +223,15 @@ def _read(source: str) -> dict[str, Any]:
     if kind != "run":
         raise UserError(f"{source!r} holds no parameters; name run:DIR or asset:NAME")
     return common.lend(load(name).state)
+
+
+def _role_of(there: Mapping[str, Any], role: str, source: str) -> str:
+    """Which of a run's roles another run's `role` is taken from."""
+    if len(there) == 1:
+        return next(iter(there))
+    if role not in there:
+        raise UserError(f"{role} of {source}: that run has {', '.join(there)}; call the role here as one of them")
+    return role
 
 
 def pretrained(name: str, algorithm: Algorithm) -> State:

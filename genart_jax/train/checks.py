@@ -11,7 +11,7 @@ from typing import Any
 from genart_jax.config import Run, UserError
 from genart_jax.data.conditions import condition_table, same_data
 from genart_jax.data.source import Source
-from genart_jax.steps import sweep
+from genart_jax.steps import stages, sweep
 from genart_jax.train import checkpoint
 from genart_jax.train.about import difference, leaves_of, read_about
 from genart_jax.train.checkpoint import Saved
@@ -39,7 +39,7 @@ def check_sweep(run: Run, source: Source, init_from: str | None) -> None:
     """Raises UserError where a sweep is asked for what it cannot do."""
     if not sweep.runs(run):
         return
-    if source.train.ordered:
+    if source.train.order == "as given":
         raise UserError(f"sweep: {run.name} on {source.name} works on given pictures alone; leave out --sweep")
     if run.train.best:
         raise UserError("train.best: a sweep's members share their checkpoints, so none is the best; leave it out")
@@ -51,7 +51,7 @@ def check_sweep(run: Run, source: Source, init_from: str | None) -> None:
 
 def compare_tokenizer(run: Run, source: Source, note: Callable[[str], None]) -> None:
     """Notes where a model of codes is trained on other pictures than its tokenizer, if that one's run is there."""
-    tokenizer = getattr(run.model, "tokenizer", None)
+    tokenizer = run.model.tokenizer if stages.second(run) else None
     if not tokenizer or not (Path(tokenizer) / "config.json").is_file():
         return
     there = checkpoint.read_config(tokenizer).data

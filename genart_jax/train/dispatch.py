@@ -36,7 +36,7 @@ def make_dispatch(
     """
 
     def ready(raw: Batch, key: jax.Array) -> Batch:
-        return prepare(raw, random.example_keys(key, len(raw["image"])), run.data)
+        return prepare(raw, random.example_keys(key, len(raw["image"])), run.data, algorithm.batch_spec.fields)
 
     def one(state: State, constants: Any, payload: Any, key: jax.Array, due: Any) -> tuple[State, Metrics]:
         raw = loader.materialize(constants, payload)

@@ -43,12 +43,12 @@ def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[St
     What is drawn for an example follows from its row in the split alone. A figure is a float; of a sweep, an array
     (members,).
     """
+    fields = algorithm.batch_spec.fields
 
     def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
-        return algorithm.evaluate(parallel.gathered(state, mesh), prepare(raw, None, data), key)
+        return algorithm.evaluate(parallel.gathered(state, mesh), prepare(raw, None, data, fields), key)
 
     compiled = compiler.jit(evaluate, out_shardings=parallel.replicated(mesh))
-    names = [name for name, _ in algorithm.batch_spec.conditions]
     devices, members = mesh.size, algorithm.members
 
     def run(state: State, split: Split, key: jax.Array) -> dict[str, Any]:
@@ -57,9 +57,8 @@ def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[St
         columns = min(_BATCH, 1 << max(0, split.size - 1).bit_length())
         columns = -(-columns // devices) * devices
         processes = jax.process_index(), jax.process_count()
-        batches = evaluation_batches(split, _BATCH, *processes, data.workers, columns)
+        batches = evaluation_batches(split.only(fields), _BATCH, *processes, data.workers, columns)
         for index, raw in enumerate(watched(batches, split.size, "test pictures evaluated", _BATCH)):
-            raw["condition"] = {name: raw["condition"][name] for name in names}
             placed = parallel.put(raw, parallel.batch_sharding(mesh))
             sums = jax.device_get(compiled(state, placed, random.stream(key, "evaluation", index)))
             totals = sums if totals is None else jax.tree.map(np.add, totals, sums)

@@ -16,11 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.api import build
-from genart_jax.config import NotFiniteError, Run, UserError, check_ranges, resolve
-from genart_jax.data.augment import check_jitter
+from genart_jax.config import NotFiniteError, Run, check_ranges, resolve
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.open import Dataset, open_data
-from genart_jax.data.pipeline import make_loader, prepare
+from genart_jax.data.pipeline import check_augmentation, make_loader, prepare
 from genart_jax.data.source import Array, Source, absolute, example, finished, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import compiler, heap
@@ -133,7 +132,9 @@ class Trainer:
         if given is not None:
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=given.name))
         run = stages.with_data(run)
-        run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=absolute(run.data.source)))
+        options = run.data
+        options = dataclasses.replace(options, source=absolute(options.source), other=absolute(options.other))
+        run = dataclasses.replace(run, data=options)
         self.mesh = parallel.make_mesh(run.parallel, run.train.batch)
         tell("devices", {"text": parallel.describe(list(self.mesh.devices.flat))})
         with beside_other_data(directory, run.data.source):
@@ -141,19 +142,16 @@ class Trainer:
             run = stages.complete(resolve(run, self.source.spec))
         compare_tokenizer(run, self.source, self._note)
         self.run = run = checkpoint.with_age(run, directory, self.init_from)
-        if run.data.crop >= min(run.model.image_shape[:2]):
-            raise UserError(f"data.crop {run.data.crop}: wanted less than the sides of the pictures")
-        if run.data.jitter:
-            check_jitter(run.data.jitter, run.model.image_shape[-1])
         check_sweep(run, self.source, self.init_from)
         self.algorithm = build(run)
+        check_augmentation(run.data, self.algorithm.batch_spec.fields)
         facts = data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}}
         self.saved = Saved(run, facts)
         facts |= {"id": checkpoint.identity(self.saved), "rollbacks": [], "left_out": []}
         self.replicated = parallel.replicated(self.mesh)
         self.key = jax.jit(lambda: sweep.keys(run), out_shardings=self.replicated)()
         self.loader = make_loader(
-            self.source.train,
+            self.source.train.only(self.algorithm.batch_spec.fields),
             [one.train.seed for one in sweep.runs(run)] or run.train.seed,
             run.train.batch * self.algorithm.batches_per_step,
             jax.process_index(),
@@ -216,7 +214,8 @@ class Trainer:
         payload = parallel.put(self.loader.next(0), parallel.batch_sharding(self.mesh))
 
         def begin(state: State, constants: Any, payload: Any) -> State:
-            ready: Callable[..., Batch] = lambda raw, key: prepare(raw, None, self.run.data)
+            fields = self.algorithm.batch_spec.fields
+            ready: Callable[..., Batch] = lambda raw, key: prepare(raw, None, self.run.data, fields)
             batch = over_members(ready, self.algorithm)(self.loader.materialize(constants, payload), self.key)
             assert self.algorithm.begin is not None
             return self.algorithm.begin(state, batch).replace(frozen={})
@@ -428,7 +427,7 @@ class Trainer:
         examples = [example(split, i) for i in range(min(num, split.size))]
         images = parallel.put(to_float(np.stack([one["image"] for one in examples])), self.replicated)
         names = [name for name, _ in self.algorithm.batch_spec.conditions]
-        told = {name: np.array([one["condition"][name] for one in examples], np.int32) for name in names}
+        told = {name: np.array([one[name] for one in examples], np.int32) for name in names}
         transform = self._on_mesh(self.algorithm.transform)
         made = jax.device_get(transform(self.state, images, key, *([told] if told else [])))
         both = np.stack([np.broadcast_to(jax.device_get(images), made.shape), made], axis=-images.ndim)

@@ -25,6 +25,7 @@ from genart_jax.data import reader
 from genart_jax.runtime.paths import expanded
 from genart_jax.steps import common
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
+from genart_jax.types import State, Use
 from genart_jax.use import reference
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -49,43 +50,49 @@ def program_of(model: Model, saved: Saved) -> Program:
       UserError: the model has none of these.
     """
     algorithm, state = model
-    spec = algorithm.batch_spec
-    conditions = {name: (("batch",), "int32") for name, _ in spec.conditions}
-    names = list(conditions)
-    for name in {"images", "latents", "seed"} & set(names):
+    spec, uses = algorithm.batch_spec, algorithm.uses
+    for name in {"images", "latents", "seed"} & {name for name, _ in spec.conditions}:
         raise UserError(
             f"the condition {name!r} has the name of another input of the program; give it another in the data"
         )
     pictures = f"images (batch, {', '.join(map(str, spec.image_shape))}) float32 in [-1, 1]"
-    if algorithm.predict is not None:
-        predict = algorithm.predict
-        return Program(
-            "predict",
-            lambda images: predict(state, images),
-            {"images": (("batch", *spec.image_shape), "float32")},
-            f"log probabilities (batch, {spec.conditions[0][1]}) of images in [-1, 1]",
-        )
-    latent_dim = getattr(saved.run.model, "latent_dim", None)
-    if algorithm.decode is not None and algorithm.sample is not None and latent_dim:
-        decode = algorithm.decode
-        return Program(
-            "decode",
-            lambda latents, *classes: decode(state, latents, dict(zip(names, classes, strict=True))),
-            {"latents": (("batch", latent_dim), "float32"), **conditions},
-            pictures,
-        )
-    if algorithm.sample is not None:
-        sample = algorithm.sample
-        # Without conditions something else must say how many pictures are wanted: the length of an input.
-        counted = {} if names else {"pictures": (("batch",), "int32")}
+    if "predict" in uses:
+        classes = f"log probabilities (batch, {spec.conditions[0][1]}) of images in [-1, 1]"
+        return _program("predict", uses["predict"], state, classes)
+    if "sample" not in uses:
+        has = ", ".join(uses) or "none"
+        raise UserError(f"{saved.run.name} cannot be exported: it has no use 'sample' or 'predict'; it has {has}")
+    # Latents that anyone can draw; of codes, only the model itself knows what they are like.
+    if "decode" in uses and uses["decode"].of_kind("latents"):
+        return _program("decode", uses["decode"], state, pictures)
+    return _program("sample", uses["sample"], state, pictures)
 
-        def draw(seed: jax.Array, *each: jax.Array) -> jax.Array:
-            wanted = dict(zip(names, each, strict=True)) if names else None
-            return sample(state, jax.random.key(seed), each[0].shape[0], wanted)
 
-        hint = "" if names else "; of `pictures` only the length counts: one number, any, for each picture"
-        return Program("sample", draw, {"seed": ((), "uint32"), **conditions, **counted}, pictures + hint)
-    raise UserError(f"{saved.run.name} cannot be exported: it neither draws pictures nor names classes")
+def _program(operation: str, use: Use, state: State, output: str) -> Program:
+    """A use with its inputs as arrays: classes one by one, a seed for a key; numbers are left at their defaults."""
+    inputs: dict[str, tuple[tuple[int | str, ...], str]] = {}
+    classes = [name for one in use.of_kind("condition") if one.spec for name, _ in one.spec.conditions]
+    for one in use.inputs:
+        if one.kind in ("pictures", "latents"):
+            inputs[one.name] = ("batch", *one.shape), "float32"
+        elif one.kind == "key":
+            inputs["seed"] = (), "uint32"
+    inputs |= dict.fromkeys(classes, (("batch",), "int32"))
+    # Without conditions something else must say how many pictures are wanted: the length of an input.
+    counted = bool(use.of_kind("count")) and not classes
+    inputs |= {"pictures": (("batch",), "int32")} if counted else {}
+
+    def call(*arrays: jax.Array) -> jax.Array:
+        given = dict(zip(inputs, arrays, strict=True))
+        filled: dict[str, Any] = {one.name: given.get(one.name) for one in use.inputs if one.kind != "number"}
+        filled |= {one.name: jax.random.key(given["seed"]) for one in use.of_kind("key")}
+        filled |= {one.name: arrays[-1].shape[0] for one in use.of_kind("count")}
+        told = {name: given[name] for name in classes} or None
+        filled |= {one.name: told for one in use.of_kind("condition")}
+        return use.function(state, **filled)
+
+    hint = "; of `pictures` only the length counts: one number, any, for each picture" if counted else ""
+    return Program(operation, call, inputs, output + hint)
 
 
 def export_run(run: str | Path, out: str | Path, platforms: Sequence[str] = PLATFORMS) -> Path:

@@ -36,8 +36,7 @@ def load_classifier(name: str | Path) -> Classifier:
     if (expanded(name) / "config.json").is_file():
         saved = read_config(name)
         model = load(name)
-        if model.algorithm.predict is None:
-            raise UserError(f"{name} is a run of {saved.run.name}, which classifies nothing")
+        model.algorithm.use("predict", f"{name}, a run of {saved.run.name},")
         ((label, _),) = model.algorithm.batch_spec.conditions
         return Classifier(model, tuple(saved.data["class_names"][label]))
     known = [asset for asset in assets.names() if assets.class_names(asset)]
@@ -58,8 +57,7 @@ def classify(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) 
     """
     algorithm, state = classifier.model
     height, width, channels = algorithm.batch_spec.image_shape
-    assert algorithm.predict is not None
-    predict, out = compiler.jit(algorithm.predict), []
+    predict, out = compiler.jit(algorithm.use("predict").function), []
     for path in paths:
         pixels = picture.read_file(path, (height, width), channels)
         probability = np.exp(np.asarray(predict(state, to_float(pixels[None])))[0])

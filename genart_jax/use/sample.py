@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import io
 import itertools
 import re
@@ -37,28 +36,40 @@ class Samples(NamedTuple):
 
 
 def draw_samples(
-    model: Model, saved: Saved, num: int, seed: int, given: Mapping[str, int] | None = None, truncation: float = 1.0
+    model: Model,
+    saved: Saved,
+    num: int,
+    seed: int,
+    given: Mapping[str, int] | None = None,
+    numbers: Mapping[str, float] | None = None,
 ) -> Samples:
     """`num` pictures from a seed. Conditions that are not given are drawn as they occur in the training data.
 
+    Args:
+      model: which has the use "sample".
+      saved: its run's configuration and data.
+      num: how many.
+      seed: of all that is drawn.
+      given: condition -> class.
+      numbers: what the use takes besides, such as truncation; what is left out has its default.
+
     Raises:
-      UserError: the model makes no pictures, or `num` is not positive, or there is nothing to truncate, or a condition
-        that is given has no such class, or cannot be hidden.
+      UserError: the model draws no pictures, or something given is not for it, or out of range.
     """
     algorithm, state = model
-    if algorithm.sample is None:
-        raise UserError(f"{saved.run.name} makes no pictures from nothing; try `genart evaluate`")
+    use = algorithm.use("sample", saved.run.name)
     if num < 1:
         raise UserError(f"num {num}: wanted at least 1")
     check_condition(given, algorithm.batch_spec)
-    options: dict[str, float] = {}
-    if truncation != 1.0:
-        if "truncation" not in inspect.signature(algorithm.sample).parameters:
-            raise UserError(f"{saved.run.name} has no mapping network, so nothing to truncate; leave --truncation out")
-        options["truncation"] = truncation
+    known = {one.name: one.default for one in use.of_kind("number")}
+    if unknown := (numbers or {}).keys() - known.keys():
+        raise UserError(
+            f"{saved.run.name} takes no {min(unknown)} to sample; it takes {', '.join(known) or 'no number'}"
+        )
+    options = {name: value for name, value in (numbers or {}).items() if value != known[name]}
     whole = -(-num // _BATCH) * _BATCH
     condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
-    sample = _compiled(algorithm.sample, tuple(options.items()))
+    sample = _compiled(use.function, tuple(options.items()))
     key = jax.random.key(seed)
     parts = []
     for index in watched(range(whole // _BATCH), num, "pictures drawn", _BATCH):

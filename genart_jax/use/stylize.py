@@ -197,8 +197,8 @@ def finished(place: Path, content: str | Path) -> np.ndarray[Any, Any]:
     algorithm, state = load(place)
     height, width, channels = algorithm.batch_spec.image_shape
     pixels = picture.read_file(content, (height, width), channels)
-    assert algorithm.transform is not None
-    return to_uint8(compiler.jit(algorithm.transform)(state, to_float(pixels[None]), jax.random.key(0)))[0]
+    transform = compiler.jit(algorithm.use("transform").function)
+    return to_uint8(transform(state, to_float(pixels[None]), jax.random.key(0)))[0]
 
 
 def check_out(out: Path) -> None:

@@ -165,7 +165,7 @@ def test_evaluate(runs, capsys):
     assert figures["id"] == json.loads((runs / "conv_vae" / "summary.json").read_text())["id"]
     judge = ["--classifier", str(runs / "simple_cnn"), "--num", "64"]
     assert main(["evaluate", str(runs / "dcgan"), *judge]) == 0
-    assert "style_accuracy_of_samples" in capsys.readouterr().out
+    assert "accuracy_simple_cnn_style" in capsys.readouterr().out
 
 
 def wrong(capsys, *args):
@@ -242,9 +242,9 @@ def test_mistakes_with_runs(runs, capsys, tmp_path):
     assert "has not learnt to do without" in wrong(capsys, "evaluate", run, "--condition", "style=none")
     assert "wanted at least 1" in wrong(capsys, "sample", run, "--num", "0")
     assert "FILE.png" in wrong(capsys, "sample", run, "--out", "x.gif")
-    assert "no mapping network" in wrong(capsys, "sample", run, "--truncation", "0.5")
-    assert "makes no pictures" in wrong(capsys, "sample", runs / "simple_cnn")
-    assert "classifies nothing" in wrong(capsys, "evaluate", run, "--classifier", runs / "conv_vae")
+    assert "takes no truncation" in wrong(capsys, "sample", run, "--truncation", "0.5")
+    assert "has no use 'sample'; it has predict" in wrong(capsys, "sample", runs / "simple_cnn")
+    assert "has no use 'predict'" in wrong(capsys, "evaluate", run, "--classifier", runs / "conv_vae")
 
 
 def test_a_model_of_ones_own(tmp_path, capsys, monkeypatch):

@@ -19,8 +19,8 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(draw, "read_config", lambda run: types.SimpleNamespace(run=ga.get_config("dcgan"), data=data))
     monkeypatch.setattr(draw, "load", lambda run, step: state["step"])
 
-    def samples(step, saved, num, seed, given, truncation):
-        grey = 16 * step + 8 * given.get("style", 0) + int(50 * truncation)
+    def samples(step, saved, num, seed, given, numbers):
+        grey = 16 * step + 8 * given.get("style", 0) + int(50 * numbers.get("truncation", 1.0))
         return Samples(np.full((num, 8, 8, 3), grey + seed, np.uint8), {"style": np.full(num, given.get("style", 0))})
 
     monkeypatch.setattr(draw, "draw_samples", samples)

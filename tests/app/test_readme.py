@@ -18,7 +18,7 @@ COMMANDS = [part.strip() for line in LINES for part in line.partition("#")[0].sp
 
 def test_there_are_commands():
     assert len(COMMANDS) > 20
-    assert {command.split()[1] for command in COMMANDS} <= set(cli._COMMANDS)
+    assert {command.split()[1] for command in COMMANDS} <= set(cli.COMMANDS)
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("genart train ")])

@@ -44,7 +44,9 @@ def test_evaluate_compare_and_plot(runs, capsys):
     judge = ["--classifier", str(runs / "simple_cnn")]
     assert main(["evaluate", gan, "--extractor", "pixels:4", "--num", "40", *judge]) == 0
     out = capsys.readouterr().out
-    assert "style_accuracy_of_samples" in out
+    # A score like the others: with the classifier's sum, and a floor, which is its share of real pictures.
+    assert re.search(r"^40 generated \(.*\); simple_cnn_style [0-9a-f]{8} at 32x32", out, re.M)
+    assert re.search(r"^accuracy_simple_cnn_style +\S+ +\S+ +0\.\S+ +higher +\+-: binomial; balanced 0", out, re.M)
     contract = r"^40 generated \(.*\) vs 40 real \(emoji, train\); pixels_4 .*antialiased"
     assert len(re.findall(contract, out, re.M)) == 1  # once, not in every line
     assert re.search(r"^score +value +\+- +floor +better$", out, re.M)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from genart_jax.app.cli import _expand, main
+from genart_jax.app.cli import main
+from genart_jax.app.commands.train import expand
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from genart_jax.app.cli import _expand, main
     ],
 )
 def test_values_are_taken_apart_at_commas(given, wanted):
-    assert _expand(given) == wanted
+    assert expand(given) == wanted
 
 
 def test_a_sweep_from_training_to_its_members(tmp_path, monkeypatch, capsys):

@@ -54,8 +54,8 @@ def test_a_set_is_not_decoded_twice(pictures, monkeypatch):
         assert getattr(first, name) == getattr(again, name)
     assert any("cannot be read" in line for line in again.warnings)
     for a, b in ((first.train, again.train), (first.test, again.test)):
-        np.testing.assert_array_equal(a.images, b.images)
-        np.testing.assert_array_equal(a.condition["label"], b.condition["label"])
+        np.testing.assert_array_equal(a.arrays["image"], b.arrays["image"])
+        np.testing.assert_array_equal(a.arrays["label"], b.arrays["label"])
 
 
 def test_what_changes_a_pixel_or_a_label_is_another_set(pictures, monkeypatch):
@@ -65,11 +65,11 @@ def test_what_changes_a_pixel_or_a_label_is_another_set(pictures, monkeypatch):
     assert len(files(pictures)) == 3
     (pictures / "a" / "0.png").rename(pictures / "b" / "0.png")
     moved = opened(pictures)
-    assert sorted(moved.train.condition["label"]) != sorted(first.train.condition["label"])
+    assert sorted(moved.train.arrays["label"]) != sorted(first.train.arrays["label"])
     Image.new("RGB", (9, 8)).save(pictures / "b" / "1.png")
     changed = opened(pictures)
     assert changed.fingerprint != moved.fingerprint
-    assert any((x == 0).all() for split in (changed.train, changed.test) for x in split.images)
+    assert any((x == 0).all() for split in (changed.train, changed.test) for x in split.arrays["image"])
     monkeypatch.setattr(cache, "_code", lambda: "another decoder")
     no_decoding(monkeypatch)
     with pytest.raises(AssertionError, match="decoded again"):
@@ -82,9 +82,9 @@ def test_a_damaged_file_is_made_anew(pictures):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1  # in the middle of the pixels
     file.write_bytes(content)
-    np.testing.assert_array_equal(opened(pictures).train.images, first.train.images)
+    np.testing.assert_array_equal(opened(pictures).train.arrays["image"], first.train.arrays["image"])
     file.write_bytes(b"")
-    np.testing.assert_array_equal(opened(pictures).train.images, first.train.images)
+    np.testing.assert_array_equal(opened(pictures).train.arrays["image"], first.train.arrays["image"])
 
 
 def test_there_is_a_bound(pictures, monkeypatch):

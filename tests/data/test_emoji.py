@@ -74,10 +74,10 @@ def test_the_source(source, art):
     assert source.fingerprint == FINGERPRINT
     assert source.warnings == ()
     for split, rows in ((source.train, ~art.test), (source.test, art.test)):
-        assert split.size == len(split.images) == rows.sum()
-        assert split.images.dtype == np.uint8
-        np.testing.assert_array_equal(split.images, art.x[rows])
-        for name, values in split.condition.items():
+        assert split.size == len(split.arrays["image"]) == rows.sum()
+        assert split.arrays["image"].dtype == np.uint8
+        np.testing.assert_array_equal(split.arrays["image"], art.x[rows])
+        for name, values in [*split.arrays.items()][1:]:
             assert values.dtype == np.int32
             np.testing.assert_array_equal(values, getattr(art, name)[rows])
     assert (source.train.size, source.test.size) == (6991, 754)
@@ -87,7 +87,7 @@ def test_class_counts(source):
     for name, expected in COUNTS.items():
         classes = len(source.class_names[name])
         for split, counts in zip((source.train, source.test), expected, strict=True):
-            np.testing.assert_array_equal(np.bincount(split.condition[name], minlength=classes), counts)
+            np.testing.assert_array_equal(np.bincount(split.arrays[name], minlength=classes), counts)
     assert any(line.startswith("shape (train + test): activities 359 + 44, animals 673 + 70") for line in source.report)
 
 
@@ -141,8 +141,8 @@ def test_other_sizes_come_from_the_cache(art, monkeypatch, tmp_path):
     assert source.name == "emoji:64"
     assert source.image_shape == (64, 64, 3)
     assert "differ from the published" in source.warnings[0]
-    np.testing.assert_array_equal(source.test.images, big.x[big.test])
-    np.testing.assert_array_equal(source.test.condition["color"], art.color[art.test])
+    np.testing.assert_array_equal(source.test.arrays["image"], big.x[big.test])
+    np.testing.assert_array_equal(source.test.arrays["color"], art.color[art.test])
     with pytest.raises(UserError, match="not pictures of 128 pixels"):
         emoji.load(128, file)
     with pytest.raises(UserError, match="no size 48"):
@@ -167,8 +167,8 @@ def test_a_built_set_is_the_embedded_one_in_larger_pictures(art, monkeypatch, tm
     store.write(folder, one, 64, one.make(shop, 64), shop)
     source = emoji.load(64)
     assert source.image_shape == (64, 64, 3)
-    np.testing.assert_array_equal(source.train.condition["style"], emoji.load().train.condition["style"])
-    np.testing.assert_array_equal(source.test.images[:, 0, 0], art.x[art.test][:, 0, 0] // 2)
+    np.testing.assert_array_equal(source.train.arrays["style"], emoji.load().train.arrays["style"])
+    np.testing.assert_array_equal(source.test.arrays["image"][:, 0, 0], art.x[art.test][:, 0, 0] // 2)
 
 
 def test_the_cache_is_in_the_home_folder_by_default(monkeypatch):

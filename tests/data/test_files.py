@@ -34,7 +34,7 @@ def test_a_zip_of_pictures_is_a_folder(tmp_path, top, stream):
         rows = range(plain.train.size)
         for a, b in zip(*(list(pool.map(partial(example, s.train), rows)) for s in (plain, zipped)), strict=True):
             np.testing.assert_array_equal(a["image"], b["image"])
-            assert a["condition"] == b["condition"]
+            assert a["label"] == b["label"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["set", "set.ZIP"]
 
 

@@ -52,9 +52,9 @@ def test_labels_are_the_first_folders(tmp_path):
     source = opened(tmp_path)
     assert source.class_names == {"label": ("cats", "dogs")}
     assert source.train.size + source.test.size == 12
-    labels = np.concatenate([source.train.condition["label"], source.test.condition["label"]])
+    labels = np.concatenate([source.train.arrays["label"], source.test.arrays["label"]])
     assert np.bincount(labels).tolist() == [6, 6]
-    train, test = (np.bincount(s.condition["label"], minlength=2) for s in (source.train, source.test))
+    train, test = (np.bincount(s.arrays["label"], minlength=2) for s in (source.train, source.test))
     assert f"label (train + test): cats {train[0]} + {test[0]}, dogs {train[1]} + {test[1]}" in source.report
     assert "1 other files ignored" in source.report
     assert not any("cannot be read" in line for line in source.warnings)
@@ -65,7 +65,7 @@ def test_no_folders_no_condition(tmp_path):
         save(tmp_path / f"{i}.PNG")
     source = opened(tmp_path, image_size=())
     assert source.class_names == {}
-    assert source.train.condition == {}
+    assert [*source.train.arrays] == ["image"]
     assert source.image_shape == (64, 64, 3)
     assert any("64x64 (the default" in line for line in source.report)
     assert source.report[0].endswith("64x64x3, no conditions")
@@ -185,7 +185,7 @@ def test_bad_files_are_named_or_an_error(tmp_path):
     source = opened(tmp_path)
     assert source.train.size + source.test.size == 5
     wanted = {picture.decode((tmp_path / f"{i}.png").read_bytes(), (8, 8), 3).tobytes() for i in range(5)}
-    assert {image.tobytes() for split in (source.train, source.test) for image in split.images} == wanted
+    assert {image.tobytes() for split in (source.train, source.test) for image in split.arrays["image"]} == wanted
     (line,) = [w for w in source.warnings if "cannot be read" in w]
     assert line.startswith("3 of 8 pictures")
     assert all(name in line for name in ("2cut.png", "empty.jpg", "text.webp"))
@@ -270,17 +270,17 @@ def test_copies_stay_on_one_side_and_the_split_is_stable(tmp_path):
         path = save(tmp_path / f"{i:02}.png")
         (tmp_path / f"copy {i:02}.png").write_bytes(path.read_bytes())
     first = opened(tmp_path, test_fraction=0.3)
-    train, test = ({image.tobytes() for image in s.images} for s in (first.train, first.test))
+    train, test = ({image.tobytes() for image in s.arrays["image"]} for s in (first.train, first.test))
     assert not train & test
     assert len(train) * 2 == first.train.size
     assert len(test) * 2 == first.test.size > 8
     again = opened(tmp_path, test_fraction=0.3)
-    np.testing.assert_array_equal(first.train.images, again.train.images)
+    np.testing.assert_array_equal(first.train.arrays["image"], again.train.arrays["image"])
     assert first.fingerprint == again.fingerprint
     save(tmp_path / "new.png")
     more = opened(tmp_path, test_fraction=0.3)
     assert more.fingerprint != first.fingerprint
-    assert test <= {image.tobytes() for image in more.test.images}  # nothing moves when pictures come
+    assert test <= {image.tobytes() for image in more.test.arrays["image"]}  # nothing moves when pictures come
 
 
 def test_the_fingerprint_sees_a_picture_moved_to_another_class(tmp_path):
@@ -321,9 +321,9 @@ def test_order_is_that_of_the_names(tmp_path):
     for name, value in colors.items():
         save(tmp_path / name, (value,) * 3)
     source = opened(tmp_path)
-    seen = {int(image[0, 0, 0]) for image in source.test.images}
+    seen = {int(image[0, 0, 0]) for image in source.test.arrays["image"]}
     expected = [colors[name] for name in sorted(colors) if colors[name] not in seen]
-    assert source.train.images[:, 0, 0, 0].tolist() == expected
+    assert source.train.arrays["image"][:, 0, 0, 0].tolist() == expected
     assert source.class_names["label"] == ("B", "a", "b")
 
 
@@ -349,13 +349,13 @@ def test_streamed_equals_in_memory(tmp_path):
     assert stream.fingerprint == memory.fingerprint
     assert any("streamed" in line for line in stream.report)
     for a, b in ((memory.train, stream.train), (memory.test, stream.test)):
-        assert b.images is None
+        assert "image" not in b.arrays
         assert a.size == b.size
-        np.testing.assert_array_equal(a.condition["label"], b.condition["label"])
+        np.testing.assert_array_equal(a.arrays["label"], b.arrays["label"])
         with ThreadPoolExecutor(4) as pool:
             examples = list(pool.map(b.read, range(b.size)))
-        np.testing.assert_array_equal(np.stack([e["image"] for e in examples]), a.images)
-        assert [e["condition"]["label"] for e in examples] == a.condition["label"].tolist()
+        np.testing.assert_array_equal(np.stack([e["image"] for e in examples]), a.arrays["image"])
+        assert [e["label"] for e in examples] == a.arrays["label"].tolist()
 
 
 def test_streamed_picture_that_breaks_later(tmp_path, caplog):

@@ -45,8 +45,8 @@ def test_pictures(tmp_path):
     assert set(bad) - {str(tmp_path / "set" / "bomb text.png")} <= named
     assert read >= 20
     for split in (source.train, source.test):
-        assert split.images.dtype == np.uint8
-        assert split.images.shape[1:] == (16, 16, 3)
+        assert split.arrays["image"].dtype == np.uint8
+        assert split.arrays["image"].shape[1:] == (16, 16, 3)
     with pytest.raises(UserError, match="remove it"):
         open_source(Data(source=f"folder:{tmp_path / 'set'}", image_size=(16,), strict=True))
 
@@ -85,7 +85,7 @@ def test_idx(tmp_path):
             (folder / name).write_bytes(content)
         source, message = attempt(idx.load, folder)
         refused += source is None
-        assert str(folder) in message if source is None else source.train.images.dtype == np.uint8
+        assert str(folder) in message if source is None else source.train.arrays["image"].dtype == np.uint8
     assert refused >= 40
     assert peak() - before < 300
 

@@ -36,11 +36,11 @@ def test_reads_all_namings(tmp_path, suffix, joint):
     arrays = write(tmp_path / "mnist", suffix, joint)
     source = open_source(Data(source=f"idx:{tmp_path / 'mnist'}"))
     for split, prefix in ((source.train, "train"), (source.test, "t10k")):
-        assert split.images.dtype == np.uint8
-        np.testing.assert_array_equal(split.images, arrays[prefix][0][..., None])
-        np.testing.assert_array_equal(split.condition["label"], arrays[prefix][1])
-        assert split.size == len(split.images)
-        assert split.condition["label"].dtype == np.int32
+        assert split.arrays["image"].dtype == np.uint8
+        np.testing.assert_array_equal(split.arrays["image"], arrays[prefix][0][..., None])
+        np.testing.assert_array_equal(split.arrays["label"], arrays[prefix][1])
+        assert split.size == len(split.arrays["image"])
+        assert split.arrays["label"].dtype == np.int32
     assert source.image_shape == (28, 28, 1)
     assert source.class_names == {"label": tuple("0123456789")}
     assert source.spec.conditions == (("label", 10),)

@@ -11,7 +11,8 @@ from tests.data.test_folder import opened, save
 
 def pictures_of(split):
     """Bytes of a picture -> its label's number."""
-    return {image.tobytes(): int(label) for image, label in zip(split.images, split.condition["label"], strict=True)}
+    rows = zip(split.arrays["image"], split.arrays["label"], strict=True)
+    return {image.tobytes(): int(label) for image, label in rows}
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,8 @@ def test_a_folder_with_train_and_test_is_a_split_data_set(tmp_path, train, test)
     source = opened(tmp_path)
     assert (source.train.size, source.test.size) == (6, 3)
     assert source.class_names == {"label": ("a", "b", "c")}
-    assert source.train.condition["label"].tolist() == [0, 0, 0, 1, 1, 1]
-    assert source.test.condition["label"].tolist() == [1, 1, 2]
+    assert source.train.arrays["label"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert source.test.arrays["label"].tolist() == [1, 1, 2]
     assert f"splits as the folder has them: {train} and {test}" in source.report
     text = " | ".join(source.warnings)
     assert "1 pictures lie beside the splits and are left out, loose.png first" in text
@@ -130,7 +131,7 @@ def test_tables_in_split_folders(tmp_path):
     for split, labels in rows.items():
         table(tmp_path / split / "dataset.json", labels)
     own = opened(tmp_path)
-    assert own.train.condition["label"].tolist() == own.test.condition["label"].tolist() == [0, 1, 0]
+    assert own.train.arrays["label"].tolist() == own.test.arrays["label"].tolist() == [0, 1, 0]
     for split in rows:
         (tmp_path / split / "dataset.json").unlink()
     table(tmp_path / "dataset.json", [[f"{split}/{path}", n] for split, labels in rows.items() for path, n in labels])

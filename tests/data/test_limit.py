@@ -14,30 +14,30 @@ def test_smaller_choices_are_parts_of_larger_ones_and_spread():
     small, large = (open_source(Data(limit=n)) for n in (100, 1000))
     assert (small.train.size, large.train.size, small.test.size) == (100, 1000, whole.test.size)
     assert whole.fingerprint == small.fingerprint
-    rows = [{image.tobytes() for image in source.train.images} for source in (small, large, whole)]
+    rows = [{image.tobytes() for image in source.train.arrays["image"]} for source in (small, large, whole)]
     assert rows[0] <= rows[1] <= rows[2]
-    shares = [np.bincount(s.train.condition["style"], minlength=5) / s.train.size for s in (large, whole)]
+    shares = [np.bincount(s.train.arrays["style"], minlength=5) / s.train.size for s in (large, whole)]
     np.testing.assert_allclose(*shares, atol=0.05)
     assert any("100 of 6991" in line for line in small.report)
-    assert (small.train.images == open_source(Data(limit=100)).train.images).all()
+    assert (small.train.arrays["image"] == open_source(Data(limit=100)).train.arrays["image"]).all()
 
 
 def test_streamed_splits_too():
     numbers = np.arange(50)
-    read = lambda i: {"image": np.full((1, 1, 1), i, np.uint8), "condition": {"a": int(numbers[i])}}
-    split = limited(Split(50, {"a": numbers}, None, read), 7)
+    read = lambda i: {"image": np.full((1, 1, 1), i, np.uint8), "a": numbers[i]}
+    split = limited(Split(50, {"a": numbers}, read), 7)
     assert split.size == 7 == len({int(example(split, i)["image"][0, 0, 0]) for i in range(7)})
     for i in range(7):
-        assert example(split, i)["condition"]["a"] == split.condition["a"][i]
+        assert example(split, i)["a"] == split.arrays["a"][i]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_order_stays_as_given(stream):
     """A split whose rows come in their order keeps it: two pictures, limited to two, are not shuffled."""
     images = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1)
-    read = (lambda i: {"image": images[i], "condition": {}}) if stream else None
-    split = limited(Split(3, {}, None if stream else images, read, ordered=True), 2)
-    assert split.ordered
+    read = (lambda i: {"image": images[i]}) if stream else None
+    split = limited(Split(3, {} if stream else {"image": images}, read, "as given"), 2)
+    assert split.order == "as given"
     rows = [int(example(split, i)["image"][0, 0, 0]) for i in range(2)]
     assert rows == sorted(rows)
     if not stream:
@@ -48,7 +48,7 @@ def test_the_order_stays_as_given(stream):
 
 def test_what_is_unlabelled_is_in_no_class():
     labels = [np.array(x, np.int32) for x in ([-1, -1, -1], [0, 1, 0, -1])]
-    splits = [Split(len(x), {"label": x}, np.zeros((len(x), 1, 1, 3), np.uint8)) for x in labels]
+    splits = [Split(len(x), {"image": np.zeros((len(x), 1, 1, 3), np.uint8), "label": x}) for x in labels]
     assert count_lines({"label": ("a", "b")}, *splits) == ("label (train + test): a 0 + 2, b 0 + 1; unlabelled 3 + 1",)
 
 

@@ -47,7 +47,7 @@ def test_batches_come_in_the_trainers_order():
     for step, batch in zip(range(7), data.batches(16, seed=3), strict=False):
         wanted = loader.materialize(loader.constants, loader.next(step))
         np.testing.assert_array_equal(batch["image"], ga.to_float(wanted["image"]))
-        np.testing.assert_array_equal(batch["condition"]["label"], wanted["condition"]["label"])
+        np.testing.assert_array_equal(batch["condition"]["label"], wanted["label"])
         assert batch["condition"]["label"].dtype == np.int32
     # Two epochs hold 2n // 16 batches, and show every example once each.
     n = data.train.size

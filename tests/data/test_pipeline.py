@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genart_jax.config import Data, UserError
+from genart_jax.config import Data, Field, UserError
 from genart_jax.data import augment, pipeline
 from genart_jax.data.source import Split, example
 
@@ -19,7 +19,7 @@ def memory_split(size=23, conditions=("label", "style")):
     images = np.random.default_rng(0).integers(0, 256, (size, 4, 6, 3)).astype(np.uint8)
     images[:, 0, 0, 0] = np.arange(size)
     condition = {name: (np.arange(size) * k % 5).astype(np.int64) for k, name in enumerate(conditions, 1)}
-    return Split(size, condition, images)
+    return Split(size, {"image": images, **condition})
 
 
 def stream_split(size=23, conditions=("label", "style")):
@@ -28,7 +28,7 @@ def stream_split(size=23, conditions=("label", "style")):
         return example(memory, index)
 
     memory = memory_split(size, conditions)
-    return Split(size, {}, read=read)
+    return Split(size, read=read)
 
 
 SPLITS = {"memory": memory_split, "stream": stream_split}
@@ -80,17 +80,15 @@ def test_loader_follows_rows(kind):
     for step, raw in enumerate(batches(loader, range(12))):
         rows = pipeline.rows(3, step, 5, 23)
         assert raw["image"].dtype == np.uint8
-        np.testing.assert_array_equal(raw["image"], memory.images[rows])
-        assert sorted(raw["condition"]) == ["label", "style"]
-        for name, values in raw["condition"].items():
-            assert values.dtype == np.int32
-            np.testing.assert_array_equal(values, memory.condition[name][rows])
+        assert sorted(raw) == ["image", "label", "style"]
+        for name, values in raw.items():
+            np.testing.assert_array_equal(values, memory.arrays[name][rows])
 
 
 @both
-def test_only_conditions_of_the_split_go_through(kind):
-    (raw,) = batches(pipeline.make_loader(SPLITS[kind](conditions=()), 0, 4), [0])
-    assert raw["condition"] == {}
+def test_a_split_is_narrowed_to_the_fields_that_are_asked_for(kind):
+    (raw,) = batches(pipeline.make_loader(SPLITS[kind]().only(["image", "style"]), 0, 4), [0])
+    assert sorted(raw) == ["image", "style"]
 
 
 @both
@@ -152,7 +150,7 @@ def test_an_error_in_a_thread_reaches_the_caller():
         raise UserError(f"picture {index} is gone")
 
     with pytest.raises(UserError, match="is gone"):
-        pipeline.make_loader(Split(3, {}, read=read), 0, 2).next(0)
+        pipeline.make_loader(Split(3, read=read), 0, 2).next(0)
 
 
 def test_memory_payload_is_small_and_traces():
@@ -171,7 +169,7 @@ def test_memory_payload_is_small_and_traces():
 def test_place_decides_where_constants_lie():
     placed = []
     loader = pipeline.make_loader(memory_split(), 0, 8, place=lambda tree: placed.append(tree) or jax.device_put(tree))
-    assert sorted(placed[0]) == ["condition", "image"]
+    assert sorted(placed[0]) == ["image", "label", "style"]
     batches(loader, range(2))
     assert len(placed) == 1
 
@@ -203,10 +201,9 @@ def test_evaluation_sees_each_example_once(kind, size, batch, count):
             raw = got[step]
             assert raw["image"].shape == (batch // count, 4, 6, 3)
             assert raw["weight"].dtype == np.float32
-            assert raw["condition"]["label"].dtype == np.int32
             assert set(raw["weight"].tolist()) <= {0.0, 1.0}
-            np.testing.assert_array_equal(raw["image"], memory.images[seen(raw)])
-            np.testing.assert_array_equal(raw["condition"]["label"], memory.condition["label"][seen(raw)])
+            np.testing.assert_array_equal(raw["image"], memory.arrays["image"][seen(raw)])
+            np.testing.assert_array_equal(raw["label"], memory.arrays["label"][seen(raw)])
             order += [row for row, weight in zip(seen(raw), raw["weight"], strict=True) if weight]
     assert order == list(range(size))
 
@@ -228,32 +225,42 @@ def raw_batch():
         "image": image,
         "target": image.copy(),
         "mask": (image[..., :1] > 99).astype(np.float32),
-        "condition": {"label": np.arange(32, dtype=np.int32)},
+        "label": np.arange(32),
         "weight": np.ones(32, np.float32),
     }
 
 
+FIELDS = {
+    "image": Field((6, 9, 3)),
+    "target": Field((6, 9, 3)),
+    "mask": Field((6, 9, 1), "mask"),
+    "label": Field((), "class", 32),
+}
+prepare = functools.partial(pipeline.prepare, fields=FIELDS)
+
+
 def test_prepare_for_evaluation_only_scales():
     raw = raw_batch()
-    out = pipeline.prepare(raw, None, Data(flip=True, crop=2))
+    out = prepare(raw, None, Data(flip=True, crop=2))
     assert out["image"].dtype == jnp.float32
     assert float(out["image"].min()) >= -1
     assert float(out["image"].max()) <= 1
     np.testing.assert_allclose(out["image"], raw["image"] / np.float32(127.5) - 1, atol=1e-6)
-    equal(out["condition"], raw["condition"])
+    equal(out["condition"], {"label": raw["label"]})
+    assert out["condition"]["label"].dtype == jnp.int32
     np.testing.assert_array_equal(out["mask"], raw["mask"])
-    plain = pipeline.prepare(raw, keys(32), Data())
+    plain = prepare(raw, keys(32), Data())
     equal(out, plain)
 
 
 def test_prepare_augments_image_target_and_mask_alike():
     raw = raw_batch()
-    out = pipeline.prepare(raw, keys(32), Data(flip=True, crop=2))
+    out = prepare(raw, keys(32), Data(flip=True, crop=2))
     np.testing.assert_array_equal(out["image"], out["target"])
     np.testing.assert_array_equal((out["image"][..., :1] > 99.5 / 127.5 - 1).astype(np.float32), out["mask"])
     assert (np.asarray(out["image"]) != raw["image"] / np.float32(127.5) - 1).any((1, 2, 3)).sum() > 20
     np.testing.assert_array_equal(out["weight"], raw["weight"])
-    np.testing.assert_array_equal(out["condition"]["label"], raw["condition"]["label"])
+    np.testing.assert_array_equal(out["condition"]["label"], raw["label"])
     expected = augment.crop(augment.flip(raw["image"], keys(32)), keys(32), 2)
     np.testing.assert_allclose(out["image"], np.asarray(expected) / np.float32(127.5) - 1, atol=1e-6)
 
@@ -262,9 +269,85 @@ def test_prepare_traces_and_leaves_its_input():
     raw = raw_batch()
     before = jax.tree.map(np.copy, raw)
     data = Data(flip=True, crop=1)
-    jitted = jax.jit(lambda raw, keys: pipeline.prepare(raw, keys, data))(raw, keys(32))
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, atol=1e-6), jitted, pipeline.prepare(raw, keys(32), data)
-    )
+    jitted = jax.jit(lambda raw, keys: prepare(raw, keys, data))(raw, keys(32))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-6), jitted, prepare(raw, keys(32), data))
     equal(raw, before)
-    assert "mask" not in pipeline.prepare({"image": raw["image"]}, keys(32), data)
+    assert sorted(pipeline.prepare(raw, keys(32), data, {"image": FIELDS["image"]})) == ["condition", "image", "weight"]
+
+
+def test_what_augmentation_may_touch_follows_from_the_kind():
+    """Pixels and masks of an example move alike, whatever their rank; `other` is of another example."""
+    rng = np.random.default_rng(1)
+    video = rng.integers(0, 256, (64, 2, 6, 9, 3)).astype(np.uint8)
+    raw = {"image": video, "target": video, "other": video, "mask": (video[..., :1] > 99).astype(np.uint8)}
+    fields = {name: Field(values.shape[1:], "mask" if name == "mask" else "pixels") for name, values in raw.items()}
+    jitted = lambda data: jax.jit(lambda raw, keys: prepare(raw, keys, data, fields=fields))(raw, keys(64))
+    moved = jax.device_get(jitted(Data(flip=True, crop=2)))
+    np.testing.assert_array_equal(moved["image"], moved["target"])
+    np.testing.assert_array_equal(moved["image"][..., :1] > 99.5 / 127.5 - 1, moved["mask"] == 1)
+    same = (moved["image"] == moved["other"]).all((1, 2, 3, 4))
+    assert same.mean() < 0.25  # 1 in 50: the same flip, and the same of 25 places
+    coloured = jax.device_get(jitted(Data(jitter=(0.4, 0.4, 0.4, 0.1), cutout=3)))
+    np.testing.assert_array_equal(coloured["image"], coloured["target"])
+    np.testing.assert_array_equal(coloured["mask"], raw["mask"])
+    assert coloured["mask"].dtype == jnp.float32
+    assert (coloured["other"] != coloured["image"]).any((1, 2, 3, 4)).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "words"),
+    [
+        (Data(crop=4), {"image": Field((9, 9, 3)), "other": Field((4, 9, 3))}, "data.crop 4: wanted less than"),
+        (Data(crop=2), {"image": Field((4, 9, 9, 3)), "target": Field((4, 18, 18, 3))}, "of one size alike"),
+        (Data(jitter=(0.1, 0, 0, 0)), {"image": Field((9, 9, 3)), "other": Field((9, 9, 1))}, "needs 3 channels"),
+    ],
+)
+def test_augmentations_that_do_not_suit_the_fields(data, fields, words):
+    with pytest.raises(UserError, match=words):
+        pipeline.check_augmentation(data, fields)
+
+
+def test_augmentations_that_do():
+    fields = {"image": Field((4, 9, 9, 3)), "other": Field((7, 7, 1)), "mask": Field((9, 9, 1), "mask")}
+    pipeline.check_augmentation(Data(crop=6), fields)
+    pipeline.check_augmentation(Data(jitter=(0.1, 0, 0, 0)), {"image": Field((9, 9, 3)), "mask": fields["mask"]})
+
+
+def unpaired(first, second, size=23, others=7):
+    """A split with a second set, whose pictures have the rows from 100 on as their pixel [0, 0, 0]."""
+    images = 100 + memory_split(others).arrays["image"]
+    other = Split(others, {"image": images})
+    if second == "stream":
+        other = Split(others, read=lambda index: {"image": images[index]})
+    return SPLITS[first](size)._replace(other=other)
+
+
+@pytest.mark.parametrize("first", SPLITS)
+@pytest.mark.parametrize("second", SPLITS)
+def test_a_second_set_has_an_order_of_its_own(first, second):
+    """From seed and step alone, over the ends of either set's epochs, and the same for streamed splits."""
+    size, others = 23, 7
+    make = functools.partial(pipeline.make_loader, unpaired(first, second), 3, 5)
+    straight = batches(make(), range(10))
+    order = np.concatenate([raw["other"][:, 0, 0, 0] - 100 for raw in straight])
+    for epoch in range(50 // others):
+        assert sorted(order[epoch * others : (epoch + 1) * others]) == list(range(others))
+    own = np.concatenate([pipeline.rows(pipeline.other_seed(3), step, 5, others) for step in range(10)])
+    np.testing.assert_array_equal(order, own)
+    assert (own != np.concatenate([pipeline.rows(3, step, 5, others) for step in range(10)])).any()
+    np.testing.assert_array_equal(
+        np.concatenate([seen(raw) for raw in straight])[:size], pipeline.permutation(3, 0, size)
+    )
+    equal(batches(make(), [8, 2]), [straight[8], straight[2]])
+    halves = [batches(pipeline.make_loader(unpaired(first, second), 3, 6, i, 2), [4]) for i in range(2)]
+    whole = batches(pipeline.make_loader(unpaired(first, second), 3, 6), [4])
+    equal(whole, jax.tree.map(lambda *leaves: np.concatenate(leaves), *halves))
+    assert "other" not in batches(pipeline.make_loader(unpaired(first, second).only(["image"]), 3, 5), [0])[0]
+
+
+@pytest.mark.parametrize("first", SPLITS)
+def test_evaluation_goes_through_a_second_set_in_order(first):
+    raws = list(pipeline.evaluation_batches(unpaired(first, "memory"), 8))
+    assert np.concatenate([seen(raw) for raw in raws]).tolist() == [*range(23), 22]
+    others = np.concatenate([raw["other"][:, 0, 0, 0] for raw in raws])
+    np.testing.assert_array_equal(others[:23], 100 + np.arange(23) % 7)

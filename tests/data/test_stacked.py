@@ -21,10 +21,10 @@ def test_stacks(tmp_path):
     for split, old in ((source.train, grey.train), (source.test, grey.test)):
         assert split.size == old.size
         for channel in range(3):  # each channel holds every picture once
-            mine = sorted(x.tobytes() for x in split.images[..., channel])
-            assert mine == sorted(x.tobytes() for x in old.images[..., 0])
-        assert (split.images[..., 0] != split.images[..., 1]).any()
+            mine = sorted(x.tobytes() for x in split.arrays["image"][..., channel])
+            assert mine == sorted(x.tobytes() for x in old.arrays["image"][..., 0])
+        assert (split.arrays["image"][..., 0] != split.arrays["image"][..., 1]).any()
     again = open_source(Data(source=f"stacked:{tmp_path}"))
-    np.testing.assert_array_equal(again.train.images, source.train.images)
+    np.testing.assert_array_equal(again.train.arrays["image"], source.train.arrays["image"])
     with pytest.raises(ga.UserError, match="needs a folder, stacked:DIR"):
         open_source(Data(source="stacked"))

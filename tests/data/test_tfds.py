@@ -129,7 +129,7 @@ def opened(name, **options):
 
 
 def rows(split):
-    return [int(image[0, 0, 0]) for image in split.images]
+    return [int(image[0, 0, 0]) for image in split.arrays["image"]]
 
 
 def test_train_and_test(prepared):
@@ -139,9 +139,9 @@ def test_train_and_test(prepared):
     assert sorted(rows(source.test)) == list(range(20, 25))
     assert source.class_names == {"label": ("even", "odd"), "group": ("0", "1", "2")}
     for split in (source.train, source.test):
-        assert split.images.dtype == np.uint8
-        assert split.condition["label"].tolist() == [i % 2 for i in rows(split)]
-        assert split.condition["group"].tolist() == [i % 3 for i in rows(split)]
+        assert split.arrays["image"].dtype == np.uint8
+        assert split.arrays["label"].tolist() == [i % 2 for i in rows(split)]
+        assert split.arrays["group"].tolist() == [i % 3 for i in rows(split)]
     assert source.report[0].endswith("20 train, 5 test, 8x6x3, conditions label (2), group (3)")
     assert "label (train + test): even 10 + 3, odd 10 + 2" in source.report
     assert source.fingerprint == opened("genart_tiny", image_size=(8, 6)).fingerprint
@@ -164,7 +164,7 @@ def test_held_out_share_of_the_test_split(limit):
 def examples(split):
     if split.read is not None:
         return [split.read(i) for i in range(split.size)]
-    return [{"image": image} for image in split.images]
+    return [{"image": image} for image in split.arrays["image"]]
 
 
 def test_split_expressions_and_versions():
@@ -177,7 +177,7 @@ def test_split_expressions_and_versions():
 def test_unlabelled_test_split_is_not_used():
     source = opened("genart_mute", image_size=(4,))
     assert source.train.size + source.test.size == 20
-    assert source.test.condition["label"].min() >= 0
+    assert source.test.arrays["label"].min() >= 0
     assert any("has no labels" in w for w in source.warnings)
 
 
@@ -196,7 +196,7 @@ def test_more_than_one_record_says_what_is_labelled(limit):
     assert late.warnings == ("80.0% of test have no label: they count in none of its figures",)
     if not limit:
         return
-    assert sorted(source.test.condition["label"].tolist()) == [-1, 0, 0, 1, 1]
+    assert sorted(source.test.arrays["label"].tolist()) == [-1, 0, 0, 1, 1]
     assert any("label (train + test): even 10 + 2, odd 10 + 2; unlabelled 0 + 1" in line for line in source.report)
 
 
@@ -208,15 +208,14 @@ def test_a_split_without_labels_has_no_conditions():
 
 def test_streamed_equals_in_memory():
     memory, stream = (opened("genart_tiny", image_size=(8,), memory_limit_mb=m) for m in (2048, 0))
-    assert stream.train.images is None
-    assert stream.train.condition == {}
+    assert stream.train.arrays == {}
     assert stream.spec == memory.spec
     loaders = [pipeline.make_loader(source.train, 3, 6) for source in (memory, stream)]
     for step in range(5):
         a, b = (loader.materialize(loader.constants, loader.next(step)) for loader in loaders)
         np.testing.assert_array_equal(a["image"], b["image"])
-        assert sorted(a["condition"]) == sorted(b["condition"]) == ["group", "label"]
-        np.testing.assert_array_equal(a["condition"]["group"], b["condition"]["group"])
+        assert sorted(a) == sorted(b) == ["group", "image", "label"]
+        np.testing.assert_array_equal(a["group"], b["group"])
 
 
 @pytest.mark.parametrize(

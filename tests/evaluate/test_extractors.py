@@ -61,7 +61,7 @@ def test_a_trained_classifier(runs):
     expected = algorithm.predict(state, ga.to_float(images))
     np.testing.assert_allclose(jax.nn.log_softmax(logits), expected, atol=1e-5)
     assert make_extractor(f"classifier:{runs / 'digits_classifier'}").weights != network.weights
-    with pytest.raises(ga.UserError, match="classifies nothing"):
+    with pytest.raises(ga.UserError, match="has no use 'predict'"):
         make_extractor(f"classifier:{runs / 'gan'}")
 
 

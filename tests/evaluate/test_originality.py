@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import genart_jax as ga
-from genart_jax.config import BatchSpec
+from genart_jax.config import BatchSpec, Field
 from genart_jax.data.source import Source, Split
 from genart_jax.evaluate import originality as module
 from genart_jax.evaluate import pictures
@@ -59,8 +59,8 @@ def examine(runs, tmp_path, monkeypatch):
     """examine(generated pictures, whether the critic memorises) -> report."""
     saved = read_config(runs / "gan")
     saved = saved._replace(data=saved.data | {"class_names": {}})
-    splits = [Split(len(x), {}, x) for x in (TRAIN, TEST)]
-    source = Source("discs", *splits, (16, 16, 3), {}, "fingerprint")
+    splits = [Split(len(x), {"image": x}) for x in (TRAIN, TEST)]
+    source = Source("discs", *splits, {"image": Field((16, 16, 3))}, {}, "fingerprint")
 
     def one(images, memorises):
         trained = pictures.Trained(tmp_path, saved, critic(memorises), source)
@@ -120,11 +120,12 @@ def test_a_streamed_split_is_not_read_whole(runs, tmp_path, monkeypatch):
     def streamed(name, images):
         def read(i):
             reads[name].add(i)
-            return {"image": images[i], "condition": {}}
+            return {"image": images[i]}
 
         return Split(len(images), {}, read=read)
 
-    source = Source("discs", streamed("train", TRAIN), streamed("test", TEST), (16, 16, 3), {}, "streamed")
+    splits = streamed("train", TRAIN), streamed("test", TEST)
+    source = Source("discs", *splits, {"image": Field((16, 16, 3))}, {}, "streamed")
     trained = pictures.Trained(tmp_path, saved._replace(data=saved.data | {"class_names": {}}), critic(False), source)
     monkeypatch.setattr(module, "open_run", lambda directory: trained)
     monkeypatch.setattr(pictures, "draw", lambda *args: Samples(HONEST[:20], {}))
@@ -175,5 +176,5 @@ def test_a_real_run(runs):
     assert report["membership"]["others"] == 12
     assert report["spaces"]["pixels"]["three_sample_cells"] is None  # no region has twenty pictures
     assert (runs / "stacked" / "originality.png").exists()
-    with pytest.raises(ga.UserError, match="makes no pictures"):
+    with pytest.raises(ga.UserError, match="has no use 'sample'"):
         originality(runs / "classifier", None, 30)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
-from genart_jax.config import Data
+from genart_jax.config import Data, Field
 from genart_jax.data.source import Source, Split, open_source
-from genart_jax.evaluate import conditional_accuracy, meaning, pictures
+from genart_jax.evaluate import evaluate_run, meaning, pictures
 from genart_jax.evaluate import modes as modes_module
 from genart_jax.evaluate import scores as scores_module
 from genart_jax.evaluate.extractors import make_extractor
@@ -39,7 +39,7 @@ def test_scores_are_those_of_the_metrics(runs, scores):
     split = open_source(Data()).train
     rows = pictures.choose_rows(split, 2 * NUM)
     assert len(set(rows)) == 2 * NUM
-    real, other = (extractor(split.images[part])[0] for part in (rows[:NUM], rows[NUM:]))
+    real, other = (extractor(split.arrays["image"][part])[0] for part in (rows[:NUM], rows[NUM:]))
     fake = extractor(draw_samples(ga.load(runs / "gan"), read_config(runs / "gan"), NUM, 0).images)[0]
     moments = frechet.fit(real)
     np.testing.assert_allclose(scores["fd_pixels_8"].value, frechet.distance(moments, frechet.fit(fake)), rtol=1e-5)
@@ -51,9 +51,7 @@ def test_scores_are_those_of_the_metrics(runs, scores):
     for name in support._fields:
         assert scores[f"{name}_pixels_8"].value == pytest.approx(getattr(support, name)[0], abs=2 / NUM)
     style = draw_samples(ga.load(runs / "gan"), read_config(runs / "gan"), NUM, 0).condition["style"]
-    wanted = [
-        s for s in range(5) if (style == s).sum() >= 20 and (split.condition["style"][rows[:NUM]] == s).sum() >= 20
-    ]
+    wanted = [s for s in range(5) if (style == s).sum() >= 20 and (split.arrays["style"][rows[:NUM]] == s).sum() >= 20]
     assert scores["kd_pixels_8_within_style"].details["classes"] == len(wanted)
 
 
@@ -179,7 +177,7 @@ def test_real_features_are_kept(runs, cache, monkeypatch):
     monkeypatch.setattr(pictures, "extract", lambda *args: pytest.fail("made anew"))
     again = pictures.real_features(extractor, trained.source, "test", rows)
     np.testing.assert_array_equal(again.values, first.values)
-    np.testing.assert_array_equal(again.condition["style"], trained.source.test.condition["style"][rows])
+    np.testing.assert_array_equal(again.condition["style"], trained.source.test.arrays["style"][rows])
     monkeypatch.undo()
     monkeypatch.setenv("GENART_CACHE", str(cache))
     file.write_bytes(b"damaged")
@@ -191,8 +189,9 @@ def test_real_features_are_kept(runs, cache, monkeypatch):
 def test_conditions_of_streamed_pictures_are_kept_with_their_features():
     """They are known only from reading, so the cache has them."""
     images = np.random.default_rng(0).integers(0, 255, (40, 4, 4, 3), np.uint8)
-    split = Split(40, {}, read=lambda i: {"image": images[i], "condition": {"label": i % 2}})
-    source, extractor = Source("set", split, split, (4, 4, 3), {"label": ("a", "b")}, "sum"), make_extractor("pixels:4")
+    split = Split(40, {}, read=lambda i: {"image": images[i], "label": i % 2})
+    source = Source("set", split, split, {"image": Field((4, 4, 3))}, {"label": ("a", "b")}, "sum")
+    extractor = make_extractor("pixels:4")
     rows = pictures.choose_rows(split, 30)
     for _ in range(2):
         found = pictures.real_features(extractor, source, "train", rows)
@@ -209,7 +208,7 @@ def test_conditions_and_averages_are_part_of_the_contract(runs):
         score_run(runs / "gan", "pixels:4", 40, split="validation")
     with pytest.raises(ga.UserError, match="at least 10"):
         score_run(runs / "gan", "pixels:4", 4)
-    with pytest.raises(ga.UserError, match="makes no pictures"):
+    with pytest.raises(ga.UserError, match="has no use 'sample'"):
         score_run(runs / "classifier", "pixels:4", 40)
 
 
@@ -223,9 +222,10 @@ def test_accuracy_of_samples(runs):
     assert score.standard_error == pytest.approx(right.std() / 10)
     balanced = np.mean([right[samples.condition["style"] == s].mean() for s in set(samples.condition["style"])])
     assert score.details["balanced"] == pytest.approx(balanced)
-    figures = conditional_accuracy(runs / "gan", runs / "classifier", 100, 3)
-    assert figures["style_accuracy_of_samples"] == score.value
-    assert figures["classifier_step"] == 2
+    # What it was judged by, and how good that judge is on real pictures.
+    assert score.details["real"] == pytest.approx(evaluate_run(runs / "classifier")["accuracy"])
+    assert score.contract["weights"] == make_extractor(f"classifier:{runs / 'classifier'}").weights
+    assert score in read_scores(runs / "gan")
     with pytest.raises(ga.UserError, match="same classes"):
         accuracy_score(runs / "gan", runs / "digits_classifier", 10)
 

@@ -13,7 +13,16 @@ import scipy.spatial
 import scipy.stats
 
 import genart_jax as ga
-from genart_jax.metrics import diversity, features, frechet, inception_score, kernel, neighbours, precision_recall
+from genart_jax.metrics import (
+    diversity,
+    features,
+    frechet,
+    inception_score,
+    kernel,
+    monge,
+    neighbours,
+    precision_recall,
+)
 from tests.metrics import seeded
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
@@ -62,6 +71,32 @@ def test_moments_merge_and_skip_padding():
     assert frechet.merge(frechet.empty(8), merged).comoment.dtype == np.float64
     with pytest.raises(ga.UserError, match="at least 2"):
         frechet.compute(frechet.empty(3))
+
+
+def test_frechet_distance_by_products_of_few_pictures(sets):
+    """Singular values of the pictures' products, against square roots of covariances."""
+    _, real, fake = sets
+    got = frechet.of_few(real[:40], fake[:25])
+    np.testing.assert_allclose(got, frechet.distance(frechet.fit(real[:40]), frechet.fit(fake[:25])), rtol=1e-6)
+    a, b = (np.cov(x.astype(np.float64), rowvar=False) for x in (real[:40], fake[:25]))
+    shift = real[:40].mean(0, dtype=np.float64) - fake[:25].mean(0, dtype=np.float64)
+    values = np.linalg.eigvals(a @ b)  # of a product of two covariances: real, not negative
+    direct = shift @ shift + np.trace(a + b) - 2 * np.sum(np.sqrt(np.maximum(values.real, 0)))
+    np.testing.assert_allclose(got, direct, rtol=1e-4)
+    with pytest.raises(ga.UserError, match="at least 2"):
+        frechet.of_few(real[:1], fake)
+
+
+def test_published_statistics_are_moments(sets):
+    _, real, fake = sets
+    mean, covariance = real.mean(0, dtype=np.float64), np.cov(real.astype(np.float64), rowvar=False)
+    moments = frechet.of_statistics(mean, covariance)
+    wanted = frechet.distance(frechet.fit(real), frechet.fit(fake))
+    np.testing.assert_allclose(frechet.distance(moments, frechet.fit(fake)), wanted, rtol=1e-7)
+    whole = frechet.of_statistics(mean, covariance, len(real))
+    merged = frechet.compute(frechet.merge(whole, frechet.fit(fake)))
+    both = np.concatenate([real, fake]).astype(np.float64)
+    np.testing.assert_allclose(merged[1], np.cov(both, rowvar=False), rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
@@ -192,6 +227,44 @@ def test_sliced_wasserstein(sets):
         drawn = fake[rng.integers(0, len(fake), len(fake))]
         again.append(np.mean([scipy.stats.wasserstein_distance(real @ d, drawn @ d) for d in along.T]))
     np.testing.assert_allclose(error, np.std(again, ddof=1), rtol=1e-4)
+
+
+def quantiles(values, count):
+    """`count` values that spread as `values` do, where count is a multiple of theirs."""
+    return np.repeat(np.sort(values), count // len(values))
+
+
+def test_monge_distance(sets):
+    """Against pairs of sorted values, as many of each as the least common multiple has."""
+    _, real, fake = sets
+    d = real.shape[1]
+    got = monge.monge(real, fake, projections=30, seed=3)
+    along = diversity.directions(d, 30, 3)
+    count = np.lcm(len(real), len(fake))
+    squared = lambda x, y: np.mean((quantiles(x, count) - quantiles(y, count)) ** 2)
+    wide = real.astype(np.float64), fake.astype(np.float64)
+    np.testing.assert_allclose(got.value, 3 * d * np.mean([squared(wide[0] @ u, wide[1] @ u) for u in along.T]))
+    rng, again = np.random.default_rng(3), []
+    for _ in range(20):
+        drawn = wide[1][rng.integers(0, len(fake), len(fake))]
+        again.append(3 * d * np.mean([squared(wide[0] @ u, drawn @ u) for u in along.T]))
+    np.testing.assert_allclose(got.standard_error, np.std(again, ddof=1), rtol=1e-7)
+
+
+def test_monge_distance_in_blocks_and_of_known_distributions(monkeypatch):
+    x, y = seeded.features(0, 60, 7, 0, 1), seeded.features(1, 60, 7, 0, 1)
+    whole = monge.monge(x, y, 11)
+    assert monge.monge(x, x, 5).value == 0
+    np.testing.assert_allclose(monge.monge(y, x, 11, replicates=0).value, whole.value, rtol=1e-12)
+    # A shift by s: each projection moves by u's, whose square has the mean |s|^2 / d; times 3 d that is 3 |s|^2.
+    shift = np.array([1.0, -2.0, 0.5, 0.0, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(monge.monge(x, x + shift, 4000, replicates=0).value, 3 * shift @ shift, rtol=0.05)
+    monkeypatch.setattr(monge, "_BLOCK", 130)  # two directions at a time
+    np.testing.assert_allclose(monge.monge(x, y, 11), whole, rtol=1e-12)
+    with pytest.raises(ga.UserError, match="at least 1"):
+        monge.monge(x, y, 0)
+    with pytest.raises(ga.UserError, match="different lengths"):
+        monge.monge(x, y[:, :3])
 
 
 def test_pairwise_diversity(sets, monkeypatch):

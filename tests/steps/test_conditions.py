@@ -38,7 +38,7 @@ def test_what_was_not_learnt_is_not_offered(name):
     assert algorithm.batch_spec.hidden == ()
     batch = zoo.full_batch(algorithm, 2)
     state = jax.eval_shape(algorithm.init, KEY, batch)  # no number of it is looked at
-    z, image = jnp.zeros((2, 8 if name == "dcgan" else 4)), batch["image"][:2]
+    z, image = jnp.zeros((2, *algorithm.uses["decode"].inputs[0].shape)), batch["image"][:2]
     uses = {"decode": lambda c: algorithm.decode(state, z, c), "sample": lambda c: algorithm.sample(state, KEY, 2, c)}
     if algorithm.encode is not None:
         uses["encode"] = lambda c: algorithm.encode(state, image, KEY, c)
@@ -138,10 +138,10 @@ class Linear(nn.Module):
         return nn.Dense(5)(images.reshape(len(images), -1)), {}
 
 
-def linear(**options):
+def linear(axis_name=None, **options):
     run = ga.configure("simple_cnn", preset="tiny", image_shape=(4, 4, 3), conditions=STYLE, optimizer=zoo.SGD,
                        **options)  # fmt: skip
-    return classifier.build(zoo.bound((4, 4, 3), classifier=Linear()), run)
+    return classifier.build(zoo.networks(run, classifier=Linear()), run, axis_name)
 
 
 @pytest.mark.parametrize("options", [{}, {"step": {"label_smoothing": 0.2}}, {"train": {"batch": 8, "microbatch": 2}}])
@@ -159,8 +159,7 @@ def test_a_classifier_does_not_learn_from_the_unlabelled(options):
 
 def test_a_classifier_learns_the_same_on_any_number_of_devices():
     """Though one device has all that is unlabelled."""
-    algorithm, part = linear(), classifier.build(zoo.bound((4, 4, 3), classifier=Linear()), ga.configure(
-        "simple_cnn", preset="tiny", image_shape=(4, 4, 3), conditions=STYLE, optimizer=zoo.SGD), "data")  # fmt: skip
+    algorithm, part = linear(), linear("data")
     batch = with_labels(algorithm, LABELS)
     state = zoo.start(algorithm, KEY, batch)
     expected, _ = jax.jit(algorithm.step)(state, batch, KEY)

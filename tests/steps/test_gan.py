@@ -235,7 +235,7 @@ def test_spectral_normalisation_advances_once_a_critic_update(options):
         "dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), optimizer=zoo.SGD | {"learning_rate": 0.0},
         step={"r1_gamma": 0.0} | options, train=train,
     )  # fmt: skip
-    algorithm = gan.build(zoo.bound(generator=DenseGenerator(), critic=SpectralCritic()), run)
+    algorithm = gan.build(zoo.networks(run, generator=DenseGenerator(), critic=SpectralCritic()), run)
     batch = zoo.full_batch(algorithm, 8)
     state = zoo.start(algorithm, KEY, batch)
     kernel = state.params["critic"]["a"]["kernel"].reshape(-1, 4)
@@ -256,7 +256,7 @@ def test_lipschitz_estimate_of_a_linear_critic():
             return nn.Dense(1, name="out")(images.reshape(len(images), -1))[:, 0], {}
 
     run = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), step={"ema_decay": 0.0})
-    algorithm = gan.build(zoo.bound(generator=DenseGenerator(), critic=Linear()), run)
+    algorithm = gan.build(zoo.networks(run, generator=DenseGenerator(), critic=Linear()), run)
     batch = zoo.full_batch(algorithm, 8)
     state = zoo.start(algorithm, KEY, batch)
     kernel = state.params["critic"]["out"]["kernel"]
@@ -290,7 +290,7 @@ def test_the_first_that_is_not_finite_is_named(gamma, first):
             return nn.Dense(1)(jnp.sqrt(0.0 * jnp.abs(images.reshape(len(images), -1))))[:, 0], {}
 
     run = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), step={"r1_gamma": gamma})
-    algorithm = gan.build(zoo.bound(generator=DenseGenerator(), critic=Rooted()), run)
+    algorithm = gan.build(zoo.networks(run, generator=DenseGenerator(), critic=Rooted()), run)
     batch = zoo.full_batch(algorithm, 8)
     state = zoo.start(algorithm, KEY, batch)
     _, metrics = jax.jit(algorithm.step)(state, batch, KEY)

@@ -98,8 +98,14 @@ def test_lazy_updates_of_their_own_equal_a_step_written_out():
             assert close.mean() > 0.97, role
 
 
+def small(**options):
+    """With networks that compile quickly."""
+    run = configuration(zoo.SGD, **options)
+    return gan.build(zoo.networks(run, 2, generator=Styled(), critic=Paired()), run)
+
+
 def test_due_terms_decide_like_the_step_counter():
-    algorithm = gan.build(zoo.bound(generator=Styled(), critic=Paired(), group=2), configuration(zoo.SGD))
+    algorithm = small()
     assert algorithm.lazy == (("r1", 4), ("path", 2))
     batch = zoo.batch(algorithm.batch_spec, 8)
     state = zoo.start(algorithm, KEY, batch)
@@ -140,10 +146,9 @@ class Flat(nn.Module):
 @pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
 def test_style_mixing(rate):
     heard = []
+    recorder = Recorder(lambda styles: heard.append(np.asarray(styles)))
     run = configuration(style_mixing=rate, path_weight=0.0, r1_gamma=0.0)
-    algorithm = gan.build(
-        zoo.bound(generator=Recorder(lambda styles: heard.append(np.asarray(styles))), critic=Flat()), run
-    )
+    algorithm = gan.build(zoo.networks(run, generator=recorder, critic=Flat()), run)
     batch = zoo.batch(algorithm.batch_spec, 200)
     jax.jit(algorithm.step)(zoo.start(algorithm, KEY, batch), batch, KEY)
     jax.effects_barrier()
@@ -163,7 +168,7 @@ def test_mixing_and_path_length_need_a_mapping():
             zoo.tiny("dcgan", step=step)
     algorithm = zoo.tiny("dcgan")
     state = jax.eval_shape(algorithm.init, KEY, zoo.batch(algorithm.batch_spec, 2))
-    with pytest.raises(ga.UserError, match="no mapping network"):
+    with pytest.raises(ga.UserError, match="takes key, num, condition; got truncation"):
         algorithm.sample(state, KEY, 2, truncation=0.5)
     algorithm = zoo.tiny("stylegan2", step={"critic_batch": "joint", "path_weight": 0.0})
     batch = zoo.batch(algorithm.batch_spec, 3)
@@ -175,9 +180,7 @@ def test_joint_and_separate_batches_have_the_same_groups():
     """Real and generated pictures never meet in a group, so both ways give the same scores."""
     steps = []
     for how in ("joint", "separate"):
-        algorithm = gan.build(
-            zoo.bound(generator=Styled(), critic=Paired(), group=2), configuration(zoo.SGD, critic_batch=how)
-        )
+        algorithm = small(critic_batch=how)
         batch = zoo.batch(algorithm.batch_spec, 8)
         state = zoo.start(algorithm, KEY, batch)
         steps.append(jax.jit(algorithm.step, static_argnames="due")(state, batch, KEY, due=())[1])

@@ -46,8 +46,6 @@ class Styled(nn.Module):
 class Paired(nn.Module):
     """A critic that scores two neighbours together."""
 
-    group: int = 2
-
     @nn.compact
     def __call__(self, images, condition=None, train=False):
         x = nn.softplus(nn.Dense(8)(images.reshape(len(images), -1)))
@@ -61,13 +59,13 @@ def plain_gan(**options):
         "step": {"d_steps": 2, "g_steps": 2, "r1_gamma": 1.0, "loss": "relativistic"},
     } | options
     run = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), **options)
-    return gan.build(zoo.bound(generator=Generator(), critic=Critic()), run)
+    return gan.build(zoo.networks(run, generator=Generator(), critic=Critic()), run)
 
 
 def styled_gan(**options):
     options = {"optimizer": zoo.SGD, "step": {"path_every": 2, "path_shrink": 2}} | options
     run = ga.configure("stylegan2", preset="tiny", image_shape=zoo.SHAPE, conditions=(), **options)
-    return gan.build(zoo.bound(generator=Styled(), critic=Paired(), group=2), run)
+    return gan.build(zoo.networks(run, 2, generator=Styled(), critic=Paired()), run)
 
 
 def algorithms(kind, **train):

@@ -36,7 +36,7 @@ class Critic(nn.Module):
 
 def build(shape, **step):
     run = ga.configure("dcgan", preset="tiny", image_shape=(4, 4, 3), conditions=(), optimizer=zoo.SGD, step=step)
-    return gan.build(zoo.bound((4, 4, 3), generator=Generator(), critic=Critic(shape)), run)
+    return gan.build(zoo.networks(run, generator=Generator(), critic=Critic(shape)), run)
 
 
 def stepped(algorithm, batch):

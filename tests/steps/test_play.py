@@ -16,7 +16,7 @@ from genart_jax.losses import terms
 from genart_jax.losses.penalties import squared_gradient
 from genart_jax.nn import random
 from genart_jax.steps import gan, networks, play
-from genart_jax.types import Network, Outcome, Scene
+from genart_jax.types import Outcome, Scene
 from tests import zoo
 
 KEY = jax.random.key(9)
@@ -35,10 +35,6 @@ class Critic(nn.Module):
         return nn.Dense(1)(nn.softplus(nn.Dense(8)(images.reshape(len(images), -1))))[:, 0], {}
 
 
-ROLES = {
-    "generator": Network(Generator(), lambda: (jnp.zeros((2, 8)),)),
-    "critic": Network(Critic(), lambda: (jnp.zeros((2, *zoo.SHAPE)),)),
-}
 CRITIC_TERMS = (
     *("r1=0.5@2", "r2=0.5@4", "gp=10", "zero_gp=1", "lecam=0.3"),
     *("consistency=2", "latent_consistency=3", "orthogonal=0.01@2"),
@@ -51,7 +47,7 @@ def algorithm(microbatch=0, axis_name=None, **step):
         "dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=(), optimizer=zoo.SGD, step=OPTIONS | step,
         train={"batch": 8, "microbatch": microbatch},
     )  # fmt: skip
-    return gan.build(ROLES, run, axis_name)
+    return gan.build(zoo.networks(run, generator=Generator(), critic=Critic()), run, axis_name)
 
 
 @functools.cache

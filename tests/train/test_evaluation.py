@@ -34,7 +34,7 @@ def test_draws_are_the_same_on_any_number_of_devices(size, monkeypatch):
     sums = []
     monkeypatch.setattr("genart_jax.train.evaluation.ratios", lambda totals: sums.append(totals) or {})
     rows = np.arange(size)
-    split = Split(size, {"row": rows}, np.zeros((size, 1, 1, 1), np.uint8))
+    split = Split(size, {"row": rows, "image": np.zeros((size, 1, 1, 1), np.uint8)})
     algorithm = Algorithm(SPEC, 1, None, None, evaluate)
     state = State(jnp.zeros((), jnp.int32), *({} for _ in range(5)))
     for devices in (1, 2, 4, 8):
@@ -55,7 +55,7 @@ def test_padding_for_a_number_that_divides_nothing():
     found = []
     for devices in (1, 3):
         rows = np.arange(300)
-        split = Split(300, {"row": rows}, np.zeros((300, 1, 1, 1), np.uint8))
+        split = Split(300, {"row": rows, "image": np.zeros((300, 1, 1, 1), np.uint8)})
         algorithm = Algorithm(SPEC, 1, None, None, evaluate_alone)
         state = State(jnp.zeros((), jnp.int32), *({} for _ in range(5)))
         run = make_evaluator(algorithm, Data(), parallel.make_mesh(Parallel(data=devices), devices))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 import genart_jax as ga
 from genart_jax import assets
-from genart_jax.train import frozen
+from genart_jax.steps import networks
+from genart_jax.train import checkpoint, frozen
 from tests import zoo
 from tests.train.test_trainer import small_data  # noqa: F401  # a fixture
 
@@ -90,6 +92,27 @@ def test_assets_and_roles_that_init_leaves_out(tmp_path, monkeypatch):
     monkeypatch.setattr(assets, "load", None)
     np.testing.assert_array_equal(teacher(tmp_path), tree["mean"]["params"]["w"])
     fit(tmp_path, steps=6, source="asset:five", size=0)
+
+
+class Five(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return x * self.param("w", nn.initializers.ones, (5,)), {}
+
+
+def test_one_network_of_another_run(tmp_path):
+    """A role that is a single module takes a run's only role, or the one that is called as it is."""
+    lender = fit(tmp_path / "lender")
+    lent = np.asarray(ga.load(lender).state.params["mean"]["w"])
+    borrowing = ga.build(TOY, image_shape=zoo.SHAPE)
+    roles = {"features": ga.Network(Five(), lambda: (jnp.zeros(5),), frozen=f"run:{lender}")}
+    init = lambda key, batch: ga.State(jnp.int32(0), {}, {}, {}, {}, {}, networks.init(roles, key)[1])
+    borrowing = borrowing._replace(networks=roles, init=init)
+    np.testing.assert_array_equal(ga.load_frozen(borrowing)["features"]["params"]["w"], lent)
+    there = {"encoder": {}, "decoder": {}}
+    assert checkpoint._role_of(there, "decoder", "run:x") == "decoder"
+    with pytest.raises(ga.UserError, match="features of run:x: that run has encoder, decoder"):
+        checkpoint._role_of(there, "features", "run:x")
 
 
 def test_without_the_trainer(tmp_path):

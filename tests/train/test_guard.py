@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
+from genart_jax.data.source import Split
 from genart_jax.train import checkpoint, guard, records, trainer
 from genart_jax.train.log import read_rows
 from genart_jax.types import to_float
@@ -245,9 +246,8 @@ def test_force_goes_on_where_the_state_fits(tmp_path, monkeypatch):
         assert "--resume.force" not in str(caught.value)
         assert "params" not in str(caught.value)  # nor the paths of leaves, which follow from the option
     small = trainer.open_source(None)
-    other = dataclasses.replace(
-        small, fingerprint="f" * 64, test=dataclasses.replace(small.test, size=9, images=small.test.images[:9])
-    )
+    fewer = Split(9, {name: values[:9] for name, values in small.test.arrays.items()})
+    other = dataclasses.replace(small, fingerprint="f" * 64, test=fewer)
     monkeypatch.setattr(trainer, "open_source", lambda data: other)
     with pytest.raises(ga.UserError, match=r"train and test: 40 \+ 10 -> 40 \+ 9; SHA-256.*-> ffffffffffff") as caught:
         go_on(tmp_path, False, train={"batch": 4, "steps": 4})

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
+from genart_jax.config import Field
 from genart_jax.data import source as source_module
 from genart_jax.data.pipeline import make_loader
+from genart_jax.data.source import Split
 from genart_jax.steps import sweep
 from genart_jax.train import checkpoint, summary, trainer
 from genart_jax.train.log import read_rows
@@ -27,10 +29,11 @@ def small_data(monkeypatch):
     whole = source_module.open_source(ga.get_config("dcgan").data)
 
     def cut(split, n):
-        condition = {name: values[:n] for name, values in split.condition.items()}
-        return dataclasses.replace(split, size=n, images=split.images[:n, ::2, ::2], condition=condition)
+        arrays = {name: values[:n] for name, values in split.arrays.items()}
+        return Split(n, arrays | {"image": arrays["image"][:, ::2, ::2]})
 
-    small = dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), image_shape=(16, 16, 3))
+    pictures = {"image": Field((16, 16, 3))}
+    small = dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), pictures=pictures)
     monkeypatch.setattr(trainer, "open_source", lambda data: small)
     return small
 
@@ -223,7 +226,7 @@ def test_what_a_sweep_and_its_members_refuse(tmp_path):
 
 
 def test_streamed_data_is_refused(small_data):
-    streamed = dataclasses.replace(small_data.train, images=None, read=lambda index: {})
+    streamed = Split(40, read=lambda index: {})
     with pytest.raises(ga.UserError, match="streamed"):
         make_loader(streamed, (0, 1), 8)
 
@@ -243,7 +246,7 @@ def test_diversity_is_relative_to_real_pictures(small_data):
         [rng.uniform(-1, 1, (9, 16, 16, 3)), np.broadcast_to(rng.uniform(-1, 1, (16, 16, 3)), (9, 16, 16, 3))]
     )
     varied, same = summary.diversities(images.astype(np.float32), small_data)
-    real = small_data.test.images.astype(np.float64) / 127.5 - 1
+    real = small_data.test.arrays["image"].astype(np.float64) / 127.5 - 1
     chosen = summary.permutation(0, 0, 10)[:9]
 
     def mean_distance(x):

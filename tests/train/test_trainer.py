@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
+from genart_jax.config import Field
 from genart_jax.data import source as source_module
+from genart_jax.data.source import Split
 from genart_jax.train import checkpoint, trainer
 from genart_jax.train.log import read_rows
 
@@ -22,10 +24,11 @@ def small_data(monkeypatch):
     whole = source_module.open_source(ga.get_config("dcgan").data)
 
     def cut(split, n):
-        condition = {name: values[:n] for name, values in split.condition.items()}
-        return dataclasses.replace(split, size=n, images=split.images[:n, ::2, ::2], condition=condition)
+        arrays = {name: values[:n] for name, values in split.arrays.items()}
+        return Split(n, arrays | {"image": arrays["image"][:, ::2, ::2]})
 
-    small = dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), image_shape=(16, 16, 3))
+    pictures = {"image": Field((16, 16, 3))}
+    small = dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), pictures=pictures)
     monkeypatch.setattr(trainer, "open_source", lambda data: small)
 
 

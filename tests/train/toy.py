@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, spec_of
-from genart_jax.steps import common
+from genart_jax.steps import common, uses
 from genart_jax.types import Algorithm, Network, State
 
 STEP = __name__
@@ -51,7 +51,7 @@ def build(networks, config, axis_name=None):
         return {"loss": common.weighted(jnp.full(len(weight), distance), weight)}
 
     predict = lambda state, images: nn.log_softmax(images)
-    return Algorithm(spec, 1, init, step, evaluate, networks, predict=predict)
+    return Algorithm(spec, 1, init, step, evaluate, networks, uses.table(predict=(predict, (uses.pictures(spec),))))
 
 
 PRESETS = {

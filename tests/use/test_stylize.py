@@ -108,7 +108,7 @@ def test_pictures_come_in_their_order(files):
     loader = make_loader(source.train, 3, 2)
     for step in (0, 5):
         batch = loader.materialize(loader.constants, loader.next(step))
-        np.testing.assert_array_equal(batch["image"], source.train.images)
+        np.testing.assert_array_equal(batch["image"], source.train.arrays["image"])
     assert absolute(data.source) == f"pictures:{files / 'content.png'}{os.pathsep}{files / 'style.jpg'}"
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 import genart_jax as ga
-from genart_jax.config import Data
+from genart_jax.config import Data, Field
 from genart_jax.data import augment
 from genart_jax.data.pipeline import prepare
 from genart_jax.types import to_float
@@ -141,8 +141,9 @@ def test_options_of_the_data_reach_training_pictures_alone():
     images = pictures(8, 6, 6, 3)
     raw = {"image": images, "target": images, "mask": images[..., :1]}
     data = Data(flip=True, crop=1, jitter=(0.4, 0.4, 0.4, 0.1), cutout=3)
-    out = prepare(raw, keys(8), data)
+    fields = {"image": Field((6, 6, 3)), "target": Field((6, 6, 3)), "mask": Field((6, 6, 1), "mask")}
+    out = prepare(raw, keys(8), data, fields)
     np.testing.assert_array_equal(out["image"], out["target"])  # one treatment for both
     assert set(np.unique(out["mask"])) <= set(np.unique(images))
     assert float(jnp.mean(jnp.abs(out["image"] - to_float(images)))) > 0.1
-    np.testing.assert_array_equal(prepare(raw, None, data)["image"], to_float(images))
+    np.testing.assert_array_equal(prepare(raw, None, data, fields)["image"], to_float(images))

@@ -8,15 +8,17 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
-
-from genart_jax.app.arguments import parse, peel
+from genart_jax.app.arguments import named, parse, peel, wants_help
 from genart_jax.config import UserError
-from genart_jax.data.build import catalogue, store
 from genart_jax.runtime.paths import expanded
 
+if TYPE_CHECKING:
+    from genart_jax.data.build.store import Card
+
+USAGE = "data [list | build NAME | show NAME]"
+SUMMARY = "data sets, making them, and looking at them"
 _USE = (
     "genart data list [--json], genart data build NAME [--size N] [--out DIR] [--from FILE ...], "
     "or genart data show NAME"
@@ -39,7 +41,7 @@ class BuildOptions:
     """Height of the pictures; None: the set's usual one. --data NAME:SIZE then opens it."""
     out: Path | None = None
     """An empty folder for the set, in place of the cache; --data built:DIR then opens it."""
-    own: Annotated[tuple[Path, ...], tyro.conf.arg(name="from")] = ()
+    own: Annotated[tuple[Path, ...], named("from")] = ()
     """Packages that you brought yourself (.deb, .tgz, .whl), which are then not fetched."""
     keep: bool = False
     """Leave the fetched packages in the cache, for other sets that are made from them."""
@@ -80,6 +82,8 @@ def run(args: Sequence[str]) -> None:
 
 
 def _list(as_json: bool) -> None:
+    from genart_jax.data.build import catalogue, store
+
     rows: list[dict[str, Any]] = []
     for recipe in catalogue.RECIPES.values():
         here = [size for size in recipe.sizes if (store.folder_of(recipe, size) / "card.json").is_file()]
@@ -99,8 +103,10 @@ def _list(as_json: bool) -> None:
 
 
 def _build(args: Sequence[str]) -> None:
+    from genart_jax.data.build import catalogue, store
+
     prog, text = "genart data build NAME", f"Makes a set in {store.root()}: {', '.join(catalogue.RECIPES)}."
-    if args and args[0] in ("-h", "--help"):
+    if wants_help(args):
         parse(BuildOptions, ["--help"], prog, text)
     name, rest = peel(args, "data build", "name")
     options: BuildOptions = parse(BuildOptions, rest, prog, text)
@@ -118,7 +124,7 @@ def _build(args: Sequence[str]) -> None:
     print(f"{size / 1e6:.1f} MB in {time.monotonic() - start:.0f} s; {free / 1e9:.0f} GB are left on the disk")
 
 
-def _facts(card: store.Card) -> str:
+def _facts(card: Card) -> str:
     """The card in lines."""
     sizes = ", ".join(f"{size} {split}" for split, size in card["splits"].items())
     lines = [f"{card['name']}: {card['text']}", f"examples: {sizes}"]
@@ -136,7 +142,7 @@ def _facts(card: store.Card) -> str:
 
 def _show(args: Sequence[str]) -> None:
     prog, text = "genart data show NAME", "Tells of a source, and draws a sheet of its examples with their classes."
-    if args and args[0] in ("-h", "--help"):
+    if wants_help(args):
         parse(ShowOptions, ["--help"], prog, text)
     name, rest = peel(args, "data show", "name")
     options: ShowOptions = parse(ShowOptions, rest, prog, text)

@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genart_jax.app.arguments import leading, parse
+from genart_jax.app.preempt import until_told
 from genart_jax.config import UserError
+from genart_jax.runtime.cache import keep_programs
 from genart_jax.runtime.paths import expanded
+
+USAGE = "stylize CONTENT STYLE [--out FILE] ..."
+SUMMARY = "one picture in another's style"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,10 @@ def run(args: Sequence[str]) -> None:
     Raises:
       UserError: what is wrong with the pictures or the options.
     """
+    until_told(_stylize, args)
+
+
+def _stylize(args: Sequence[str]) -> None:
     prog, text = "genart stylize CONTENT STYLE", "One picture in another's style (Gatys et al. 2016), coarse to fine."
     words, rest = leading(args)
     options: Options = parse(Options, rest, prog, text)
@@ -53,7 +62,6 @@ def run(args: Sequence[str]) -> None:
     content, style = map(expanded, words)
     out = options.out and expanded(options.out)
 
-    from genart_jax.app.cli import _cache_programs
     from genart_jax.app.progress import Progress
     from genart_jax.use import stylize
 
@@ -65,7 +73,7 @@ def run(args: Sequence[str]) -> None:
     )  # fmt: skip
     directory = expanded(options.run) if options.run else None
     directory = directory or stylize.place_for(plan, Path("runs") / f"{content.stem}-{style.stem}")
-    _cache_programs()
+    keep_programs()
     with Progress() as progress:
 
         def tell(event: str, values: dict[str, Any]) -> None:

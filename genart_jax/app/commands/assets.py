@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from genart_jax import assets
-from genart_jax.app.arguments import leading, parse
+from genart_jax.app.arguments import leading, named, parse
 from genart_jax.config import UserError
 
+USAGE = "assets [list | fetch NAME | verify]"
+SUMMARY = "pretrained weights, and bringing them"
 _USE = "genart assets list [--json], genart assets fetch NAME ... [--from FILE], or genart assets verify [NAME ...]"
 
 
@@ -29,7 +28,7 @@ class ListOptions:
 class FetchOptions:
     """Options of `genart assets fetch`."""
 
-    own: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    own: Annotated[Path | None, named("from")] = None
     """Your own file in place of the published one: a PyTorch state dict, .pth or .safetensors."""
 
 
@@ -48,6 +47,9 @@ def run(args: Sequence[str]) -> None:
     if action not in ("list", "fetch", "verify"):
         raise UserError(f"assets {action!r} is unknown; say {_USE}")
     names, words = leading(rest)
+
+    from genart_jax import assets
+
     for name in names:
         assets.find(name)
     if action == "list":
@@ -68,6 +70,8 @@ def run(args: Sequence[str]) -> None:
 
 
 def _list(as_json: bool) -> None:
+    from genart_jax import assets
+
     rows = []
     for name in assets.names():
         asset = assets.find(name)

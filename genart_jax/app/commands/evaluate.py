@@ -1,0 +1,95 @@
+"""`genart evaluate RUN`: figures on the test split, and scores of a model's pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from genart_jax.app.arguments import parse, peel, wants_help
+from genart_jax.app.extractor import default_extractor, note, tell
+from genart_jax.runtime.cache import keep_programs
+
+USAGE = "evaluate RUN [--extractor NAME] ..."
+SUMMARY = "figures, and scores of a run's pictures"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of `genart evaluate`."""
+
+    data: str | None = None
+    """Another source of test pictures than the run's own, for the model's own figures."""
+    classifier: str | None = None
+    """A run of a classifier that judges the model's own pictures: do they show the condition they were made for? On a
+    run over stacked:DIR, a classifier of the grey pictures counts modes."""
+    extractor: str | None = None
+    """Features for scores: lite0[:SIZE], vgg19[:SIZE], inception:FILE, classifier:RUN, pixels[:SIZE], or none. None:
+    lite0 where its weights are."""
+    num: int | None = None
+    """Generated pictures. None: 2,000 for scores, 1,000 for a classifier, 10,000 for modes."""
+    split: str = "train"
+    """Real pictures for scores: train or test."""
+    condition: tuple[str, ...] = ()
+    """Words such as style=noto for scores; the others are drawn as in the training data."""
+    ema: bool = True
+    """Sample with the moving averages of the parameters, where there are any."""
+    member: int | None = None
+    """Which member of a sweep; its scores are written into its own directory, RUN/members/N."""
+    seed: int = 0
+    """Seed of what is drawn."""
+    json: bool = False
+    """As JSON."""
+
+
+def run(args: Sequence[str]) -> None:
+    """The command."""
+    prog, text = (
+        "genart evaluate RUN",
+        "Figures on the test split, and scores of a model's pictures with what made them.",
+    )
+    if wants_help(args):
+        parse(Options, ["--help"], prog, text)
+    run, rest = peel(args, "evaluate", "run")
+    options: Options = parse(Options, rest, prog, text)
+
+    from genart_jax.app import tables
+    from genart_jax.data.conditions import parse_conditions
+    from genart_jax.evaluate import accuracy_score, evaluate_run
+    from genart_jax.evaluate.extractors import make_extractor
+    from genart_jax.evaluate.modes import stacked_modes
+    from genart_jax.evaluate.scores import Score, score_run
+    from genart_jax.train import parallel
+    from genart_jax.train.checkpoint import load, member_directory, read_config
+    from genart_jax.types import check_condition
+
+    keep_programs()
+    run = str(member_directory(run, options.member))
+    saved, algorithm = read_config(run), load(run).algorithm
+    # What is wrong is said before the work begins.
+    if options.classifier is not None:
+        make_extractor(f"classifier:{options.classifier}")
+    makes_pictures = algorithm.sample is not None
+    word = default_extractor(options.extractor, "lite0") if makes_pictures else None
+    network = None if word is None else make_extractor(word)
+    given = parse_conditions(options.condition, saved.data["class_names"])
+    check_condition(given, algorithm.batch_spec)
+    tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
+    figures = evaluate_run(run, options.data, options.seed)
+    scores: list[Score] = []
+    if options.classifier is not None:
+        if saved.run.data.source.startswith("stacked:"):
+            scores = stacked_modes(run, options.classifier, options.num or 10_000, options.seed, options.ema)
+        else:
+            scores = [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
+    if network is not None:
+        num = options.num or 2000
+        scores = score_run(run, network, num, options.seed, options.split, options.ema, given, tell) + scores
+    if options.json:
+        print(json.dumps(figures | {"scores": [dataclasses.asdict(s) for s in scores]}, indent=2))
+        return
+    print(tables.figures(figures))
+    if scores:
+        print(f"\n{tables.scores(scores)}")
+    if makes_pictures:
+        note(options.extractor, word)

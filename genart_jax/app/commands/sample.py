@@ -1,0 +1,64 @@
+"""`genart sample RUN`: pictures from a trained model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from genart_jax.app.arguments import parse, peel, wants_help
+from genart_jax.config import UserError
+from genart_jax.runtime.cache import keep_programs
+from genart_jax.runtime.paths import expanded
+
+USAGE = "sample RUN [--condition style=noto] ..."
+SUMMARY = "draw pictures from a run"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of `genart sample`."""
+
+    num: int = 64
+    """How many pictures."""
+    seed: int = 0
+    """The same seed gives the same pictures."""
+    condition: tuple[str, ...] = ()
+    """Words such as style=noto shape=food; the others are drawn as in the training data. style=none hides it, if the
+    model was trained with step.condition-dropout."""
+    truncation: float = 1.0
+    """Below 1: styles pulled towards their mean by this factor, less varied and more typical (needs a mapping)."""
+    step: str = ""
+    """Which checkpoint: its step, or best (by train.best); empty: the newest."""
+    member: int | None = None
+    """Which member of a sweep; None: all of them, each with pictures of its own."""
+    out: Path | None = None
+    """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples, beside
+    those that were drawn before."""
+
+
+def run(args: Sequence[str]) -> None:
+    """The command."""
+    prog, text = "genart sample RUN", "Draws pictures from a trained model."
+    if wants_help(args):
+        parse(Options, ["--help"], prog, text)
+    run, rest = peel(args, "sample", "run")
+    if sum(arg.partition("=")[0] == "--condition" for arg in rest) > 1:
+        raise UserError("--condition is given twice; write all words after one: --condition style=noto shape=food")
+    options: Options = parse(Options, rest, prog, text)
+
+    from genart_jax.app.draw import draw
+
+    keep_programs()
+    for path in draw(
+        run, options.member, _step(options.step), options.num, options.seed, options.condition, options.truncation,
+        options.out and expanded(options.out),
+    ):  # fmt: skip
+        print(path)
+
+
+def _step(word: str) -> int | Literal["best"] | None:
+    if word and word != "best" and not word.isdecimal():
+        raise UserError(f"--step {word!r}: wanted a number or best")
+    return "best" if word == "best" else int(word) if word else None

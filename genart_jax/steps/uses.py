@@ -1,0 +1,112 @@
+"""Uses by name: what a family's functions are given, said once, and checked here and nowhere else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.export import is_symbolic_dim
+
+from genart_jax.config import BatchSpec, UserError
+from genart_jax.types import Input, Use, check_condition, check_images
+
+Function = Callable[..., jax.Array]
+
+KEY, NUM = Input("key", "key"), Input("num", "count")
+
+
+def pictures(spec: BatchSpec) -> Input:
+    """Pictures as a model is trained on."""
+    return Input("images", "pictures", spec.image_shape)
+
+
+def condition(spec: BatchSpec) -> Input:
+    """Classes by name."""
+    return Input("condition", "condition", spec=spec)
+
+
+def latents(length: int) -> Input:
+    """Vectors of a standard normal."""
+    return Input("latents", "latents", (length,))
+
+
+def table(**uses: tuple[Function, tuple[Input, ...]]) -> dict[str, Use]:
+    """`Algorithm.uses`, of name -> (function(state, *inputs), inputs): the functions check what they are given.
+
+    They raise UserError, with one line, for what is missing, unknown, of another kind or out of range. Under `jit`
+    values are unknown, and kinds and shapes are checked.
+    """
+    return {name: Use(_checked(name, *use), use[1]) for name, use in uses.items()}
+
+
+def _checked(use: str, function: Function, inputs: tuple[Input, ...]) -> Function:
+    names, listed = [one.name for one in inputs], ", ".join(one.name for one in inputs)
+
+    @functools.wraps(function)
+    def call(state: Any, *args: Any, **options: Any) -> jax.Array:
+        if len(args) > len(names):
+            raise UserError(f"{use} takes {listed}; got {len(args)} arguments")
+        given = dict(zip(names, args, strict=False))
+        for name, value in options.items():
+            if name in given or name not in names:
+                raise UserError(f"{use} takes {listed}; got {name}{' twice' if name in given else ''}")
+            given[name] = value
+        for one in inputs:
+            if one.name in given:
+                _check(f"{use}: {one.name}", one, given[one.name])
+            elif one.kind not in ("condition", "number"):
+                raise UserError(f"{use} takes {listed}; {one.name} is missing")
+        return function(state, **given)
+
+    return call
+
+
+def _check(where: str, one: Input, value: Any) -> None:
+    """Raises UserError unless a value is what an input wants."""
+    known = not isinstance(value, jax.core.Tracer)
+    if one.kind == "pictures":
+        check_images(value, one.shape, where)
+    elif one.kind in ("latents", "codes"):
+        _check_latents(where, one, value)
+    elif one.kind == "condition":
+        if not (value is None or isinstance(value, Mapping)):
+            raise UserError(f"{where}: got {type(value).__name__}, wanted classes by name, such as {{'style': 2}}")
+        check_condition(value, one.spec or BatchSpec())
+    elif one.kind == "key":
+        shape, dtype = _form(value)
+        if not (jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()) and (shape, dtype) != ((2,), jnp.uint32):
+            raise UserError(f"{where}: got {shape} {dtype}, wanted one key, such as jax.random.key(0)")
+    elif one.kind == "number":
+        if (shape := _form(value)[0]) or (known and not one.low <= float(value) <= one.high):
+            wanted = f"wanted a number from {one.low:g} to {one.high:g}"
+            raise UserError(f"{where}: got {f'shape {shape}' if shape else value}, {wanted}")
+    elif not is_symbolic_dim(value):  # as of a program that is exported for any number
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            hint = "" if known else ": make it static, as by jit(..., static_argnums=2)"
+            raise UserError(f"{where}: got {type(value).__name__}, wanted an int{hint}")
+        if value < 1:
+            raise UserError(f"{where} {value}: wanted at least 1")
+
+
+def _check_latents(where: str, one: Input, value: Any) -> None:
+    """Raises UserError unless `value` is (batch, *shape) of the right type, and codes are codes."""
+    (shape, dtype), codes = _form(value), one.kind == "codes"
+    words = f"integers from 0 to {one.classes - 1}" if codes else "floats"
+    wanted = f"wanted (batch, {', '.join(map(str, one.shape))}) {words}"
+    fits = jnp.issubdtype(dtype, jnp.integer if codes else jnp.floating)
+    if not fits or len(shape) != 1 + len(one.shape) or tuple(shape[1:]) != tuple(one.shape):
+        raise UserError(f"{where}: got {shape} {dtype}, {wanted}")
+    if codes and not isinstance(value, jax.core.Tracer):
+        array = np.asarray(value)
+        if (wrong := array[(array < 0) | (array >= one.classes)]).size:
+            raise UserError(f"{where}: got {wrong.flat[0]}, {wanted}")
+
+
+def _form(value: Any) -> tuple[tuple[int, ...], Any]:
+    """Its shape and its type."""
+    array = value if isinstance(value, jax.Array) else np.asarray(value)
+    return array.shape, array.dtype

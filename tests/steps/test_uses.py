@@ -1,0 +1,111 @@
+"""Uses by name, of every model: what they are declared to take is what they take, and all else is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax.steps import uses
+from genart_jax.types import Input
+from tests import zoo
+
+KEY = jax.random.key(3)
+
+
+def example(one, num=2):
+    """A value of an input."""
+    rng = np.random.default_rng(0)
+    return {
+        "pictures": lambda: jnp.asarray(rng.uniform(-1, 1, (num, *one.shape)), jnp.float32),
+        "latents": lambda: jnp.asarray(rng.standard_normal((num, *one.shape)), jnp.float32),
+        "codes": lambda: jnp.asarray(rng.integers(0, one.classes, (num, *one.shape)), jnp.int32),
+        "key": lambda: KEY,
+        "count": lambda: num,
+        "condition": lambda: {name: jnp.zeros(num, jnp.int32) for name, _ in one.spec.conditions},
+        "number": lambda: one.default,
+    }[one.kind]()
+
+
+def test_every_use_runs_from_its_declared_inputs(model):
+    algorithm = zoo.tiny(model)
+    assert algorithm.uses, "a model that can be used for nothing"
+    shape = (2, *algorithm.batch_spec.image_shape)
+    batch = zoo.full_batch(algorithm, 2)
+    state = jax.eval_shape(lambda: zoo.start(algorithm, KEY, batch))
+    for name, use in algorithm.uses.items():
+        given = {one.name: example(one) for one in use.inputs}
+        made = jax.eval_shape(lambda s, use=use, given=given: use.function(s, **given), state)
+        by_place = jax.eval_shape(lambda s, use=use, given=given: use.function(s, *given.values()), state)
+        assert made.shape == by_place.shape
+        if name in ("sample", "decode", "transform"):
+            assert (made.shape, made.dtype) == (shape, jnp.float32), name
+        if name == "encode":
+            (latents,) = (one for one in algorithm.uses["decode"].inputs if one.kind in ("latents", "codes"))
+            assert made.shape[1:] == latents.shape
+            assert jnp.issubdtype(made.dtype, jnp.integer) == (latents.kind == "codes")
+        assert getattr(algorithm, name) is use.function
+        with pytest.raises(ga.UserError, match=f"{name} takes .*; got flavour"):
+            use.function(None, flavour=1)
+
+
+INPUTS = (
+    Input("images", "pictures", (2, 2, 1)),
+    Input("latents", "latents", (3,)),
+    Input("codes", "codes", (2, 2), 5),
+    uses.KEY,
+    uses.NUM,
+    uses.condition(ga.BatchSpec((2, 2, 1), (("style", 5),))),
+    Input("amount", "number", low=0.0, high=1.5),
+)
+GOOD = {one.name: example(one) for one in INPUTS}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"images": np.zeros((2, 3, 3, 1), np.float32)}, r"all: images: got shape \(2, 3, 3, 1\)"),
+        ({"images": np.full((2, 2, 2, 1), 2, np.float32)}, r"all: images: got .* in \[2, 2\]"),
+        ({"latents": np.zeros((2, 4), np.float32)}, r"latents: got \(2, 4\) float32, wanted \(batch, 3\) floats"),
+        ({"latents": np.zeros((2, 3), np.int32)}, "int32, wanted"),
+        ({"codes": np.full((2, 2, 2), 5)}, "codes: got 5, wanted .* from 0 to 4"),
+        ({"codes": np.zeros((2, 2, 2), np.float32)}, "codes: got .* float32"),
+        ({"key": 3}, r"key: got \(\) int64, wanted one key, such as jax.random.key\(0\)"),
+        ({"num": 0}, "num 0: wanted at least 1"),
+        ({"num": 2.0}, "num: got float, wanted an int"),
+        ({"condition": 2}, "condition: got int, wanted classes by name"),
+        ({"condition": {"style": 5}}, "condition style: 5 is no class"),
+        ({"condition": {"shape": 0}}, "condition 'shape' is unknown"),
+        ({"amount": 1.6}, "amount: got 1.6, wanted a number from 0 to 1.5"),
+        ({"amount": float("nan")}, "amount: got nan"),
+        ({"amount": np.zeros(2)}, r"amount: got shape \(2,\)"),
+        ({"flavour": 1}, "all takes images, latents, .*; got flavour"),
+    ],
+)
+def test_wrong_inputs_are_named_in_one_line(wrong, words):
+    function = uses.table(all=(lambda state, **given: given, INPUTS))["all"].function
+    assert function(None, **GOOD).keys() == GOOD.keys()
+    with pytest.raises(ga.UserError, match=words) as found:
+        function(None, **(GOOD | wrong))
+    assert "\n" not in str(found.value)
+
+
+def test_missing_and_superfluous_inputs():
+    function = uses.table(all=(lambda state, **given: given, INPUTS))["all"].function
+    needed = {name: value for name, value in GOOD.items() if name not in ("condition", "amount")}
+    assert function(None, **needed) == needed
+    with pytest.raises(ga.UserError, match="key is missing"):
+        function(None, *list(GOOD.values())[:3])
+    with pytest.raises(ga.UserError, match="got 8 arguments"):
+        function(None, *GOOD.values(), 1)
+    with pytest.raises(ga.UserError, match="got images twice"):
+        function(None, GOOD["images"], images=GOOD["images"])
+    with pytest.raises(ga.UserError, match="make it static"):
+        jax.jit(lambda num: function(None, **(GOOD | {"num": num})))(2)
+
+
+def test_a_use_that_is_not_there_is_named_with_those_that_are():
+    algorithm = zoo.tiny("simple_cnn")
+    assert algorithm.sample is None
+    with pytest.raises(ga.UserError, match="this model has no use 'sample'; it has predict"):
+        algorithm.use("sample")
