@@ -23,8 +23,10 @@ from flax import linen as nn
 from jax import lax
 
 from benchmarks import machine, turns
-from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, split
 from genart_jax.nn.conv import choose
+from genart_jax.nn.conv.choice import FORMS, SHIFTS
+from genart_jax.nn.conv.geometry import Geometry
+from genart_jax.nn.conv.grouped import split
 from genart_jax.nn.pool import avg_pool, max_pool
 from genart_jax.runtime import compiler, heap
 

@@ -27,8 +27,10 @@ import optax
 from benchmarks import machine
 from genart_jax.losses import elbo
 from genart_jax.models import simple_cnn
-from genart_jax.nn import _conv_forms, conv, pool
-from genart_jax.nn._conv_forms import Geometry
+from genart_jax.nn import conv, pool
+from genart_jax.nn.conv import choice, chunks
+from genart_jax.nn.conv.direct import conv_lax
+from genart_jax.nn.conv.geometry import Geometry, canonical
 from genart_jax.runtime import compiler
 from genart_jax.steps import classifier, common, gan, vae
 from genart_jax.train import bench
@@ -131,12 +133,12 @@ def pairs(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     wider, has both outputs, and moves by two. Other convolutions as they are.
     """
     if w.shape[-2] > 3 or max((*g.strides, *g.dilation)) > 1 or g.out[-1] % 2:
-        return _conv_forms.conv_lax(x, w, g)
+        return conv_lax(x, w, g)
     here, there = (jnp.pad(w, [(0, 0)] * (g.ndim - 1) + [(i, 1 - i), (0, 0), (0, 0)]) for i in (0, 1))
     both = jnp.concatenate([here, there], -1)
     strides = (*g.strides[:-1], 2)
     y = jax.lax.conv_general_dilated(
-        x, both, strides, g.padding, dimension_numbers=_conv_forms.canonical(g.ndim), precision=g.precision
+        x, both, strides, g.padding, dimension_numbers=canonical(g.ndim), precision=g.precision
     )
     return y.reshape(x.shape[0], *g.out, w.shape[-1])
 
@@ -145,7 +147,7 @@ def form(function: Any = None, **names: str) -> Patch:
     """Convolutions in other forms than `choose` takes."""
     stack = contextlib.ExitStack()
     if function is not None:
-        stack.enter_context(mock.patch.dict(_conv_forms.CONV, blocks=function))
+        stack.enter_context(mock.patch.dict(choice.CONV, blocks=function))
         names["conv"] = "blocks"
     stack.enter_context(conv.forms(**names))
     return stack
@@ -155,8 +157,8 @@ def positions(factor: float) -> Patch:
     """More images, or fewer, in each chunk of a form that has chunks."""
     stack = contextlib.ExitStack()
     for name in ("POSITIONS", "SHARED_POSITIONS"):
-        changed = int(factor * getattr(_conv_forms, name))
-        stack.enter_context(mock.patch.object(_conv_forms, name, changed))
+        changed = int(factor * getattr(chunks, name))
+        stack.enter_context(mock.patch.object(chunks, name, changed))
     return stack
 
 

@@ -13,10 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from genart_jax.nn import _conv_forms
-from genart_jax.nn import conv as conv_module
-from genart_jax.nn._conv_forms import FORMS, SHIFTS, Geometry, canonical
-from genart_jax.nn.conv import Conv, ConvTranspose, choose, conv, conv_transpose, forms
+from genart_jax.nn.conv import Conv, ConvTranspose, choose, chunks, conv, conv_transpose, forms, primitives, winograd
+from genart_jax.nn.conv.choice import FORMS, SHIFTS
+from genart_jax.nn.conv.geometry import Geometry, canonical
 from genart_jax.train.bench import count_flops
 
 # The tests compile many small functions once: LLVM's optimisations cost more than they save.
@@ -102,8 +101,8 @@ def test_forms_equal_the_definition(operation, name, g):
 @pytest.mark.parametrize("eigen", [False, True])
 @pytest.mark.parametrize(("batch", "parts"), [(6, 1), (7, 2), (12, 3)])
 def test_chunks_add_up(monkeypatch, batch, parts, eigen):
-    monkeypatch.setattr(_conv_forms, "POSITIONS", 30)  # of 12 in an image: chunks of 2, or single images of 7
-    monkeypatch.setattr(_conv_forms, "SHARED_POSITIONS", 8)
+    monkeypatch.setattr(chunks, "POSITIONS", 30)  # of 12 in an image: chunks of 2, or single images of 7
+    monkeypatch.setattr(chunks, "SHARED_POSITIONS", 8)
     g = Geometry((7, 5), (3, 3), (2, 1), ((1, 1), (0, 1)), (1, 1), parts=parts, eigen=eigen)
     x, y, w = normal(0, (batch, 7, 5, 3)), normal(1, (batch, *g.out, 3)), normal(2, (3, 3, 3, 3))
     for table, groups in [(FORMS, 1), (SHIFTS, 3)]:
@@ -118,14 +117,14 @@ def test_chunks_add_up(monkeypatch, batch, parts, eigen):
 
 @pytest.mark.parametrize(("kernel", "stride", "products"), [(4, 2, 9 / 16), (3, 1, 16 / 36), (6, 2, 16 / 36)])
 def test_winograd_has_fewer_products_and_is_as_exact(monkeypatch, kernel, stride, products):
-    monkeypatch.setattr(_conv_forms, "WINOGRAD_POSITIONS", 40)  # of 16: chunks of two images
+    monkeypatch.setattr(winograd, "POSITIONS", 40)  # of 16: chunks of two images
     g = Geometry((4 * stride,) * 2, (kernel,) * 2, (stride,) * 2, ((1, kernel - stride - 1),) * 2, (1, 1))
     shapes = {"x": (4, *g.size, 128), "w": (*g.kernel, 128, 64), "y": (4, *g.out, 64)}
     for operation, table in FORMS.items():
         pair = {"conv": "xw", "transpose": "yw", "weight": "xy"}[operation]
         args = [normal(seed, shapes[name]) for seed, name in enumerate(pair)]
         compute = lambda form, table=table: functools.partial(table[form], g=g)
-        direct = jax.make_jaxpr(functools.partial(getattr(conv_module, f"_{operation}").bind, geometry=g))(*args)
+        direct = jax.make_jaxpr(functools.partial(getattr(primitives, operation).bind, geometry=g))(*args)
         assert count_flops(jax.make_jaxpr(compute("winograd"))(*args).jaxpr) == products * count_flops(direct.jaxpr)
         with jax.enable_x64(True):
             want = np.asarray(jit(compute("lax"))(*(a.astype("float64") for a in args)))

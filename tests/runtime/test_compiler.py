@@ -7,6 +7,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.nn import conv
+from genart_jax.nn.conv import context
 from genart_jax.runtime import compiler
 from tests import zoo
 
@@ -61,9 +62,9 @@ def test_convolutions_are_eigens():
 def test_nothing_is_left_behind():
     seen = []
     x, w = arrays(8, 16, 16, 3)
-    ga.jit(lambda x, w: seen.append(conv._eigen.get()) or conv.conv(x, w))(x, w)
+    ga.jit(lambda x, w: seen.append(context._eigen.get()) or conv.conv(x, w))(x, w)
     assert seen == [bool(compiler.options())]
-    assert not conv._eigen.get()
+    assert not context._eigen.get()
 
 
 @cpu
