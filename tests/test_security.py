@@ -165,7 +165,7 @@ def test_a_user_without_a_home_has_a_place(monkeypatch):
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(assets.Path, "home", no_home)
+    monkeypatch.setattr(Path, "home", no_home)
     assert assets.cache_directory().name == f"genart_jax-{os.getuid()}"
 
 

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import PIL
 
-from genart_jax.assets import cache_directory, private
 from genart_jax.data.source import Array
+from genart_jax.runtime.cache import cache_directory, private
 
 LIMIT = 4 * 2**30
 """Bytes of all sets together; the one that has not been used for longest goes first."""

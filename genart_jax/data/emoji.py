@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genart_jax.assets import cache_directory
 from genart_jax.config import Field, UserError
 from genart_jax.data.color import COLOR_NAMES
 from genart_jax.data.source import Source, Split, count_lines
+from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.paths import expanded
 
 Array = np.ndarray[Any, Any]

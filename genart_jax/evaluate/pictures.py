@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genart_jax.assets import cache_directory
 from genart_jax.config import UserError
 from genart_jax.data.conditions import same_data
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, Split, example, open_source
 from genart_jax.evaluate.extractors import Extractor
+from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.paths import expanded
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
 from genart_jax.use.sample import Samples, draw_samples

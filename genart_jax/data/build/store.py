@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from genart_jax.assets import cache_directory
 from genart_jax.config import UserError
 from genart_jax.data.build.packages import digest
 from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop
+from genart_jax.runtime.cache import cache_directory
 
 FORMAT = 1
 Card = Mapping[str, Any]
