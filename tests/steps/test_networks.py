@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 
 import flax.linen as nn
 import jax
@@ -12,10 +14,12 @@ import pytest
 
 import genart_jax as ga
 from genart_jax import Network, assets, registry
+from genart_jax.config import Classifier, Run, Train
 from genart_jax.losses import perceptual
 from genart_jax.nn import random
 from genart_jax.nn.vgg import VGG
-from genart_jax.steps import networks, play
+from genart_jax.steps import common, play
+from genart_jax.steps import networks as bound
 from genart_jax.steps.family import Family
 from genart_jax.types import Outcome, Scene, Variables
 from tests import zoo
@@ -53,9 +57,9 @@ def test_names_that_are_not_there_are_named():
     with pytest.raises(ga.UserError, match="classifier names no intermediate 'stage_9'; there are stage_0"):
         jax.eval_shape(lambda: ga.run(algorithm, state, "classifier", image, capture=("stage_9",)))
     with pytest.raises(ga.UserError, match=r"networks\(\) returned list; wanted {role: genart_jax.Network"):
-        networks.checked([nn.Dense(3)], "mine")
+        bound.checked([nn.Dense(3)], "mine")
     with pytest.raises(ga.UserError, match="model 'mine'"):
-        networks.checked({"generator": nn.Dense(3)}, "mine")
+        bound.checked({"generator": nn.Dense(3)}, "mine")
 
 
 class Maker(nn.Module):
@@ -86,26 +90,35 @@ class Toy(Family):
         return Scene(batch, {"z": random.normal(random.example_keys(key, len(batch["image"])), (4,))}, key=key)
 
     def make(self, at, scene):
-        return networks.run(self.roles, at, "generator", scene.drawn["z"])[0], {}
+        return bound.run(self.roles, at, "generator", scene.drawn["z"])[0], {}
 
     def score(self, at, images):
-        _, found = networks.run(self.roles, at, "features", images, capture=("pooled",))
-        return networks.run(self.roles, at, "critic", found["pooled"])[0]
+        _, found = bound.run(self.roles, at, "features", images, capture=("pooled",))
+        return bound.run(self.roles, at, "critic", found["pooled"])[0]
 
     def critic_loss(self, at, scene):
         real, fake = self.score(at, scene.batch["image"]), self.score(at, scene.made)
         return Outcome(jax.nn.softplus(-real) + jax.nn.softplus(fake), {})
 
     def loss(self, at, scene):
-        seen = lambda x: networks.run(self.roles, at, "vgg", x, capture=("relu1_1",))[1]["relu1_1"]
+        seen = lambda x: bound.run(self.roles, at, "vgg", x, capture=("relu1_1",))[1]["relu1_1"]
         distance = perceptual.content(seen(scene.made), seen(scene.batch["image"]))
         return Outcome(jax.nn.softplus(-self.score(at, scene.made)) + distance, {"distance": jnp.mean(distance)})
 
     def evaluate(self, state, batch, key):
-        return {"score": (jnp.sum(self.score(state, batch["image"])), jnp.float32(len(batch["image"])))}
+        weight = common.weights_of(batch, self.spec)
+        return {"score": common.weighted(self.score(state, batch["image"]), weight)}
 
 
-def toy_networks(config, dtype=jnp.float32, axis_name=None):
+STEP = __name__
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    image_shape: tuple[int, ...] | None = None
+
+
+def networks(config, dtype=jnp.float32, axis_name=None):
     """lite0 with its tiny layers, as an asset would be."""
     lite = ga.configure("efficientnet_lite0", preset="tiny", image_shape=zoo.SHAPE, conditions=(("class", 5),))
     features = registry.model_module("efficientnet_lite0").networks(lite.model)["classifier"]
@@ -118,24 +131,46 @@ def toy_networks(config, dtype=jnp.float32, axis_name=None):
     }
 
 
-PRESETS = {"default": dataclasses.replace(ga.get_config("dcgan", "tiny"), model=None)}
+def build(roles, config, axis_name=None):
+    return Toy(roles, config, axis_name).algorithm({})
 
 
-def toy():
-    config = ga.configure("dcgan", preset="tiny", image_shape=zoo.SHAPE, conditions=())
-    return Toy(toy_networks(config.model), config).algorithm({})
+PRESETS = {
+    "default": Run(Config(), Classifier(), train=Train(steps=2, batch=4, log_every=1, save_every=2, sample_every=0))
+}
+TOY = f"{__name__}:Config"
 
 
 def published(algorithm):
     """Weights of the networks that never train, other than `init` would give."""
-    wanted = jax.eval_shape(lambda: networks.init(algorithm.networks, KEY)[1])
+    wanted = jax.eval_shape(lambda: bound.init(algorithm.networks, KEY)[1])
     rng = np.random.default_rng(4)
     filled = jax.tree.map(lambda x: (0.1 * rng.uniform(0.5, 1.5, x.shape)).astype(x.dtype), wanted)
     return {"efficientnet_lite0": filled["features"], "vgg19": filled["vgg"]}
 
 
-def test_a_critic_and_a_loss_see_features_that_never_train(monkeypatch):
-    algorithm = toy()
+@pytest.fixture
+def algorithm():
+    return ga.build(TOY, image_shape=zoo.SHAPE)
+
+
+def test_what_never_trains_is_kept_once_with_a_run(tmp_path, monkeypatch, algorithm):
+    weights = published(algorithm)
+    monkeypatch.setattr(assets, "load", weights.__getitem__)
+    images = np.random.default_rng(0).integers(0, 255, (12, *zoo.SHAPE), np.uint8)
+    ga.fit(ga.configure(TOY, parallel={"data": 1}), tmp_path, data={"image": images})
+    monkeypatch.setattr(assets, "load", None)
+    kept = json.loads((tmp_path / "config.json").read_text())["data"]["frozen"]
+    for role, source in (("features", "efficientnet_lite0"), ("vgg", "vgg19")):
+        content = (tmp_path / "frozen" / f"{role}.safetensors").read_bytes()
+        assert kept[role] == hashlib.sha256(content).hexdigest()
+        jax.tree.map(np.testing.assert_array_equal, ga.load(tmp_path).state.frozen[role], weights[source])
+    names = [p.read_text() for p in (tmp_path / "checkpoints").rglob("_METADATA")]
+    assert names
+    assert not any("vgg" in text for text in names)
+
+
+def test_a_critic_and_a_loss_see_features_that_never_train(monkeypatch, algorithm):
     weights = published(algorithm)
     monkeypatch.setattr(assets, "load", weights.__getitem__)
     assert algorithm.frozen == (("features", "asset:efficientnet_lite0"), ("vgg", "asset:vgg19"))
@@ -168,5 +203,5 @@ def test_a_critic_and_a_loss_see_features_that_never_train(monkeypatch):
     # `ga.run` sees the same features as the step.
     pooled = jax.jit(lambda s: ga.run(algorithm, s, "features", batch["image"], capture=("pooled",))[1]["pooled"])(new)
     at = Variables({}, {}, new.frozen)
-    same = jax.jit(lambda: networks.run(roles, at, "features", batch["image"], capture=("pooled",))[1]["pooled"])()
+    same = jax.jit(lambda: bound.run(roles, at, "features", batch["image"], capture=("pooled",))[1]["pooled"])()
     np.testing.assert_allclose(pooled, same, rtol=1e-6)
