@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from genart_jax.app.arguments import parse, peel, wants_help
 from genart_jax.app.extractor import default_extractor, note, tell
-from genart_jax.app.words import ORIGINALITY
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
 from genart_jax.runtime.paths import expanded
@@ -44,6 +43,7 @@ def run(args: Sequence[str]) -> None:
     if min(options.num, options.shown) < 1:
         raise UserError("--num and --shown must be at least 1")
 
+    from genart_jax.app.words import ORIGINALITY
     from genart_jax.evaluate.originality import originality as examine
 
     keep_programs()
