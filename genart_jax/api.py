@@ -69,7 +69,13 @@ def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
     roles = networks.checked(module.networks(run.model, dtype=dtype, axis_name=axis_name), run.name)
     if run.train.remat:
         roles = rematerialized(roles)
-    return _with_precision(step.build(roles, run, axis_name), run.train.precision)
+    try:
+        algorithm = step.build(roles, run, axis_name)
+    except TypeError as error:
+        if "Algorithm" not in str(error):
+            raise
+        raise UserError(f"{run.name}: its step is of an earlier version ({error}); see docs/extending.md") from error
+    return _with_precision(algorithm, run.train.precision)
 
 
 def rematerialized(roles: Mapping[str, Network]) -> dict[str, Network]:

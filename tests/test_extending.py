@@ -80,6 +80,18 @@ def test_a_loss_and_a_term_of_ones_own(files):
     np.testing.assert_allclose(rows[0][1], rows[1][1], rtol=0.5)  # its own draws
 
 
+def test_what_was_written_for_earlier_versions_is_refused_in_one_line(files, tmp_path):
+    head = "from mlp_gan import Config, Critic, Generator, PRESETS, networks\nfrom genart_jax.types import Algorithm\n"
+    step = "build = lambda networks, config, axis_name: Algorithm(None, 1, None, None, None, sample=None)\n"
+    (tmp_path / "old_step.py").write_text(f"{head}STEP = 'old_step'\n{step}")
+    bare = "networks = lambda config, dtype, axis_name: (Generator(config), Critic(config))\n"
+    (tmp_path / "old_model.py").write_text(f"{head}STEP = 'genart_jax.steps.gan'\n{bare}")
+    for name, words in (("old_step", "its step is of an earlier version .*'sample'"), ("old_model", "returned tuple")):
+        with pytest.raises(ga.UserError, match=words) as found:
+            ga.build(f"{name}:Config", image_shape=zoo.SHAPE)
+        assert "docs/extending.md" in str(found.value)
+
+
 def test_two_critics_through_the_trainer(files, pictures, tmp_path):
     """With two devices, a checkpoint, and a resume to the same bits."""
     fit("two_critics:Config", tmp_path / "parts", pictures, 2)
