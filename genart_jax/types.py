@@ -24,6 +24,9 @@ Batch = dict[str, Any]
 """Arrays with a leading batch axis, as a `BatchSpec` names them: `image`, optionally `target`, `other` and `mask`;
 under `condition` a dict of integer arrays; and maybe `weight` (1 for a real example, 0 for padding)."""
 
+Output = tuple[jax.Array, dict[str, jax.Array]]
+"""Of a network: its output, and named intermediates."""
+
 Metrics = dict[str, jax.Array]
 """Plain scalars by name."""
 

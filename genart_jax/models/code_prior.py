@@ -21,20 +21,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Autoregressive, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import random
 from genart_jax.nn.embed import ConditionEmbed
-from genart_jax.types import Network, untold
+from genart_jax.types import Network, Output, untold
 
 Condition = Mapping[str, jax.Array] | None
-Cache = tuple[tuple[jax.Array, jax.Array], ...]
+KeysValues = tuple[jax.Array, jax.Array]
+Cache = tuple[KeysValues, ...]
 """Keys and values of each layer, (batch, length, heads, width / heads) each; zeros where no code has come yet."""
 normal = nn.initializers.normal
 
@@ -76,7 +77,7 @@ class Block(nn.Module):
     """Attention and two dense layers, each normalised before and added to its input."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
         """Makes the layers."""
@@ -105,7 +106,7 @@ class Block(nn.Module):
         mask = jnp.tril(jnp.ones((x.shape[1], x.shape[1]), bool))
         return self._finish(x, attend(*self._heads(x), mask), keys)
 
-    def next(self, x: jax.Array, index: jax.Array, cache: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, Any]:
+    def next(self, x: jax.Array, index: jax.Array, cache: KeysValues) -> tuple[jax.Array, KeysValues]:
         """The position `index` alone, (batch, 1, width), with keys and values of those before it."""
         q, *new = self._heads(x)
         k, v = (jax.lax.dynamic_update_slice_in_dim(old, y, index, 1) for old, y in zip(cache, new, strict=True))
@@ -116,7 +117,7 @@ class Prior(nn.Module):
     """Codes (batch, length) -> logits of each position's code given those before it, (batch, length, codes)."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
         """Makes the layers."""
@@ -142,7 +143,7 @@ class Prior(nn.Module):
 
     def __call__(
         self, codes: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None
-    ) -> tuple[jax.Array, Any]:
+    ) -> Output:
         """`keys` (batch,) for dropout in training. Also returns what each block gives."""
         begin = jnp.full((codes.shape[0], 1), self.config.codes or 0, codes.dtype)
         x = self._embed(jnp.concatenate([begin, codes[:, :-1]], axis=1), self.positions, condition)
@@ -171,7 +172,7 @@ class Prior(nn.Module):
         return tuple((jnp.zeros(shape, self.dtype), jnp.zeros(shape, self.dtype)) for _ in range(c.layers))
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

@@ -24,17 +24,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.embed import ConditionEmbed
-from genart_jax.types import Network, untold
+from genart_jax.types import Network, Output, untold
 
 Condition = Mapping[str, jax.Array] | None
 normal = nn.initializers.normal
@@ -78,22 +78,24 @@ def stages(image_shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
     return count, (height, width)
 
 
-def batch_norm(name: str, train: bool, dtype: Any, axis_name: str | None) -> nn.BatchNorm:
+def batch_norm(name: str, train: bool, dtype: DTypeLike, axis_name: str | None) -> nn.BatchNorm:
     """BatchNorm as both networks use it, its scale initialised at normal(1, 0.02)."""
     around_one = lambda key, shape, dtype=jnp.float32: 1.0 + 0.02 * jax.random.normal(key, shape, dtype)
-    options: dict[str, Any] = {"momentum": 0.9, "epsilon": 1e-5, "scale_init": around_one}
-    return nn.BatchNorm(use_running_average=not train, dtype=dtype, axis_name=axis_name, name=name, **options)
+    return nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, scale_init=around_one,
+        axis_name=axis_name, name=name,
+    )  # fmt: skip
 
 
 class Generator(nn.Module):
     """(batch, latent_dim) -> images (batch, height, width, channels) in [-1, 1]."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
         count, (height, width) = stages(c.image_shape or ())
@@ -125,11 +127,11 @@ class Critic(nn.Module):
     """Images (batch, height, width, channels) -> scores (batch,), before any sigmoid."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
         count, _ = stages(c.image_shape or ())
@@ -156,7 +158,7 @@ class Critic(nn.Module):
         return score, aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

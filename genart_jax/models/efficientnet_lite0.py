@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv
@@ -68,7 +69,7 @@ class Block(nn.Module):
     stride: int
     expand: int
     bias: bool = True
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
@@ -86,7 +87,7 @@ class Block(nn.Module):
 class _Layers(NamedTuple):
     """Convolution and BatchNorm, named in whatever module calls them."""
 
-    dtype: Any
+    dtype: DTypeLike
     axis_name: str | None
     train: bool
 
@@ -113,7 +114,7 @@ class EfficientNetLite(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
@@ -151,7 +152,7 @@ class EfficientNetLite(nn.Module):
         return nn.Dense(classes, kernel_init=init, name="out")(Dropout(c.dropout)(x, keys)), aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

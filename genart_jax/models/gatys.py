@@ -17,9 +17,10 @@ its difference from the content, which a finer scale takes from a coarser one.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Optimizer, Pixels, Run, Train, UserError
 from genart_jax.nn.vgg import DEPTHS, VGG, WIDTHS, names
@@ -46,7 +47,7 @@ class Config:
     """Layers that hold the style."""
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

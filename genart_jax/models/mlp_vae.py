@@ -19,17 +19,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae, classes_of
 from genart_jax.nn.embed import ConditionEmbed
-from genart_jax.types import Network, untold
+from genart_jax.types import Network, Output, untold
 
 Condition = Mapping[str, jax.Array] | None
+Posterior = tuple[tuple[jax.Array, jax.Array], dict[str, jax.Array]]
+"""Mean and log variance, (batch, latent_dim) each; and named intermediates."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +54,10 @@ class Encoder(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> mean and log variance of z, (batch, latent_dim) each."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[Any, Any]:
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Posterior:
         """Also returns the hidden layer."""
         c = self.config
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
@@ -71,10 +73,10 @@ class Decoder(nn.Module):
     """(batch, latent_dim) -> the logits of a Bernoulli, or the mean of a Gaussian in units of [-1, 1]."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the hidden layer."""
         c = self.config
         shape = c.image_shape or ()
@@ -87,7 +89,7 @@ class Decoder(nn.Module):
         return x.reshape(-1, *shape).astype(jnp.float32), {"hidden": hidden}
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

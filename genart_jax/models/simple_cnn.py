@@ -16,18 +16,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import max_pool
 from genart_jax.nn.random import Dropout
-from genart_jax.types import Network
+from genart_jax.types import Network, Output
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -54,12 +54,12 @@ class CNN(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
         self, images: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None
-    ) -> tuple[jax.Array, Any]:
+    ) -> Output:
         """`keys` (batch,) for dropout in training. Also returns the activations of each stage."""
         c = self.config
         x, aux = images.astype(self.dtype), {}
@@ -76,7 +76,7 @@ class CNN(nn.Module):
         return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

@@ -30,19 +30,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import spectral
 from genart_jax.nn.conv import Conv, conv, conv_transpose
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.pool import avg_pool
-from genart_jax.types import Network, untold
+from genart_jax.types import Network, Output, untold
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -112,7 +113,7 @@ class UpConv(nn.Module):
     """Doubling by nearest neighbour, then a 3x3 convolution without bias: (batch, H, W, C) -> (batch, 2H, 2W, .)."""
 
     features: int
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -125,7 +126,7 @@ class DownConv(spectral.Normalized):
     """A normalised 3x3 convolution, then the mean of each 2x2: (batch, H, W, C) -> (batch, H/2, W/2, features)."""
 
     features: int = 1
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -140,7 +141,7 @@ class ConditionalNorm(nn.Module):
     """BatchNorm whose scale and shift have an offset for each condition's class, or for its being hidden."""
 
     conditions: tuple[tuple[str, int], ...]
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
@@ -163,11 +164,11 @@ class Generator(nn.Module):
     """(batch, latent_dim) -> images (batch, height, width, channels) in [-1, 1]."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c, conditions = self.config, classes_of(self.config.conditions)
         (first, *features), (_, (height, width)) = channels(c)[0], stages(c.image_shape or ())
@@ -198,24 +199,24 @@ class Critic(nn.Module):
     """Images (batch, height, width, channels) -> scores (batch,)."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each block."""
         conditions = classes_of(self.config.conditions)
-        options: dict[str, Any] = {"dtype": self.dtype, "axis_name": self.axis_name}
         convolve = lambda x, size, side, name: spectral.Conv(
-            size, (side, side), kernel_init=glorot_relu if side == 3 else glorot, name=name, **options
-        )(x)
+            size, (side, side), dtype=self.dtype, kernel_init=glorot_relu if side == 3 else glorot, name=name,
+            axis_name=self.axis_name,
+        )(x)  # fmt: skip
         _, features, halving = channels(self.config)
         x, aux = images.astype(self.dtype), {}
         for i, size in enumerate(features):
             down, name = i < halving, f"block_{i}"
             y = nn.relu(convolve(nn.relu(x) if i else x, size, 3, f"{name}_conv_0"))
             if down:
-                y = DownConv(features=size, name=f"{name}_conv_1", **options)(y)
+                y = DownConv(features=size, dtype=self.dtype, axis_name=self.axis_name, name=f"{name}_conv_1")(y)
                 x = avg_pool(x, (2, 2), (2, 2))  # before the 1x1 convolution: the same sums, fewer operations
             else:
                 y = convolve(y, size, 3, f"{name}_conv_1")
@@ -232,7 +233,7 @@ class Critic(nn.Module):
         return score, aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

@@ -22,13 +22,15 @@ Presets:
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.config.ranges import Positive, Share
@@ -46,7 +48,7 @@ from genart_jax.nn.style import (
     unit_moment,
     wide,
 )
-from genart_jax.types import Network, untold
+from genart_jax.types import Network, Output, untold
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -136,14 +138,14 @@ class SynthesisNetwork(nn.Module):
     """Styles (batch, layers, style_dim) -> images: each resolution adds its part to an upsampled picture."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, styles: jax.Array, keys: jax.Array | None) -> tuple[jax.Array, Any]:
+    def __call__(self, styles: jax.Array, keys: jax.Array | None) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
         sizes = levels(c)
-        options: dict[str, Any] = {"form": c.modulation, "dtype": self.dtype}
+        layer = functools.partial(StyleConv, form=c.modulation, dtype=self.dtype)
         start = self.param("const", nn.initializers.normal(1.0), (*sizes[0][0], sizes[0][1]))
         x = jnp.broadcast_to(start.astype(self.dtype), (styles.shape[0], *start.shape))
         noise = layer_noise(keys, [size for i, (size, _) in enumerate(sizes) for _ in range(2 if i else 1)])
@@ -151,12 +153,10 @@ class SynthesisNetwork(nn.Module):
         for i, (_, channels) in enumerate(sizes):
             if i:  # its style is that of the picture below
                 w, drawn = styles[:, 2 * i - 1], noise[2 * i - 1]
-                x = StyleConv(channels, up=True, name=f"up_{i}", **options)(x, w, drawn)
-            x = StyleConv(channels, name=f"conv_{i}", **options)(x, styles[:, 2 * i], noise[2 * i])
+                x = layer(channels, up=True, name=f"up_{i}")(x, w, drawn)
+            x = layer(channels, name=f"conv_{i}")(x, styles[:, 2 * i], noise[2 * i])
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-            part = StyleConv((c.image_shape or ())[-1], side=1, to_image=True, name=f"image_{i}", **options)(
-                x, styles[:, 2 * i + 1]
-            )
+            part = layer((c.image_shape or ())[-1], side=1, to_image=True, name=f"image_{i}")(x, styles[:, 2 * i + 1])
             image = (upsample(image) if i else image) + part.astype(wide(self.dtype))
         return image, aux
 
@@ -165,7 +165,7 @@ class Generator(nn.Module):
     """(batch, latent_dim) -> images (batch, height, width, channels), around [-1, 1] but not cut to it."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     def setup(self) -> None:
@@ -180,13 +180,13 @@ class Generator(nn.Module):
         w = self.styles(z, condition, train, truncation)
         return jnp.broadcast_to(w[:, None], (w.shape[0], 2 * len(levels(self.config)), w.shape[-1]))
 
-    def synthesis(self, styles: jax.Array, keys: jax.Array | None = None) -> tuple[jax.Array, Any]:
+    def synthesis(self, styles: jax.Array, keys: jax.Array | None = None) -> Output:
         """Images, and the activations of each stage. Noise comes from one key an example, or is the same for all."""
         return self.pictures(styles, keys)
 
     def __call__(
         self, z: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None
-    ) -> tuple[jax.Array, Any]:
+    ) -> Output:
         """Both, one after the other."""
         return self.synthesis(self.mapping(z, condition, train), keys)
 
@@ -195,11 +195,11 @@ class Critic(nn.Module):
     """Images (batch, height, width, channels) -> scores (batch,), before any sigmoid."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
         sizes, residual = levels(c), c.critic == "residual"
@@ -224,7 +224,7 @@ class Critic(nn.Module):
         return jnp.sum(x * mapped, axis=-1) * c.style_dim**-0.5, aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:
@@ -247,14 +247,10 @@ def _optimizer(learning_rate: float) -> Optimizer:
     return Optimizer(learning_rate=learning_rate, b1=0.0, b2=0.99)
 
 
-def _gan(**options: Any) -> Gan:
-    fixed = {"lazy_updates": "separate", "r1_every": 16, "path_every": 4}
-    return Gan(**{**fixed, "path_weight": 2.0, "style_mixing": 0.9, **options})
-
-
+_GAN = Gan(lazy_updates="separate", r1_every=16, path_every=4, path_weight=2.0, style_mixing=0.9)
 _SMALL = Run(
     Config(latent_dim=128, style_dim=128, mapping_layers=4, channel_base=512, channel_max=128),
-    _gan(r1_gamma=0.1, ema_images=10_000, style_mixing=0.5),
+    dataclasses.replace(_GAN, r1_gamma=0.1, ema_images=10_000, style_mixing=0.5),
     _optimizer(2.5e-3),
     Data(),
     Train(steps=4000, batch=32, sample_every=500, save_every=500),
@@ -266,14 +262,14 @@ PRESETS = {
     "stylegan2-64": Run(
         # Karras et al. 2020b, appendix C: gamma = 0.0002 * r^2 / batch, and half the channels of 1024 pixels.
         Config(image_shape=(64, 64, 3), minibatch_group=4),
-        _gan(r1_gamma=0.0002 * 64**2 / 32, ema_images=10_000),
+        dataclasses.replace(_GAN, r1_gamma=0.0002 * 64**2 / 32, ema_images=10_000),
         _optimizer(2.5e-3),
         Data(source="emoji:64"),
         Train(steps=50_000, batch=32, sample_every=1000, save_every=1000),
     ),
     "stylegan2-256": Run(
         Config(image_shape=(256, 256, 3), conditions=(), minibatch_group=8),
-        _gan(r1_gamma=1.0, ema_images=20_000, ema_ramp=0.0),
+        dataclasses.replace(_GAN, r1_gamma=1.0, ema_images=20_000, ema_ramp=0.0),
         _optimizer(2.5e-3),
         Data(source="folder:ffhq", image_size=(256,), flip=True),
         Train(steps=390_625, batch=64, sample_every=2000, save_every=2000),
@@ -282,7 +278,7 @@ PRESETS = {
         Config(
             image_shape=(32, 32, 3), mapping_layers=2, channel_base=32_768, critic="plain", minibatch_group=32
         ),
-        _gan(r1_gamma=0.01, path_weight=0.0, style_mixing=0.0, ema_images=500_000),
+        dataclasses.replace(_GAN, r1_gamma=0.01, path_weight=0.0, style_mixing=0.0, ema_images=500_000),
         _optimizer(2.5e-3),
         Data(source="tfds:cifar10"),
         Train(steps=1_562_500, batch=64, sample_every=5000, save_every=5000),
@@ -292,7 +288,7 @@ PRESETS = {
             latent_dim=8, style_dim=8, mapping_layers=2, mapping_rate=0.1, channel_base=64, channel_max=8,
             minibatch_group=2,
         ),
-        _gan(r1_gamma=0.1, r1_every=2, path_every=2, path_weight=0.1, ema_images=100),
+        dataclasses.replace(_GAN, r1_gamma=0.1, r1_every=2, path_every=2, path_weight=0.1, ema_images=100),
         _optimizer(2.5e-3),
         Data(),
         Train(steps=4, batch=8, log_every=1, sample_every=2, save_every=2, samples=4),

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.random import Dropout
@@ -55,7 +56,7 @@ class Classifier19(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -76,7 +77,7 @@ class Classifier19(nn.Module):
         return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

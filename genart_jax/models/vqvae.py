@@ -22,17 +22,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, VectorQuantized
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.quantize import FiniteScalarQuantizer, VectorQuantizer
-from genart_jax.types import Network
+from genart_jax.types import Network, Output
 
 Condition = Mapping[str, jax.Array] | None
 
@@ -73,7 +73,7 @@ class Residual(nn.Module):
 
     blocks: int
     width: int
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -89,10 +89,10 @@ class Encoder(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> vectors (batch, *grid, code_dim or len(levels))."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[Any, Any]:
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
         x, aux = images.astype(self.dtype), {}
@@ -109,10 +109,10 @@ class Decoder(nn.Module):
     """Vectors (batch, *grid, features) -> images (batch, height, width, channels), about in [-1, 1]."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
         x = Conv(c.width, (3, 3), dtype=self.dtype, name="in")(z.astype(self.dtype))
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
         return x.astype(jnp.float32), aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from genart_jax.types import HIDDEN
 
@@ -24,7 +24,7 @@ class ConditionEmbed(nn.Module):
     conditions: tuple[tuple[str, int], ...]
     features: int
     stddev: float = 1.0
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, condition: Mapping[str, jax.Array] | None, batch: int) -> list[jax.Array]:

@@ -8,16 +8,18 @@ bilinear filter, and there are 1,008 outputs. Its weights are not part of the pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from genart_jax.config import UserError
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import avg_pool, max_pool
+from genart_jax.runtime.values import Array
+from genart_jax.types import Tree
 
 SIZE = 299
 CLASSES = 1008
@@ -162,7 +164,7 @@ def resize(images: jax.Array, size: int) -> jax.Array:
     return images
 
 
-def variables(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def variables(tensors: Mapping[str, ArrayLike]) -> Tree:
     """The network's variables from a PyTorch state dict of it (names as `Mixed_5b.branch1x1.conv.weight`).
 
     Raises:
@@ -171,7 +173,7 @@ def variables(tensors: Mapping[str, Any]) -> dict[str, Any]:
     tree = jax.eval_shape(Inception().init, jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))
     leaf = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
-    def take(path: Any, wanted: Any) -> Any:
+    def take(path: tuple[jax.tree_util.DictKey, ...], wanted: jax.ShapeDtypeStruct) -> Array:
         *place, last = [entry.key for entry in path[1:]]
         name = ".".join([*place, leaf[last]])
         if name not in tensors:

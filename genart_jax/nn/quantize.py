@@ -7,7 +7,6 @@ with the gradient passed straight through to z, and their codes, int32 (batch, *
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,6 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.nn import random
+from genart_jax.runtime.values import Array
+
+Quantized = tuple[tuple[jax.Array, jax.Array], dict[str, jax.Array]]
 
 _SMOOTHING = 1e-5
 
@@ -50,11 +52,11 @@ class VectorQuantizer(nn.Module):
         """Makes the codebook."""
         shape, limit = (self.codes, self.features), 1.0 / self.codes
         uniform = lambda: jax.random.uniform(self.make_rng("params"), shape, minval=-limit, maxval=limit)
-        self.embedding: Any = self.variable("codebook", "embedding", uniform)
-        self.count: Any = self.variable("codebook", "count", jnp.zeros, (self.codes,))
-        self.total: Any = self.variable("codebook", "total", jnp.zeros, shape)
+        self.embedding: nn.Variable[jax.Array] = self.variable("codebook", "embedding", uniform)
+        self.count: nn.Variable[jax.Array] = self.variable("codebook", "count", jnp.zeros, (self.codes,))
+        self.total: nn.Variable[jax.Array] = self.variable("codebook", "total", jnp.zeros, shape)
 
-    def __call__(self, z: jax.Array, key: jax.Array | None = None, train: bool = False) -> tuple[Any, Any]:
+    def __call__(self, z: jax.Array, key: jax.Array | None = None, train: bool = False) -> Quantized:
         """`key` (one for the whole batch) chooses encodings for codes to be set to; None: none is."""
         z = z.astype(jnp.float32)
         fixed, vectors = jax.lax.stop_gradient(z), self.embedding.value
@@ -124,7 +126,7 @@ class FiniteScalarQuantizer(nn.Module):
         return math.prod(self.levels)
 
     @nn.compact
-    def __call__(self, z: jax.Array, key: jax.Array | None = None, train: bool = False) -> tuple[Any, Any]:
+    def __call__(self, z: jax.Array, key: jax.Array | None = None, train: bool = False) -> Quantized:
         """`key` is not used."""
         levels = np.array(self.levels)
         half = np.float32((levels - 1) * (1 - 1e-3) / 2)  # rounding never reaches a level more
@@ -144,5 +146,5 @@ class FiniteScalarQuantizer(nn.Module):
         return (digits - levels // 2).astype(jnp.float32) / np.asarray(levels // 2, np.float32)
 
     @property
-    def _basis(self) -> np.ndarray[Any, Any]:
+    def _basis(self) -> Array:
         return np.cumprod([1, *self.levels[:-1]]).astype(np.int32)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from genart_jax.config import UserError
 from genart_jax.nn import random
@@ -23,7 +24,7 @@ from genart_jax.nn.resample import conv_downsample, upsample_conv
 Form = Literal["scale", "grouped"]
 
 
-def wide(dtype: Any) -> Any:
+def wide(dtype: DTypeLike) -> DTypeLike:
     """The dtype of what half precision is too coarse for."""
     return jnp.promote_types(dtype, jnp.float32)
 
@@ -44,7 +45,7 @@ class EqualDense(nn.Module):
     features: int
     rate: float = 1.0
     bias_start: float = 0.0
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -63,7 +64,7 @@ class EqualConv(nn.Module):
     side: int
     down: bool = False
     use_bias: bool = True
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -122,7 +123,7 @@ class StyleConv(nn.Module):
     up: bool = False
     to_image: bool = False
     form: Form = "scale"
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, noise: jax.Array | None = None) -> jax.Array:

@@ -7,12 +7,12 @@ table 1. The published weights are `genart_jax.assets.load("vgg19")`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import avg_pool, max_pool
@@ -42,7 +42,7 @@ class VGG(nn.Module):
     depths: Sequence[int] = DEPTHS
     pooling: str = "max"
     until: str | None = None
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:

@@ -46,7 +46,7 @@ def _check(x: jax.Array, w: jax.Array, channels: int, what: str) -> int:
     return n
 
 
-def _varying(a: jax.Array) -> frozenset[Any]:
+def _varying(a: jax.Array) -> frozenset[str]:
     """The manual axes that an array varies over inside ``shard_map``."""
     aval: Any = jax.typeof(a)
     return getattr(aval, "manual_axis_type", aval).varying if hasattr(aval, "manual_axis_type") else aval.vma

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, mlir
 
@@ -12,32 +13,32 @@ from genart_jax.nn.conv import choice
 from genart_jax.nn.conv.geometry import Geometry
 
 
-def _image_shape(y: Any, w: Any, g: Geometry) -> tuple[int, ...]:
+def _image_shape(y: ShapedArray, w: ShapedArray, g: Geometry) -> tuple[int, ...]:
     return (y.shape[0], *g.size, w.shape[-2] * g.groups)
 
 
-def _output_shape(x: Any, w: Any, g: Geometry) -> tuple[int, ...]:
+def _output_shape(x: ShapedArray, w: ShapedArray, g: Geometry) -> tuple[int, ...]:
     return (x.shape[0], *g.out, w.shape[-1])
 
 
-def _kernel_shape(x: Any, y: Any, g: Geometry) -> tuple[int, ...]:
+def _kernel_shape(x: ShapedArray, y: ShapedArray, g: Geometry) -> tuple[int, ...]:
     return (*g.kernel, x.shape[-1] // g.groups, y.shape[-1])
 
 
 def apply(primitive: Primitive, a: jax.Array, b: jax.Array, *, geometry: Geometry) -> jax.Array:
     """Binds a primitive, as all that follows from it does: its derivatives, and `vmap`."""
-    bind: Any = primitive.bind
-    return bind(a, b, geometry=geometry)
+    out: jax.Array = primitive.bind(a, b, geometry=geometry)
+    return out
 
 
 def _primitive(operation: str, shape: Callable[..., tuple[int, ...]]) -> Primitive:
-    primitive: Any = Primitive(f"genart_{operation}")
+    primitive = Primitive(f"genart_{operation}")
 
-    def abstract(a: Any, b: Any, *, geometry: Geometry) -> Any:
+    def abstract(a: ShapedArray, b: ShapedArray, *, geometry: Geometry) -> ShapedArray:
         # The update keeps the manual axes that the operands vary over (`_align` made them equal).
         return a.update(shape=shape(a, b, geometry), weak_type=False)
 
-    def lower(platform: str) -> Any:
+    def lower(platform: str) -> Callable[..., Any]:
         def compute(a: jax.Array, b: jax.Array, *, geometry: Geometry) -> jax.Array:
             return choice.compute(operation, platform, a, b, geometry)
 
@@ -61,8 +62,7 @@ weight = _primitive("weight", _kernel_shape)  # x, y -> w
 
 def _closed(primitive: Primitive, first: Callable[..., jax.Array], second: Callable[..., jax.Array]) -> None:
     """``first`` and ``second``: the cotangents of the operands, from (cotangent of the result, operands)."""
-    define: Any = ad.defbilinear
-    define(primitive, first, second)
+    ad.defbilinear(primitive, first, second)
 
 
 _closed(conv, lambda y, x, w, **kw: apply(transpose, y, w, **kw), lambda y, x, w, **kw: apply(weight, x, y, **kw))
