@@ -271,6 +271,7 @@ def accuracy_score(
         raise UserError(f"the classifier sees {label}, which {directory} was not trained on with the same classes")
     samples = pictures.draw(trained, num, seed)
     _, logits = network(samples.images)
+    assert logits is not None  # a classifier's
     figures = accuracy.compute(accuracy.update(accuracy.empty(classes), logits, samples.condition[label]))
     details = {"balanced": figures.balanced, "real": _real_accuracy(trained, network, label)}
     contract = contract_of(trained, network, "none", 0, num, None)

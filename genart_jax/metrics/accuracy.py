@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.metrics.exact import Array
+from genart_jax.metrics.exact import Array, Floats
 
 
 class State(NamedTuple):
     """Pictures made for each class (classes,), and those of them that show it (classes,)."""
 
-    made: np.ndarray[Any, Any]
-    right: np.ndarray[Any, Any]
+    made: Floats
+    right: Floats
 
 
 class Accuracy(NamedTuple):

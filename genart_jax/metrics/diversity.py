@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.metrics.exact import Array, exact
+from genart_jax.metrics.exact import Array, Floats, exact
 from genart_jax.metrics.features import check_features
 from genart_jax.metrics.neighbours import TILE, squared_distances
 
+Figure = TypeVar("Figure")
 
-def directions(dimensions: int, count: int, seed: int) -> np.ndarray[Any, Any]:
+
+def directions(dimensions: int, count: int, seed: int) -> Floats:
     """Unit vectors (dimensions, count), uniform on the sphere."""
     normal = np.random.default_rng(seed).standard_normal((dimensions, count))
     return normal / np.linalg.norm(normal, axis=0)
@@ -41,7 +44,7 @@ def sliced_wasserstein(
     order = np.argsort(joined, axis=0)
     steps = np.diff(np.take_along_axis(joined, order, axis=0), axis=0)
 
-    def distance(counts: np.ndarray[Any, Any]) -> float:
+    def distance(counts: Floats) -> float:
         """The area between the distribution functions, with each generated picture counted so many times."""
         weight = np.concatenate([np.full(len(a), 1 / len(a)), -counts / len(b)])
         return float(np.mean(np.sum(np.abs(np.cumsum(weight[order], axis=0)[:-1]) * steps, axis=0)))
@@ -73,7 +76,7 @@ def pairwise(features: Array) -> tuple[float, float]:
 
 
 @jax.jit
-def _row_sums(a: jax.Array, b: jax.Array, diagonal: Any) -> jax.Array:
+def _row_sums(a: jax.Array, b: jax.Array, diagonal: bool) -> jax.Array:
     distance = jnp.sqrt(squared_distances(a, b))
     own = diagonal & (jnp.arange(len(a))[:, None] == jnp.arange(len(b))[None])
     return jnp.sum(jnp.where(own, 0.0, distance), axis=1)
@@ -103,7 +106,9 @@ def modes(labels: Array, count: int, wanted: Array | None = None) -> Modes:
     return Modes(int(there.sum()), float(np.sum(share[there] * np.log(share[there] / target[there]))))
 
 
-def per_condition(metric: Any, real: Array, real_labels: Array, fake: Array, fake_labels: Array) -> dict[int, Any]:
+def per_condition(
+    metric: Callable[[Floats, Floats], Figure], real: Array, real_labels: Array, fake: Array, fake_labels: Array
+) -> dict[int, Figure]:
     """`metric(real, fake)` within each class that both sets have: the intra-class variant of any metric here."""
     shared = np.intersect1d(real_labels, fake_labels)
     if not len(shared):

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import jax
+
+from genart_jax.runtime import values
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Array = Any
-"""A numpy or JAX array."""
+Floats = values.Array
+"""On the host."""
+Array = jax.Array | Floats
+"""Of JAX, or on the host."""
 
 
 def exact(function: Callable[P, T]) -> Callable[P, T]:

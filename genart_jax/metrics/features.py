@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.metrics.exact import Array
+from genart_jax.metrics.exact import Array, Floats
 
-State = tuple[np.ndarray[Any, Any], ...]
+State = tuple[Floats, ...]
 """Parts of shape (n_i, dimensions), in order."""
 
 
@@ -30,7 +29,7 @@ def merge(a: State, b: State) -> State:
     return (*a, *b)
 
 
-def compute(state: State) -> np.ndarray[Any, Any]:
+def compute(state: State) -> Floats:
     """All features (n, dimensions)."""
     if not state:
         raise UserError("no features were given")

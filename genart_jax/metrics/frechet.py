@@ -6,21 +6,21 @@ It is called FID only over the features of one certain Inception network.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.metrics.exact import Array, exact
+from genart_jax.metrics.exact import Array, Floats, exact
 from genart_jax.metrics.features import check_features
 
 
 class Moments(NamedTuple):
     """count (), mean (d,), and the sum of (x - mean)(x - mean)' as (d, d); all float64."""
 
-    count: Array
+    count: Array  # type: ignore[assignment]  # of features, in place of a tuple's own method
     mean: Array
     comoment: Array
 
@@ -45,7 +45,7 @@ def merge(a: Moments, b: Moments) -> Moments:
     return _merge(a, b)
 
 
-def compute(state: Moments) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def compute(state: Moments) -> tuple[Floats, Floats]:
     """Mean (d,) and unbiased covariance (d, d).
 
     Raises:
@@ -70,7 +70,7 @@ def _merge(a: Moments, b: Moments) -> Moments:
     """Chan, Golub & LeVeque 1983, eq. 2.1: nothing large cancels, as it does in a sum of squares."""
     count = a.count + b.count
     share = b.count / jnp.maximum(count, 1)
-    shift = b.mean - a.mean
+    shift = jnp.asarray(b.mean - a.mean)
     comoment = a.comoment + b.comoment + a.count * share * jnp.outer(shift, shift)
     return Moments(count, a.mean + share * shift, comoment)
 
@@ -81,10 +81,10 @@ def fit(features: Array) -> Moments:
     return update(empty(np.shape(features)[1]), features)
 
 
-def root(covariance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def root(covariance: Floats) -> Floats:
     """The symmetric square root of a covariance."""
     values, vectors = np.linalg.eigh(covariance)
-    out: np.ndarray[Any, Any] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    out: Floats = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     return out
 
 
@@ -104,7 +104,9 @@ def of_statistics(mean: Array, covariance: Array, count: int = 2) -> Moments:
       mean, covariance: as `compute` gives them.
       count: of how many pictures; nothing here depends on it but merging.
     """
-    return Moments(np.float64(count), np.asarray(mean, np.float64), np.asarray(covariance, np.float64) * (count - 1))
+    return Moments(
+        np.asarray(count, np.float64), np.asarray(mean, np.float64), np.asarray(covariance, np.float64) * (count - 1)
+    )
 
 
 def of_few(real: Array, fake: Array) -> float:
@@ -122,7 +124,7 @@ def of_few(real: Array, fake: Array) -> float:
     return float(shift @ shift + np.sum(a * a) + np.sum(b * b) - 2 * np.sum(cross))
 
 
-def _centred(features: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _centred(features: Array) -> tuple[Floats, Floats]:
     """The mean (d,), and rows whose products with themselves add up to the covariance."""
     x = np.asarray(features, np.float64)
     if len(x) < 2:
@@ -131,12 +133,12 @@ def _centred(features: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any
     return mean, (x - mean) / np.sqrt(len(x) - 1)
 
 
-def _trace_of_root(matrix: np.ndarray[Any, Any]) -> float:
+def _trace_of_root(matrix: Floats) -> float:
     values = np.linalg.eigvalsh(0.5 * (matrix + matrix.T))
     return float(np.sum(np.sqrt(np.maximum(values, 0))))
 
 
-def weighted_distances(real: Moments, features: Array, weights: Iterable[np.ndarray[Any, Any]]) -> Iterator[float]:
+def weighted_distances(real: Moments, features: Array, weights: Iterable[Floats]) -> Iterator[float]:
     """`distance` to generated features (n, d), each counted weight (n,) times, for each of many weights.
 
     The features are multiplied by the real covariance's root once for all, so that each distance takes one product of
@@ -161,7 +163,7 @@ def weighted_distances(real: Moments, features: Array, weights: Iterable[np.ndar
 
 
 @exact
-def _product(y: np.ndarray[Any, Any]) -> jax.Array:
+def _product(y: Floats) -> jax.Array:
     return jnp.asarray(y).T @ y
 
 

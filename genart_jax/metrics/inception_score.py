@@ -17,7 +17,7 @@ from genart_jax.metrics.exact import Array, exact
 class State(NamedTuple):
     """count (), sum of probabilities (classes,), sum of p log p over classes (); all float64."""
 
-    count: Array
+    count: Array  # type: ignore[assignment]  # of pictures, in place of a tuple's own method
     probability: Array
     negative_entropy: Array
 

@@ -6,14 +6,14 @@ Over Inception's features it is the KID. It has no bias at any number of picture
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.metrics.exact import Array, exact
+from genart_jax.metrics.exact import Array, Floats, exact
 from genart_jax.metrics.features import check_features
 
 _TILE = 2048
@@ -70,7 +70,7 @@ def subsets(real: Array, fake: Array, size: int = 1000, count: int = 100, seed: 
 
 
 @exact
-def _sums(a: Array, b: Array, kernel: tuple[int, float, float], same: bool) -> tuple[Any, Any]:
+def _sums(a: Array, b: Array, kernel: tuple[int, float, float], same: bool) -> tuple[Floats, Floats]:
     """Sums of the kernel over rows (len(a),) and columns (len(b),), without the diagonal where both are the same."""
     a, b = jnp.asarray(a, jnp.float64), jnp.asarray(b, jnp.float64)
     rows, columns = np.zeros(len(a)), np.zeros(len(b))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.metrics.exact import Array
+from genart_jax.metrics.exact import Array, Floats
 from genart_jax.metrics.features import error_of_mean
 from genart_jax.metrics.neighbours import nearest
-
-Floats = np.ndarray[Any, Any]
 
 
 class Copying(NamedTuple):

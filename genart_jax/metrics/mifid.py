@@ -6,11 +6,10 @@ It is the MiFID only over the features of the FID's Inception network; over othe
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from genart_jax.metrics.exact import Array
+from genart_jax.metrics.exact import Array, Floats
 from genart_jax.metrics.features import check_features, error_of_mean
 
 THRESHOLD = 0.1
@@ -19,8 +18,6 @@ Inception's features (`cosine_distance_eps` in its code), and torchmetrics' defa
 
 _LEAST = 1e-15  # copies of everything would divide by 0; the competition adds as much
 _ROWS = 2048  # of a tile
-
-Floats = np.ndarray[Any, Any]
 
 
 def memorisation_distance(train: Array, fake: Array) -> tuple[float, float]:

@@ -6,19 +6,17 @@ what few pictures add is small and the same for all models, so that sets of one 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.metrics.diversity import directions
-from genart_jax.metrics.exact import Array
+from genart_jax.metrics.exact import Array, Floats
 from genart_jax.metrics.features import check_features
 
 PROJECTIONS = 1000
 _BLOCK = 2**22  # values of a block of projections, 32 MiB
-
-Floats = np.ndarray[Any, Any]
 
 
 class Distance(NamedTuple):

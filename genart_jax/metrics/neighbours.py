@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.metrics.exact import Array, exact
+from genart_jax.metrics.exact import Array, Floats, exact
 from genart_jax.metrics.features import check_features
 
 TILE = 2048
 """Rows and columns of a tile: 32 MiB of float64."""
+Best = tuple[jax.Array, jax.Array]
 
 
 def squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -23,9 +23,7 @@ def squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 @exact
-def nearest(
-    queries: Array, keys: Array, k: int = 1, same: bool = False
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def nearest(queries: Array, keys: Array, k: int = 1, same: bool = False) -> tuple[Floats, Floats]:
     """Euclidean distances (n, k) ascending and indices (n, k) of each query's k nearest keys.
 
     Args:
@@ -53,7 +51,7 @@ def nearest(
 
 
 @partial(jax.jit, static_argnums=5)
-def _closer(best: Any, queries: jax.Array, keys: jax.Array, first: Any, own: Any, k: int) -> Any:
+def _closer(best: Best, queries: jax.Array, keys: jax.Array, first: int, own: int, k: int) -> Best:
     """The k nearest of those known and of `keys`, the first of which has the index `first`."""
     squared = squared_distances(queries, keys)
     index = first + jnp.arange(len(keys))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genart_jax.metrics.exact import Array, exact
+from genart_jax.metrics.exact import Array, Floats, exact
 from genart_jax.metrics.features import check_features, error_of_mean
 from genart_jax.metrics.neighbours import TILE, nearest, squared_distances
 
@@ -40,7 +40,7 @@ def compute(real: Array, fake: Array, k: int = 5) -> Support:
 
 
 @exact
-def _hits(real: Array, fake: Array, real_radius: Any, fake_radius: Any) -> dict[str, Any]:
+def _hits(real: Array, fake: Array, real_radius: Floats, fake_radius: Floats) -> dict[str, Floats]:
     """For each generated picture in how many real balls it lies; for each real one in how many generated balls, and how
     many generated pictures lie in its own.
     """
