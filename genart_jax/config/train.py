@@ -24,6 +24,8 @@ class Train:
     """Steps between sample grids (0: only at the end)."""
     eval_every: Natural = 0
     """Steps between evaluations on the test split (0: only at the end)."""
+    watch_every: Natural = 100
+    """Of a GAN: steps between looks at a few held-out pictures, for warnings (0: none; under 1 % of the time)."""
     save_every: Natural = 500
     """Steps between checkpoints (0: only at the end)."""
     keep: Count = 2

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from genart_jax.config import UserError
+from genart_jax.losses.adversarial import Adversarial
 from genart_jax.steps import common, networks
 from genart_jax.steps.networks import Networks
 from genart_jax.types import Condition, Tree, Variables
@@ -26,6 +27,21 @@ Scores = Tree
 def value_of(loss: Callable[..., jax.Array], *scores: Scores) -> jax.Array:
     """A loss of scores, number by number, then the mean of an example's: (batch,)."""
     return common.per_example(jax.tree.map(loss, *scores))
+
+
+def told_apart(loss: Adversarial, real: Scores, fake: Scores) -> jax.Array:
+    """Share of an example's scores that are right, (batch,): of a real and a generated picture each, about the loss's
+    threshold; where it has none, of pairs in which the real one has more.
+    """
+    if (threshold := loss.threshold) is None:
+        return value_of(lambda real, fake: 1.0 * (real > fake), real, fake)
+    return value_of(lambda real, fake: 0.5 * (real > threshold) + 0.5 * (fake <= threshold), real, fake)
+
+
+def spread(images: jax.Array) -> jax.Array:
+    """How far apart neighbouring pictures are, () : mean |a - b| over pairs of neighbours; 0 for one picture."""
+    pairs = images[: len(images) // 2 * 2].reshape(-1, 2, *images.shape[1:])
+    return jnp.sum(jnp.abs(pairs[:, 0] - pairs[:, 1])) / max(1, pairs[:, 0].size)
 
 
 class Critic:

@@ -30,7 +30,7 @@ from genart_jax.nn import random
 from genart_jax.steps import common, generators, networks, play, schedules, uses
 from genart_jax.steps.augmentation import Augmentation
 from genart_jax.steps.common import per_example
-from genart_jax.steps.critics import Critic, Scores, value_of
+from genart_jax.steps.critics import Critic, Scores, spread, told_apart, value_of
 from genart_jax.steps.family import Family
 from genart_jax.steps.generators import Drawn
 from genart_jax.steps.networks import Networks
@@ -196,12 +196,16 @@ class Adversarial(Family):
             at, real, scene.made["seen"], scene.batch["condition"], advance=True
         )
         values = value_of(self.loss.critic, real_scores, fake_scores)
+        right = told_apart(self.loss, real_scores, fake_scores)
         real_scores, fake_scores = per_example(real_scores), per_example(fake_scores)
         metrics = {
             "critic_loss": jnp.mean(values),
+            "critic_accuracy": jnp.mean(right),
             "real_score": jnp.mean(real_scores),
             "fake_score": jnp.mean(fake_scores),
         }
+        if len(scene.batch["image"]) > 1:
+            metrics["diversity"] = spread(scene.made["fake"]) / jnp.maximum(spread(scene.batch["image"]), 1e-6)
         metrics |= self.augment.metrics(real_scores, scene.view)
         return Outcome(values, metrics, {"critic": mutable})
 
@@ -247,9 +251,17 @@ class Adversarial(Family):
         )
         drawn = self.generator.draw(self._keys(random.stream(key, "evaluate"), len(weight)))
         fake = self._show(state, drawn["z"], drawn.get("keys"), condition, 1.0)
+        other = self.generator.draw(self._keys(random.stream(key, "again"), len(weight)))
+        again = self._show(state, other["z"], other.get("keys"), condition, 1.0)
         critic_of = lambda x: networks.run(self.roles, state.variables, "critic", x, condition)[0]
         values = self._figures(critic_of(real), critic_of(fake), real, fake, weight)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
+        # How far apart two pictures of equal conditions are, relative to two real neighbours.
+        even = len(weight) // 2 * 2
+        first, second = slice(0, even, 2), slice(1, even, 2)
+        both = weight[first] * weight[second]
+        apart = lambda a, b: jnp.sum(both * per_example(jnp.abs(a - b)))
+        sums["variety"] = apart(fake[first], again[first]), apart(real[first], real[second])
         return common.all_sums(sums, self.axis_name)
 
     def _figures(
@@ -257,9 +269,7 @@ class Adversarial(Family):
     ) -> dict[str, jax.Array]:
         """Figures of each example (batch,)."""
         values = {"critic_loss": value_of(self.loss.critic, real_scores, fake_scores)}
-        if (threshold := self.loss.threshold) is not None:
-            right = lambda real, fake: 0.5 * (real > threshold) + 0.5 * (fake <= threshold)
-            values["critic_accuracy"] = value_of(right, real_scores, fake_scores)
+        values["critic_accuracy"] = told_apart(self.loss, real_scores, fake_scores)
         real_scores, fake_scores = per_example(real_scores), per_example(fake_scores)
         values |= {"real_score": real_scores, "fake_score": fake_scores}
         # The steepest of a batch's pairs is a Lipschitz constant that the critic at least has.

@@ -35,28 +35,29 @@ class RunLog:
         self.path, self._writes = directory / "metrics.jsonl", jax.process_index() == 0
         self._note, self._failed = note, False
         self.newest: dict[str, Any] = {}
-        self._tested: set[int] = set()
+        self._aside: set[tuple[int, str]] = set()
         if not self._writes:
             return
         kept = [row for row in read_rows(self.path) if row["step"] <= step]
         for row in kept:
-            if _is_test(row):
-                self._tested.add(row["step"])
+            if aside := aside_of(row):
+                self._aside.add((row["step"], aside))
             else:
                 self.newest = row
         if unfinished:
-            kept = [row for row in kept if row["step"] < step or _is_test(row)]
+            kept = [row for row in kept if row["step"] < step or aside_of(row)]
         manifest.write_file(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._tensorboard = _tensorboard(directory)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """One row; numbers that JSON cannot hold (NaN, infinity) become strings. Only the first process writes."""
-        if not self._writes or (_is_test(values) and step in self._tested):
+        aside = aside_of(values)
+        if not self._writes or (aside and (step, aside) in self._aside):
             return
         finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in values.items()}
         row = {"step": step} | finite
-        if _is_test(row):
-            self._tested.add(step)
+        if aside:
+            self._aside.add((step, aside))
         else:
             self.newest = row
         # After a row that was cut off, on a line of its own.
@@ -77,8 +78,9 @@ class RunLog:
             self._tensorboard.flush()
 
 
-def _is_test(row: Mapping[str, Any]) -> bool:
-    return any(name.startswith("test/") for name in row)
+def aside_of(row: Mapping[str, Any]) -> str:
+    """What a row is about besides training: "test", "held_out", or "" for a row of training."""
+    return next((part for name in row for part in ("test", "held_out") if name.startswith(f"{part}/")), "")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

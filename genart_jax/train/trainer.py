@@ -20,7 +20,7 @@ from genart_jax.config import NotFiniteError, Run, check_ranges, resolve
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import check_augmentation, make_loader, prepare
-from genart_jax.data.source import Array, Source, absolute, example, finished, open_source
+from genart_jax.data.source import Array, Source, absolute, example, finished, limited, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import compiler, heap
 from genart_jax.runtime.paths import expanded
@@ -41,10 +41,12 @@ from genart_jax.train.clock import Clock
 from genart_jax.train.dispatch import advance, crossed, make_dispatch, over_members
 from genart_jax.train.evaluation import make_evaluator
 from genart_jax.train.guard import StopSignals
+from genart_jax.train.log import read_rows
 from genart_jax.train.owner import Owner, owning
 from genart_jax.train.records import Means, Records, mean_of_finite, name_unreadable
 from genart_jax.train.store import Checkpoints
 from genart_jax.train.summary import read_summary, summarize, write_summary
+from genart_jax.train.watch import PICTURES, Watch, gamma_hint
 from genart_jax.types import Algorithm, Batch, Metrics, State, to_float
 
 Callback = Callable[[str, dict[str, Any]], None]
@@ -253,6 +255,8 @@ class Trainer:
             name_unreadable(self.directory, self.source.unreadable, self._note)
             clock, done = Clock(self._open_log()), step >= options.steps
             self.tell("start", {"step": step, "steps": options.steps, "directory": self.directory})
+            if step == 0 and (hint := gamma_hint(self.run)):
+                self._note(hint)
             while not done:
                 try:
                     self._run(clock)
@@ -265,6 +269,7 @@ class Trainer:
         """Opens the log where the state is; returns the seconds that training has taken up to there."""
         unfinished = bool(self.means.content()) and self.step < self.run.train.steps
         self.log = Records(self.directory, self.saved, self.step, self._note, unfinished)
+        self.watch = Watch(self.run, self.algorithm.members, read_rows(self.directory / "metrics.jsonl"))
         return float(self.log.newest.get("seconds", 0.0))
 
     def _run(self, clock: Clock) -> None:
@@ -355,6 +360,7 @@ class Trainer:
         options = self.run.train
         return (
             (options.sample_every, self._samples),
+            (options.watch_every * self.watch.on, self._look),
             (options.eval_every, self._evaluate),
             (options.save_every, self._save),
         )
@@ -386,6 +392,7 @@ class Trainer:
         step, rate = pending[-1].end, clock.rate() * self.images_per_step
         row = self.log.write(step, means, {"images_per_second": rate, "seconds": clock.total})
         self.tell("log", {"step": step, "metrics": row, "rate": rate})
+        self._warn(step, row if whole else {})
 
     def _not_finite(self, step: int, what: str) -> NotFiniteError:
         self.checkpoints.wait()
@@ -459,6 +466,18 @@ class Trainer:
             self.tell("evaluate", {"step": step, "metrics": row})
             return figures
         return {}
+
+    def _look(self, step: int) -> None:
+        """How the critic takes a few held-out pictures."""
+        few = self.source.test
+        if few.size:
+            few = limited(few, min(PICTURES, few.size, max(16, self.run.train.batch)))
+            found = self._evaluator(self.state, few, random.stream(self.key, "watch"))
+            self._warn(step, self.log.write(step, {f"held_out/{name}": np.atleast_1d(x) for name, x in found.items()}))
+
+    def _warn(self, step: int, row: dict[str, float]) -> None:
+        for text in self.watch.see(step, row):
+            self._note(text)
 
     def _save(self, step: int) -> None:
         # A sweep's diverged members are no longer finite; that the last of them is lost, their metrics say.

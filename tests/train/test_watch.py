@@ -1,0 +1,93 @@
+"""Warnings while a GAN trains: each is provoked, said once, and not said of a game that goes well."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import genart_jax as ga
+from genart_jax.data.source import Split
+from genart_jax.train import trainer, watch
+from genart_jax.train.log import read_rows
+from tests.train.test_trainer import fit, small_data  # noqa: F401  # a fixture
+
+WELL = {
+    "critic_loss": 0.6, "critic_accuracy": 0.8, "real_score": 1.0, "fake_score": -1.0, "diversity": 0.9,
+    "held_out/critic_accuracy": 0.78, "held_out/real_score": 0.7, "held_out/fake_score": -1.0,
+    "held_out/variety": 0.6,
+}  # fmt: skip
+SIGNS = {
+    "collapse": {"diversity": 0.1},
+    "one picture a condition": {"held_out/variety": 0.02},
+    "saturation": {"critic_accuracy": 0.999},
+    "idle critic": {"critic_accuracy": 0.5, "held_out/critic_accuracy": 0.5},
+    "overfitting": {"held_out/critic_accuracy": 0.55, "held_out/real_score": -0.8},
+}
+
+
+def said(rows, run=None, earlier=()):
+    run = run or ga.configure("dcgan", preset="tiny", train={"steps": 100})
+    seen = watch.Watch(run, earlier=earlier)
+    return [text for row in rows for text in seen.see(row["step"], row)]
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_a_sign_is_told_once_when_several_rows_have_it(name):
+    bad = WELL | SIGNS[name]
+    (text,) = said([bad | {"step": step} for step in range(50, 70)])
+    assert text.startswith(f"step {50 + watch.ROWS - 1}: {name}: ")
+    assert "--" in text
+    assert "{" not in text
+    assert not said([(bad if step % watch.ROWS else WELL) | {"step": step} for step in range(50, 70)])
+    assert not said([bad | {"step": step} for step in range(1, 10)])  # too early in the run to mean something
+    earlier = [bad | {"step": step} for step in range(50, 60)]
+    assert not said([bad | {"step": step} for step in range(60, 70)], earlier=earlier)
+
+
+def test_a_game_that_goes_well_has_no_warnings():
+    assert not said([WELL | {"step": step} for step in range(100)])
+
+
+def test_overfitting_is_the_way_from_training_to_generated_pictures():
+    row = {"real_score": 3.0, "held_out/real_score": 0.5, "held_out/fake_score": -2.0}
+    assert watch.overfitting(row) == pytest.approx(0.5)
+    assert np.isnan(watch.overfitting(row | {"held_out/fake_score": 4.0}))
+
+
+def test_other_families_and_sweeps_are_not_watched():
+    assert not watch.Watch(ga.configure("mlp_vae", preset="tiny")).on
+    assert not watch.Watch(ga.configure("dcgan", preset="tiny"), members=2).on
+
+
+def test_a_run_that_goes_wrong_is_warned_of(tmp_path, monkeypatch):
+    """A generator that stands still, and held-out pictures that are as grey as what it makes."""
+    opened = trainer.open_source
+
+    def grey(data):
+        whole = opened(data)
+        pictures = np.full_like(whole.test.arrays["image"], 128)
+        test = Split(whole.test.size, whole.test.arrays | {"image": pictures})
+        return dataclasses.replace(whole, test=test)
+
+    monkeypatch.setattr(trainer, "open_source", grey)
+    notes = []
+    options = {
+        "train": {"steps": 60, "watch_every": 2, "sample_every": 0, "save_every": 0},
+        "optimizer": {"learning_rate": 1e-9, "b1": 0.5}, "step": {"critic_learning_rate": 5e-3},
+    }  # fmt: skip
+    fit("dcgan", tmp_path, lambda event, values: notes.append(values["text"]) if event == "note" else None, **options)
+    names = [text.split(": ")[1] for text in notes if text.startswith("step ")]
+    assert sorted(names) == ["collapse", "one picture a condition", "overfitting", "saturation"]
+    rows = [row for row in read_rows(tmp_path / "metrics.jsonl") if "held_out/variety" in row]
+    assert [row["step"] for row in rows] == list(range(2, 60, 2))
+    assert {"held_out/critic_accuracy", "held_out/real_score"} <= rows[0].keys()
+
+
+def test_the_weight_of_r1_grows_with_pixels_over_batch():
+    usual = ga.configure("dcgan", image_shape=(32, 32, 3))
+    assert not watch.gamma_hint(usual)
+    large = ga.configure("dcgan", image_shape=(64, 64, 3), train={"batch": 16})
+    gamma = usual.step.r1_gamma * 4 * usual.train.batch / 16
+    assert f"would be {gamma:.2g} at 64x64 with 16" in watch.gamma_hint(large)
+    assert not watch.gamma_hint(ga.configure(large, step={"r1_gamma": gamma}))
+    assert not watch.gamma_hint(ga.configure(large, step={"r1_gamma": 0.0}))
