@@ -256,9 +256,9 @@ class Adversarial(Family):
         critic_of = lambda x: networks.run(self.roles, state.variables, "critic", x, condition)[0]
         values = self._figures(critic_of(real), critic_of(fake), real, fake, weight)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
-        # How far apart two pictures of equal conditions are, relative to two real neighbours.
-        even = len(weight) // 2 * 2
-        first, second = slice(0, even, 2), slice(1, even, 2)
+        # How far apart two pictures of equal conditions are, relative to two real ones (neighbours may be alike).
+        half = len(weight) // 2
+        first, second = slice(0, half), slice(half, 2 * half)
         both = weight[first] * weight[second]
         apart = lambda a, b: jnp.sum(both * per_example(jnp.abs(a - b)))
         sums["variety"] = apart(fake[first], again[first]), apart(real[first], real[second])

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import multihost_utils
 
-from genart_jax.config import Run
+from genart_jax.config import NotFiniteError, Run
+from genart_jax.data.pipeline import Loader
 
 SLOWER = 0.3  # of the learning rate, after a rollback: most runs that diverge are within a factor of three
 
@@ -33,6 +35,22 @@ def not_finite(tree: Any) -> list[str]:
     }
     flags = jax.device_get(_finite(list(leaves.values())))
     return [path for path, good in zip(leaves, flags, strict=True) if not good]
+
+
+def bad_batch(loader: Loader, step: int) -> list[str]:
+    """What is not finite in a step's batch; integers, as pictures at rest are, always are."""
+    args = loader.constants, loader.next(step)
+    shapes = jax.tree.leaves(jax.eval_shape(loader.materialize, *args))
+    if not any(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in shapes):
+        return []
+    return not_finite(loader.materialize(*args))
+
+
+def not_finite_error(step: int, what: str, tried: str, good: Sequence[int], directory: Path) -> NotFiniteError:
+    """What to say of `what` at `step`, with the steps of the checkpoints that there are."""
+    where = f"the last good checkpoint is step {good[-1]} in {directory}" if good else "no checkpoint yet"
+    advice = f"{where}. {tried}Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
+    return NotFiniteError(f"step {step}: {what}; {advice}", f"step {step}: {what}", step)
 
 
 _LAST = ("_grad_norm", "_update_norm", "_param_norm")

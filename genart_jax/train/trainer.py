@@ -20,7 +20,7 @@ from genart_jax.config import NotFiniteError, Run, check_ranges, resolve
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import check_augmentation, make_loader, prepare
-from genart_jax.data.source import Array, Source, absolute, example, finished, limited, open_source
+from genart_jax.data.source import Array, Source, absolute, example, finished, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import compiler, heap
 from genart_jax.runtime.paths import expanded
@@ -46,7 +46,7 @@ from genart_jax.train.owner import Owner, owning
 from genart_jax.train.records import Means, Records, mean_of_finite, name_unreadable
 from genart_jax.train.store import Checkpoints
 from genart_jax.train.summary import read_summary, summarize, write_summary
-from genart_jax.train.watch import PICTURES, Watch, gamma_hint
+from genart_jax.train.watch import Watch, few_of, gamma_hint
 from genart_jax.types import Algorithm, Batch, Metrics, State, to_float
 
 Callback = Callable[[str, dict[str, Any]], None]
@@ -327,7 +327,7 @@ class Trainer:
         """Goes back to the last good checkpoint, or to the start, and mends the run; or raises the error again."""
         data, failed = self.saved.data, error.step
         del self.state
-        if names := self._bad_data(failed - 1):
+        if names := guard.bad_batch(self.loader, failed - 1):
             if len(data["left_out"]) >= _MOST_LEFT_OUT:
                 raise error
             data["left_out"].append(failed - 1)
@@ -341,14 +341,6 @@ class Trainer:
         checkpoint.write_config(self.directory, self.saved)
         self._open_log()
         self._note(f"{error.what}: back to step {self.step}, and on {mended}")
-
-    def _bad_data(self, step: int) -> list[str]:
-        """What is not finite in a step's batch; integers, as pictures at rest are, always are."""
-        args = self.loader.constants, self.loader.next(step)
-        shapes = jax.tree.leaves(jax.eval_shape(self.loader.materialize, *args))
-        if not any(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in shapes):
-            return []
-        return guard.not_finite(self.loader.materialize(*args))
 
     def _tell_saved(self) -> None:
         for step in self.checkpoints.saved():
@@ -392,16 +384,13 @@ class Trainer:
         step, rate = pending[-1].end, clock.rate() * self.images_per_step
         row = self.log.write(step, means, {"images_per_second": rate, "seconds": clock.total})
         self.tell("log", {"step": step, "metrics": row, "rate": rate})
-        self._warn(step, row if whole else {})
+        self.watch.see(step, row if whole else {}, self._note)
 
     def _not_finite(self, step: int, what: str) -> NotFiniteError:
         self.checkpoints.wait()
-        good = self.checkpoints.steps()
-        where = f"the last good checkpoint is step {good[-1]} in {self.directory}" if good else "no checkpoint yet"
         tried = "Going back with a smaller learning rate has not helped. " if self._rollbacks() else ""
         tried = "That was the last member to train. " if self.algorithm.members else tried
-        advice = f"{where}. {tried}Lower --optimizer.learning-rate, or set --optimizer.clip-norm"
-        return NotFiniteError(f"step {step}: {what}; {advice}", f"step {step}: {what}", step)
+        return guard.not_finite_error(step, what, tried, self.checkpoints.steps(), self.directory)
 
     def _pictures(self) -> tuple[Any, int | None] | None:
         """Samples, or test pictures with what the model makes of them; and how many are in a row of the grid.
@@ -469,15 +458,10 @@ class Trainer:
 
     def _look(self, step: int) -> None:
         """How the critic takes a few held-out pictures."""
-        few = self.source.test
-        if few.size:
-            few = limited(few, min(PICTURES, few.size, max(16, self.run.train.batch)))
+        if few := few_of(self.source.test, self.run.train.batch):
             found = self._evaluator(self.state, few, random.stream(self.key, "watch"))
-            self._warn(step, self.log.write(step, {f"held_out/{name}": np.atleast_1d(x) for name, x in found.items()}))
-
-    def _warn(self, step: int, row: dict[str, float]) -> None:
-        for text in self.watch.see(step, row):
-            self._note(text)
+            row = self.log.write(step, {f"held_out/{name}": np.atleast_1d(value) for name, value in found.items()})
+            self.watch.see(step, row, self._note)
 
     def _save(self, step: int) -> None:
         # A sweep's diverged members are no longer finite; that the last of them is lost, their metrics say.
@@ -496,7 +480,7 @@ class Trainer:
         found = cluster.first_says(lambda: read_summary(path, begun))
         summary = found or begun | self.log.figures() | {
             "devices": [str(d.device_kind) for d in self.mesh.devices.flat],
-            "versions": versions(),
+            "versions": versions(), "warnings": self.watch.told,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
         if step >= self.run.train.steps and not stopped and "test" not in summary:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from genart_jax import registry
 from genart_jax.config import Gan, Run
+from genart_jax.data.source import Split, limited
 
 Row = Mapping[str, float]
 
@@ -39,6 +40,11 @@ class Sign(NamedTuple):
     name: str
     seen: Callable[[Row], bool]
     says: str
+
+
+def few_of(split: Split, batch: int) -> Split | None:
+    """The held-out pictures to look at; None where there are none."""
+    return limited(split, min(PICTURES, split.size, max(16, batch))) if split.size else None
 
 
 def overfitting(row: Row) -> float:
@@ -90,6 +96,7 @@ class Watch:
 
     Attributes:
       on: whether there is a game to watch: a GAN's, and not a sweep's.
+      told: names of the signs that were told of.
     """
 
     def __init__(self, run: Run, members: int = 0, earlier: Iterable[Row] = ()) -> None:
@@ -97,23 +104,22 @@ class Watch:
         self._from = WARM_UP * run.train.steps
         self._row: dict[str, float] = {}
         self._last: dict[str, deque[bool]] = {sign.name: deque(maxlen=ROWS) for sign in SIGNS}
-        self._told: set[str] = set()
+        self.told: list[str] = []
         for row in earlier:
             self.see(int(row.get("step", 0)), row)
 
-    def see(self, step: int, row: Row) -> list[str]:
-        """Warnings that a new row gives reason for: of training, or of held-out pictures (`held_out/...`)."""
+    def see(self, step: int, row: Row, tell: Callable[[str], None] = lambda text: None) -> None:
+        """Tells of what a new row gives reason for: of training, or of held-out pictures (`held_out/...`)."""
         self._row |= {name: value for name, value in row.items() if isinstance(value, int | float)}
         if not self.on or step < self._from or "critic_loss" not in row:
-            return []
-        said, figures = [], self._row | {"overfitting": overfitting(self._row)}
+            return
+        figures = self._row | {"overfitting": overfitting(self._row)}
         for sign in SIGNS:
             last = self._last[sign.name]
             last.append(sign.seen(self._row))
-            if len(last) == ROWS and all(last) and sign.name not in self._told:
-                self._told.add(sign.name)
-                said.append(f"step {step}: {sign.name}: {_filled(sign.says, figures)}")
-        return said
+            if len(last) == ROWS and all(last) and sign.name not in self.told:
+                self.told.append(sign.name)
+                tell(f"step {step}: {sign.name}: {_filled(sign.says, figures)}")
 
 
 def _filled(text: str, figures: Row) -> str:

@@ -107,7 +107,14 @@ def test_run_directory(tmp_path):
     assert sum(row[-1] for row in saved.data["condition_table"]) == 40
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["step"] == 7
-    assert set(summary["test"]) == {"critic_loss", "real_score", "fake_score", "critic_accuracy", "critic_lipschitz"}
+    assert set(summary["test"]) == {
+        "critic_loss",
+        "real_score",
+        "fake_score",
+        "critic_accuracy",
+        "critic_lipschitz",
+        "variety",
+    }
 
 
 def test_a_finished_run_is_left_alone_and_a_larger_one_goes_on(tmp_path):

@@ -1,6 +1,7 @@
 """Warnings while a GAN trains: each is provoked, said once, and not said of a game that goes well."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -27,8 +28,10 @@ SIGNS = {
 
 def said(rows, run=None, earlier=()):
     run = run or ga.configure("dcgan", preset="tiny", train={"steps": 100})
-    seen = watch.Watch(run, earlier=earlier)
-    return [text for row in rows for text in seen.see(row["step"], row)]
+    seen, texts = watch.Watch(run, earlier=earlier), []
+    for row in rows:
+        seen.see(row["step"], row, texts.append)
+    return texts
 
 
 @pytest.mark.parametrize("name", SIGNS)
@@ -65,7 +68,8 @@ def test_a_run_that_goes_wrong_is_warned_of(tmp_path, monkeypatch):
 
     def grey(data):
         whole = opened(data)
-        pictures = np.full_like(whole.test.arrays["image"], 128)
+        levels = np.linspace(112, 144, whole.test.size).astype(np.uint8)[:, None, None, None]
+        pictures = np.broadcast_to(levels, whole.test.arrays["image"].shape)
         test = Split(whole.test.size, whole.test.arrays | {"image": pictures})
         return dataclasses.replace(whole, test=test)
 
@@ -78,6 +82,7 @@ def test_a_run_that_goes_wrong_is_warned_of(tmp_path, monkeypatch):
     fit("dcgan", tmp_path, lambda event, values: notes.append(values["text"]) if event == "note" else None, **options)
     names = [text.split(": ")[1] for text in notes if text.startswith("step ")]
     assert sorted(names) == ["collapse", "one picture a condition", "overfitting", "saturation"]
+    assert json.loads((tmp_path / "summary.json").read_text())["warnings"] == names
     rows = [row for row in read_rows(tmp_path / "metrics.jsonl") if "held_out/variety" in row]
     assert [row["step"] for row in rows] == list(range(2, 60, 2))
     assert {"held_out/critic_accuracy", "held_out/real_score"} <= rows[0].keys()
