@@ -16,6 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from genart_jax.config import BatchSpec, Field, UserError, classes_of
+from genart_jax.runtime.values import Array
 
 Scalar = float | jax.Array | Callable[[jax.Array | float], jax.Array]
 """A number, or one of the step."""
@@ -328,7 +329,7 @@ def to_float(images: Any) -> jax.Array:
     return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1.0
 
 
-def to_uint8(images: Any) -> np.ndarray[Any, Any]:
+def to_uint8(images: Any) -> Array:
     """Float images in [-1, 1] (any shape) -> uint8 on the host, rounded; values outside are clipped."""
     scaled = (np.asarray(images, np.float32) + 1.0) * 127.5
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from genart_jax.assets import weights
-from genart_jax.assets.tensorfiles import Array
 from genart_jax.config import UserError
+from genart_jax.runtime.values import Array
 
 Tree = dict[str, Any]
 """Nested dicts of numpy arrays."""

@@ -17,8 +17,7 @@ import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.runtime.paths import expanded
-
-Array = np.ndarray[Any, Any]
+from genart_jax.runtime.values import Array
 
 _STORAGES = {
     "DoubleStorage": np.float64, "FloatStorage": np.float32, "HalfStorage": np.float16, "LongStorage": np.int64,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genart_jax.assets.tensorfiles import Array
+from genart_jax.runtime.values import Array
 
 Tree = dict[str, Any]
 

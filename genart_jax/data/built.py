@@ -12,8 +12,9 @@ import numpy as np
 from genart_jax.config import Field, UserError
 from genart_jax.config.batch import BESIDE
 from genart_jax.data.build import catalogue, store
-from genart_jax.data.build.recipe import Array, View
+from genart_jax.data.build.recipe import View
 from genart_jax.data.source import Source, Split, count_lines, fingerprint
+from genart_jax.runtime.values import Array
 
 
 class Stored(NamedTuple):

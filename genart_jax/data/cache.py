@@ -17,13 +17,13 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import PIL
 
-from genart_jax.data.source import Array
 from genart_jax.runtime.cache import cache_directory, private
+from genart_jax.runtime.values import Array, Json
 
 LIMIT = 4 * 2**30
 """Bytes of all sets together; the one that has not been used for longest goes first."""
@@ -34,7 +34,7 @@ class Decoded(NamedTuple):
     """`images` uint8 (files, height, width, channels), and for each file what JSON holds of it."""
 
     images: Array
-    records: list[dict[str, Any]]
+    records: list[Json]
 
 
 def may_hold(count: int, shape: Sequence[int]) -> bool:

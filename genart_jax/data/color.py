@@ -20,13 +20,11 @@ and the same mark on a large black or grey shape is neutral. The numbers were ch
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from genart_jax.config import UserError
-
-Array = np.ndarray[Any, Any]
+from genart_jax.runtime.values import Array
 
 COLOR_NAMES = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "brown", "neutral")
 """Names of the classes, in the order of their integers."""
@@ -38,7 +36,7 @@ _RED, _ORANGE, _PINK, _BROWN, _NEUTRAL = (
 _CHUNK = 1 << 20  # pixels at a time: bounds the memory, and stays near the cache
 
 
-def dominant_color(images: Any) -> Array:
+def dominant_color(images: ArrayLike) -> Array:
     """The dominant colour of each picture, as defined above.
 
     Args:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.source import Source, Split
+from genart_jax.runtime.values import Array, Json
 
 Table = Sequence[Sequence[int]]
 """Rows of one class a condition, and last the number of training pictures that have them."""
@@ -28,7 +28,7 @@ def condition_table(split: Split, names: Sequence[str]) -> list[list[int]]:
     return [[*map(int, row), int(count)] for row, count in zip(unique, counts, strict=True)]
 
 
-def same_data(source: Source, facts: Mapping[str, Any]) -> bool:
+def same_data(source: Source, facts: Json) -> bool:
     """Whether this is the data that a run remembers, as `Saved.data`.
 
     A fingerprint of an earlier version says nothing of labels; there the number of pictures of each class must agree.
@@ -40,7 +40,7 @@ def same_data(source: Source, facts: Mapping[str, Any]) -> bool:
 
 def draw_conditions(
     conditions: Sequence[tuple[str, int]], table: Table, num: int, seed: int, given: Mapping[str, int] | None = None
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> dict[str, Array]:
     """Conditions of `num` samples: those given, and the others drawn as they occur together in the training data.
 
     Where no training picture has what is given, or nothing is known of the data, the others are drawn uniformly.

@@ -11,7 +11,7 @@ import hashlib
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from genart_jax.data.color import COLOR_NAMES
 from genart_jax.data.source import Source, Split, count_lines
 from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.paths import expanded
-
-Array = np.ndarray[Any, Any]
+from genart_jax.runtime.values import Array
 
 _MAX_BYTES = 2**30
 SIZES = (32, 64, 128)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,9 @@ from genart_jax.data import folder_words as words
 from genart_jax.data.files import File, find
 from genart_jax.data.folder_words import Read, Readable
 from genart_jax.data.layout import Layout, arrange
-from genart_jax.data.source import Array, Source, Split, count_lines, example, fingerprint, held_out
+from genart_jax.data.source import Example, Source, Split, count_lines, example, fingerprint, held_out
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
 
 _WORTH_KEEPING = 2.0  # seconds of decoding from which on the decoded set is kept in the user's cache
@@ -211,7 +211,7 @@ class _Reader:
     strict: bool
     told: _Told
 
-    def __call__(self, index: int) -> dict[str, Any]:
+    def __call__(self, index: int) -> Example:
         for step in range(len(self.files)):
             i = (index + step) % len(self.files)
             notes: list[str] = []

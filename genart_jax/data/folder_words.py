@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from genart_jax.data import picture
 from genart_jax.data.files import File, Found
 from genart_jax.data.layout import Item, Layout
-from genart_jax.data.source import Array, Split
+from genart_jax.data.source import Split
+from genart_jax.runtime.values import Array, Json
 
 _SHOWN = 5  # names in a line
 
@@ -27,12 +28,12 @@ class Read:
     error: str = ""
     notes: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Json:
         """What JSON holds of it, without `content`."""
         return {"pixels": self.pixels.hex(), "size": self.size, "error": self.error, "notes": self.notes}
 
     @classmethod
-    def of(cls, content: bytes, record: dict[str, Any]) -> Read:
+    def of(cls, content: bytes, record: Json) -> Read:
         """From what `record` gave."""
         height, width = record["size"]
         pixels, notes = bytes.fromhex(record["pixels"]), tuple(record["notes"])

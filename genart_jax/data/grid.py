@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 from genart_jax.config import UserError
@@ -19,7 +19,7 @@ _LINE = 1.4  # heights of a letter from line to line
 _SPACE = "  "  # Pillow's font has a space of a fifth of a letter's height, which small letters run together over
 
 
-def make_grid(images: Any, columns: int | None = None, scale: int = 1, caption: str = "") -> Image.Image:
+def make_grid(images: ArrayLike, columns: int | None = None, scale: int = 1, caption: str = "") -> Image.Image:
     """Images (n, height, width, 1 or 3), float in [-1, 1] or uint8, as one picture.
 
     Args:
@@ -85,7 +85,9 @@ def _wrapped(text: str, letters: int, width: int) -> list[str]:
     return lines
 
 
-def save_grid(path: str | Path, images: Any, columns: int | None = None, scale: int = 1, caption: str = "") -> None:
+def save_grid(
+    path: str | Path, images: ArrayLike, columns: int | None = None, scale: int = 1, caption: str = ""
+) -> None:
     """Writes `make_grid(...)` as a PNG file, making its folder."""
     path = expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)

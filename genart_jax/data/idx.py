@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from genart_jax.config import Field, UserError
-from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint
+from genart_jax.data.source import Source, Split, count_lines, fingerprint
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 
 MAX_BYTES = 8 * 2**30
 """Larger arrays are refused: a small gzip file can claim any size, and the set is held in memory."""

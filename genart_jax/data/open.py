@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from genart_jax.config import BatchSpec, Data, Field, UserError
 from genart_jax.config.batch import kind_of
 from genart_jax.data import built, degrade, grid
 from genart_jax.data.build import catalogue
+from genart_jax.data.build.store import Card
 from genart_jax.data.pipeline import OTHER, other_seed, rows, rows_of
 from genart_jax.data.source import (
     ARRAYS,
-    Array,
+    Example,
     Source,
     Split,
     count_lines,
@@ -28,6 +30,7 @@ from genart_jax.data.source import (
     open_source,
 )
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.types import Batch, to_float, to_uint8
 
 __all__ = ["Dataset", "Part", "degrade", "list_data", "open_data"]
@@ -58,7 +61,7 @@ class Part:
     def __len__(self) -> int:
         return self.size
 
-    def read(self, index: int) -> dict[str, Any]:
+    def read(self, index: int) -> Example:
         """One example by the names of its fields."""
         if self.arrays:
             return {name: array[index] for name, array in self.arrays.items()}
@@ -82,7 +85,7 @@ class Dataset:
     splits: Mapping[str, Part]
     class_names: Mapping[str, tuple[str, ...]]
     source: Source | None
-    card: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    card: Card = dataclasses.field(default_factory=dict)
 
     @property
     def train(self) -> Part:
@@ -187,7 +190,7 @@ def _is_pixels(value: Array) -> bool:
     return value.dtype == np.uint8 and value.ndim > 3
 
 
-def _tile(one: Mapping[str, Any]) -> Array:
+def _tile(one: Mapping[str, ArrayLike]) -> Array:
     """An example as one picture, uint8 (height, width, 1 or 3)."""
     pictures = [np.asarray(one[name]) for name in ("image", "target") if name in one]
     flat = []
@@ -201,7 +204,7 @@ def _tile(one: Mapping[str, Any]) -> Array:
     return np.concatenate(flat, axis=1)
 
 
-def _words(one: Mapping[str, Any], class_names: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _words(one: Mapping[str, ArrayLike], class_names: Mapping[str, tuple[str, ...]]) -> list[str]:
     words = []
     for name, names in class_names.items():
         values = np.atleast_1d(one[name])
@@ -337,7 +340,7 @@ _PICTURES = "image", "target", "mask"
 """The names of arrays that are pictures or masks; all others are classes."""
 
 
-def _checked(part: Mapping[str, Any]) -> dict[str, Array]:
+def _checked(part: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """Pictures as uint8, masks as they are and classes as int32, all of one length.
 
     Raises:

@@ -24,8 +24,9 @@ from genart_jax.data import picture
 from genart_jax.data.files import File, find
 from genart_jax.data.folder_words import some
 from genart_jax.data.layout import TEST, TRAIN
-from genart_jax.data.source import Array, Example, Source, Split, fingerprint, held_out
+from genart_jax.data.source import Example, Source, Split, fingerprint, held_out
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
 
 FIRST = "a", "input", "source"

@@ -18,8 +18,8 @@ from genart_jax.data.reader import (
     to_uint8_picture,
     upright_size,
 )
-from genart_jax.data.source import Array
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 
 __all__ = [
     "DEFAULT_SIZE",

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,10 @@ import numpy as np
 
 from genart_jax.config import Data, Field, UserError
 from genart_jax.data import augment
-from genart_jax.data.source import Array, Split, example
+from genart_jax.data.source import Example, Split, example
 from genart_jax.nn.random import stream
-from genart_jax.types import Batch, batch_of, to_float
+from genart_jax.runtime.values import Array
+from genart_jax.types import Batch, Tree, batch_of, to_float
 
 
 @functools.lru_cache(maxsize=2)
@@ -66,13 +67,13 @@ class Loader(Protocol):
     be traced: (constants, payload) -> the raw batch, the split's fields by their names: what `prepare` takes.
     """
 
-    constants: Any
+    constants: Tree
 
-    def next(self, step: int) -> Any:
+    def next(self, step: int) -> Tree:
         """The payload of `step`; cheapest if the steps come in order."""
         ...
 
-    def materialize(self, constants: Any, payload: Any) -> Batch:
+    def materialize(self, constants: Tree, payload: Tree) -> Batch:
         """The raw batch of a payload."""
         ...
 
@@ -92,7 +93,7 @@ def make_loader(
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 4,
-    place: Callable[[Any], Any] = jax.device_put,
+    place: Callable[[Tree], Tree] = jax.device_put,
 ) -> Loader:
     """The loader for `split`: by rows if it is in memory, by grain if it is streamed.
 
@@ -141,7 +142,7 @@ class MemoryLoader:
         seed: int | Sequence[int],
         global_batch: int,
         columns: slice,
-        place: Callable[[Any], Any] = jax.device_put,
+        place: Callable[[Tree], Tree] = jax.device_put,
     ) -> None:
         seeds = (seed,) if isinstance(seed, int) else tuple(seed)
         order = functools.lru_cache(maxsize=4 * len(set(seeds)))(permutation.__wrapped__)
@@ -156,13 +157,13 @@ class MemoryLoader:
             self._orders[OTHER] = lambda step: chosen(other, step, other_seed)
             constants[OTHER] = other.arrays["image"]
         self._columns = columns
-        self.constants: Any = place(constants)
+        self.constants: Tree = place(constants)
 
     def next(self, step: int) -> dict[str, Array]:
         """See Loader."""
         return {name: order(step)[self._columns].astype(np.int32) for name, order in self._orders.items()}
 
-    def materialize(self, constants: Any, payload: Any) -> Batch:
+    def materialize(self, constants: Tree, payload: Tree) -> Batch:
         """See Loader."""
         places = {name: payload[OTHER if name == OTHER and OTHER in payload else "rows"] for name in constants}
         return {name: jnp.take(leaf, places[name], axis=0, mode="clip") for name, leaf in constants.items()}
@@ -184,7 +185,7 @@ class StreamLoader:
             raise UserError('streamed data needs grain: pip install "genart_jax[data]"') from error
         local = columns.stop - columns.start
 
-        def read(index: int) -> dict[str, Any]:
+        def read(index: int) -> Example:
             step, column = divmod(index, local)
             position = step * global_batch + columns.start + column
             one = dict(example(split, _row(split, seed, position)))
@@ -198,7 +199,7 @@ class StreamLoader:
         self._batches = iter(positions.map(read).to_iter_dataset(options).batch(local))
         self._seek = functools.partial(grain.experimental.set_next_index, self._batches)
         self._position = functools.partial(grain.experimental.get_next_index, self._batches)
-        self.constants: Any = {}
+        self.constants: Tree = {}
 
     def next(self, step: int) -> Batch:
         """See Loader."""
@@ -206,7 +207,7 @@ class StreamLoader:
             self._seek(step)
         return next(self._batches)
 
-    def materialize(self, constants: Any, payload: Any) -> Batch:
+    def materialize(self, constants: Tree, payload: Tree) -> Batch:
         """See Loader."""
         del constants
         return payload
@@ -277,7 +278,7 @@ def _read_all(split: Split, chosen: Array, pool: ThreadPoolExecutor) -> Batch:
     return raw | {OTHER: _read_all(split.other, chosen % split.other.size, pool)["image"]}
 
 
-def prepare(raw: Mapping[str, Any], keys: jax.Array | None, data: Data, fields: Mapping[str, Field]) -> Batch:
+def prepare(raw: Mapping[str, Tree], keys: jax.Array | None, data: Data, fields: Mapping[str, Field]) -> Batch:
     """A raw batch as models take it; pure, and may be traced.
 
     Args:

@@ -16,8 +16,7 @@ import numpy as np
 from genart_jax.config import BatchSpec, Data, Field, UserError
 from genart_jax.config.batch import class_fields
 from genart_jax.runtime.paths import expanded, join_list, split_list
-
-Array = np.ndarray[Any, Any]
+from genart_jax.runtime.values import Array
 
 ARRAYS = "arrays"
 """The name of a source that was given in Python."""

@@ -16,9 +16,11 @@ import numpy as np
 
 from genart_jax.config import Data, Field, UserError
 from genart_jax.data import picture
-from genart_jax.data.source import Array, Source, Split, count_lines, fingerprint, held_out
+from genart_jax.data.source import Example, Source, Split, count_lines, fingerprint, held_out
+from genart_jax.runtime.values import Array
 
-_Records = Sequence[dict[str, Any]]
+_Record = dict[str, Any]
+_Records = Sequence[_Record]
 
 _PREPARE = (
     'python -c "import tensorflow_datasets as tfds; '
@@ -108,7 +110,7 @@ def _features(name: str, builder: Any) -> tuple[list[str], str, tuple[Any, ...],
     return images, key, features[key].shape[:2], {k: tuple(f.names) for k, f in labels.items()}
 
 
-def _records(name: str, builder: Any, images: list[str], split: str) -> Sequence[dict[str, Any]]:
+def _records(name: str, builder: Any, images: list[str], split: str) -> _Records:
     """The records of a split, their pictures not decoded."""
     import tensorflow_datasets as tfds
 
@@ -116,7 +118,7 @@ def _records(name: str, builder: Any, images: list[str], split: str) -> Sequence
     known = ", ".join(builder.info.splits)
     wrong = f"tfds:{name}: split {split!r} is unknown or empty; there are {known}, and TFDS's slices of them"
     try:
-        opened: Sequence[dict[str, Any]] = builder.as_data_source(split, decoders=skip, file_format="array_record")
+        opened: _Records = builder.as_data_source(split, decoders=skip, file_format="array_record")
     except ValueError as error:
         raise UserError(wrong) from error
     if not len(opened):
@@ -191,7 +193,7 @@ def _labelled(records: _Records, labels: tuple[str, ...], most: int = 1000) -> d
     return dict(zip(labels, np.mean(found, axis=0).tolist(), strict=True)) if labels else {}
 
 
-def _hold_out(records: Sequence[dict[str, Any]], key: str, stream: bool, data: Data) -> tuple[Array, Array]:
+def _hold_out(records: _Records, key: str, stream: bool, data: Data) -> tuple[Array, Array]:
     """Row numbers to train and to test on: by content, or, where reading it all would take long, by row number."""
     tokens: Callable[[int], bytes] = (lambda i: str(i).encode()) if stream else (lambda i: _content(records[i], key))
     test = held_out([hashlib.sha256(tokens(i)).digest() for i in range(len(records))], data.test_fraction)
@@ -200,13 +202,13 @@ def _hold_out(records: Sequence[dict[str, Any]], key: str, stream: bool, data: D
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def _content(record: dict[str, Any], key: str) -> bytes:
+def _content(record: _Record, key: str) -> bytes:
     """The encoded picture of a record."""
     return bytes(record[key])
 
 
 def _split(
-    records: Sequence[dict[str, Any]],
+    records: _Records,
     rows: Array | None,
     *,
     name: str,
@@ -219,7 +221,7 @@ def _split(
     """The split of these rows of `records` (None: all)."""
     rows = np.arange(len(records)) if rows is None else rows
 
-    def read(index: int) -> dict[str, Any]:
+    def read(index: int) -> Example:
         record = records[int(rows[index])]
         try:
             image = picture.decode(_content(record, key), shape[:2], shape[2])

@@ -27,10 +27,10 @@ from genart_jax import assets, registry
 from genart_jax.api import run as run_network
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import UserError, override
-from genart_jax.metrics.exact import Array
 from genart_jax.nn import inception
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
 from genart_jax.steps import common, networks
 from genart_jax.train.checkpoint import load, read_config
@@ -79,7 +79,7 @@ class Extractor:
             x = jax.image.resize(x, (len(x), *self.size, self.channels), "cubic", antialias=True)
         return x
 
-    def __call__(self, images: Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    def __call__(self, images: Array) -> tuple[Array, Array | None]:
         """uint8 images (n, height, width, 1 or 3) -> features (n, d) and logits (n, classes) or None, on the host.
 
         Raises:

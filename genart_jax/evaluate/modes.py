@@ -13,6 +13,7 @@ from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import open_run
 from genart_jax.evaluate.scores import REPLICATES, Measured, Score, contract_of, make_scores, write_scores
 from genart_jax.metrics.diversity import modes
+from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import read_config
 
 
@@ -58,7 +59,7 @@ def stacked_modes(
     return scores
 
 
-def mode_labels(classifier: Extractor, images: Any) -> np.ndarray[Any, Any]:
+def mode_labels(classifier: Extractor, images: Any) -> Array:
     """The mode of each uint8 picture (n, height, width, 3): its channels' classes as the digits of a number."""
     guesses = []
     for channel in range(3):

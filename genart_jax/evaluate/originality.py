@@ -26,6 +26,7 @@ from genart_jax.metrics.neighbours import nearest
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.types import Algorithm, State, to_float
 from genart_jax.use.sample import Samples
 
@@ -203,7 +204,7 @@ def membership(trained: Trained, train: Samples, test: Samples, seed: int, most:
 
 def example_scores(
     algorithm: Algorithm, state: State, samples: Samples, seed: int, draws: int = 4, batch: int = 50
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> dict[str, Array]:
     """An algorithm's own figures for each picture alone (n,), as means over some draws of what it draws."""
     names = [name for name, _ in algorithm.batch_spec.conditions]
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from genart_jax.data.source import Source, Split, example, open_source
 from genart_jax.evaluate.extractors import Extractor
 from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
 from genart_jax.use.sample import Samples, draw_samples
 
@@ -41,9 +42,9 @@ class Trained(NamedTuple):
 class Features(NamedTuple):
     """Features (n, d), logits (n, classes) or None, and the conditions (n,) of the pictures by name."""
 
-    values: np.ndarray[Any, Any]
-    logits: np.ndarray[Any, Any] | None
-    condition: dict[str, np.ndarray[Any, Any]]
+    values: Array
+    logits: Array | None
+    condition: dict[str, Array]
 
 
 def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -> Trained:
@@ -84,12 +85,12 @@ def split_of(source: Source, name: str) -> Split:
     return source.train if name == "train" else source.test
 
 
-def choose_rows(split: Split, num: int, skip: int = 0) -> np.ndarray[Any, Any]:
+def choose_rows(split: Split, num: int, skip: int = 0) -> Array:
     """`num` rows of a split in a random order that is always the same, from the `skip`-th on."""
     return permutation(REAL_SEED, 0, split.size)[skip : skip + num]
 
 
-def read_rows(split: Split, rows: np.ndarray[Any, Any]) -> Samples:
+def read_rows(split: Split, rows: Array) -> Samples:
     """The pictures of these rows, uint8 (n, height, width, channels), with their conditions."""
     part = split._replace(other=None)
     if part.read is None:
@@ -99,7 +100,7 @@ def read_rows(split: Split, rows: np.ndarray[Any, Any]) -> Samples:
     return _samples({name: np.stack([one[name] for one in examples]) for name in examples[0]})
 
 
-def _samples(raw: Mapping[str, np.ndarray[Any, Any]]) -> Samples:
+def _samples(raw: Mapping[str, Array]) -> Samples:
     return Samples(raw["image"], {name: values for name, values in raw.items() if values.ndim == 1})
 
 
@@ -108,7 +109,7 @@ def extract(extractor: Extractor, pictures: Samples) -> Features:
     return Features(*extractor(pictures.images), pictures.condition)
 
 
-def real_features(extractor: Extractor, source: Source, split: str, rows: np.ndarray[Any, Any]) -> Features:
+def real_features(extractor: Extractor, source: Source, split: str, rows: Array) -> Features:
     """The features of rows of a split, from the user's cache where they were made before."""
     part = split_of(source, split)
     key = [extractor.name, extractor.weights, extractor.size, extractor.resize, source.fingerprint, split]

@@ -17,12 +17,11 @@ import jax
 import numpy as np
 
 from genart_jax.data.grid import save_grid
+from genart_jax.runtime.values import Array
 from genart_jax.steps import sweep
 from genart_jax.train import checkpoint
 from genart_jax.train.checkpoint import Saved
 from genart_jax.train.log import RunLog
-
-Array = np.ndarray[Any, Any]
 
 
 class Records:

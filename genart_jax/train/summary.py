@@ -19,9 +19,10 @@ from genart_jax.config import NotSavedError, Run
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, example
 from genart_jax.metrics import diversity
+from genart_jax.runtime.values import Array
 from genart_jax.steps import sweep
 from genart_jax.train import manifest
-from genart_jax.train.records import Array, Records
+from genart_jax.train.records import Records
 from genart_jax.types import to_float
 
 LEAST = 0.1

@@ -20,10 +20,11 @@ from genart_jax.config import NotFiniteError, Run, check_ranges, resolve
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import check_augmentation, make_loader, prepare
-from genart_jax.data.source import Array, Source, absolute, example, finished, open_source
+from genart_jax.data.source import Source, absolute, example, finished, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import compiler, heap
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.steps import stages, sweep
 from genart_jax.train import checkpoint, cluster, frozen, guard, parallel
 from genart_jax.train.about import versions
@@ -367,7 +368,7 @@ class Trainer:
 
         If that is not a `whole` one, the means go on.
         """
-        columns: dict[str, list[np.ndarray[Any, Any]]] = {}
+        columns: dict[str, list[Array]] = {}
         steps: dict[str, list[int]] = {}
         for (end, count, _), metrics in zip(pending, jax.device_get([p.metrics for p in pending]), strict=True):
             for name, value in metrics.items():

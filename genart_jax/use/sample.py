@@ -20,6 +20,7 @@ from genart_jax.data.grid import make_grid
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
 from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.types import check_condition, to_uint8
@@ -31,8 +32,8 @@ _BATCH = 64  # fixed, so that the same seed gives the same picture however many 
 class Samples(NamedTuple):
     """uint8 images (n, height, width, channels), and integer conditions (n,) by name."""
 
-    images: np.ndarray[Any, Any]
-    condition: dict[str, np.ndarray[Any, Any]]
+    images: Array
+    condition: dict[str, Array]
 
 
 def draw_samples(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from PIL import Image
 
 from genart_jax import assets
@@ -21,6 +20,7 @@ from genart_jax.data import picture
 from genart_jax.data.source import open_source
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import join_list, split_list
+from genart_jax.runtime.values import Array
 from genart_jax.train import manifest
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.train.owner import owning
@@ -153,7 +153,7 @@ def _files(run: Run) -> list[str]:
     return split_list(run.data.source.partition(":")[2])
 
 
-def stylize(plan: list[Run], directory: Path, callback: Callback) -> np.ndarray[Any, Any] | None:
+def stylize(plan: list[Run], directory: Path, callback: Callback) -> Array | None:
     """Runs the scales below `directory`; returns the picture, uint8 (height, width, 3), or None if it was stopped.
 
     Called again it goes on where it was. When the last scale is done, the others' directories are removed.
@@ -176,7 +176,7 @@ def stylize(plan: list[Run], directory: Path, callback: Callback) -> np.ndarray[
             raise
 
 
-def _run(plan: list[Run], places: list[Path], callback: Callback) -> np.ndarray[Any, Any] | None:
+def _run(plan: list[Run], places: list[Path], callback: Callback) -> Array | None:
     before: Path | None = None
     for run, place in zip(plan, places, strict=True):
         last = place == places[-1]
@@ -192,7 +192,7 @@ def _run(plan: list[Run], places: list[Path], callback: Callback) -> np.ndarray[
     return finished(places[-1], _files(plan[-1])[0])
 
 
-def finished(place: Path, content: str | Path) -> np.ndarray[Any, Any]:
+def finished(place: Path, content: str | Path) -> Array:
     """The picture of a run: uint8 (height, width, 3)."""
     algorithm, state = load(place)
     height, width, channels = algorithm.batch_spec.image_shape
@@ -210,7 +210,7 @@ def check_out(out: Path) -> None:
         raise UserError(f"--out {out}: there is no folder {out.parent}")
 
 
-def write(out: Path, pixels: np.ndarray[Any, Any]) -> None:
+def write(out: Path, pixels: Array) -> None:
     """Writes a picture in the format that its name says.
 
     Raises:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from genart_jax.runtime.values import Array
 
 
 def midpoint(taps: int) -> Array:

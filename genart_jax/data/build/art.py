@@ -13,7 +13,8 @@ from genart_jax.config import UserError
 from genart_jax.data import emoji, picture
 from genart_jax.data.build import draw
 from genart_jax.data.build.packages import Package, debian
-from genart_jax.data.build.recipe import Array, Made, Recipe, View, Workshop, by_hash, split_rows
+from genart_jax.data.build.recipe import Made, Recipe, View, Workshop, by_hash, split_rows
+from genart_jax.runtime.values import Array
 
 _WESNOTH = debian(
     "wesnoth-1.16-data", "1:1.16.9-1", "1012b964bd412a6770685e3324ae3b61e176caff7846192d1ee63d55cd621e26", 146.2,

@@ -11,14 +11,14 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.build import draw
 from genart_jax.data.build.packages import Package
-from genart_jax.data.build.recipe import Array, Arrays, Made, Recipe, Workshop, by_hash, split_rows
+from genart_jax.data.build.recipe import Arrays, Made, Recipe, Workshop, by_hash, split_rows
+from genart_jax.runtime.values import Array, Json
 
 _RANDOM = """
 const seeded = (a) => () => {  // mulberry32
@@ -127,7 +127,7 @@ def _modules(shop: Workshop, packages: tuple[Package, ...]) -> None:
             file.write_bytes(content)
 
 
-def _drawn(folder: Path, script: str, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _drawn(folder: Path, script: str, job: Json) -> Iterator[Json]:
     """What the script says, line by line.
 
     Raises:
@@ -142,7 +142,7 @@ def _drawn(folder: Path, script: str, job: dict[str, Any]) -> Iterator[dict[str,
     return map(json.loads, done.stdout.splitlines())
 
 
-def _pieces(shop: Workshop, script: str, number: int, job: dict[str, Any], size: int) -> dict[str, Array]:
+def _pieces(shop: Workshop, script: str, number: int, job: Json, size: int) -> dict[str, Array]:
     """Pictures and what is said of each, as words, in pieces that are kept."""
     parts = []
     for first in range(0, number, _PIECE):
@@ -153,7 +153,7 @@ def _pieces(shop: Workshop, script: str, number: int, job: dict[str, Any], size:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name in shared}
 
 
-def _piece(folder: Path, script: str, job: dict[str, Any], size: int) -> Arrays:
+def _piece(folder: Path, script: str, job: Json, size: int) -> Arrays:
     rows = list(_drawn(folder, script, job))
     pictures = [draw.vector(_sized(row.pop("svg"), size), size) for row in rows]
     words = {name: np.array([_word(row.get(name)) for row in rows]) for name in sorted(set().union(*rows))}

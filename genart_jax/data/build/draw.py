@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from genart_jax.data import picture
-from genart_jax.data.build.recipe import Array
+from genart_jax.runtime.values import Array, Json
 
 
-def icon(pack: Mapping[str, Any], one: Mapping[str, Any], size: int) -> str:
+def icon(pack: Json, one: Json, size: int) -> str:
     """An icon of an Iconify package as an SVG document of a square: an oblong one keeps its proportions."""
     width, height = (one.get(side, pack.get(side, 16)) for side in ("width", "height"))
     return (

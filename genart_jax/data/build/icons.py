@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from genart_jax.data import emoji
 from genart_jax.data.build import draw
 from genart_jax.data.build.packages import Package
 from genart_jax.data.build.recipe import Made, Recipe, Workshop, split_rows
+from genart_jax.runtime.values import Json
 
 FILES = ("package.json", "info.json", "icons.json", "metadata.json")
-Contents = dict[str, dict[str, Any]]
+Contents = dict[str, Json]
 """The JSON files of a package by name."""
 
 

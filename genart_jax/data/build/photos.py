@@ -16,7 +16,8 @@ from PIL import Image
 from genart_jax.config import UserError
 from genart_jax.data.build import draw, qt
 from genart_jax.data.build.packages import Package, debian
-from genart_jax.data.build.recipe import Array, Made, Recipe, View, Workshop, by_rank
+from genart_jax.data.build.recipe import Made, Recipe, View, Workshop, by_rank
+from genart_jax.runtime.values import Array
 
 _GCOMPRIS = debian(
     "gcompris-qt-data", "3.1-2", "e9cf06ab2105529068df73085784e835d2ff03f870d2a8091f09125d40abac9f", 44.2,

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from genart_jax.data.build.packages import debian
-from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop, by_hash, split_rows
+from genart_jax.data.build.recipe import Made, Recipe, Workshop, by_hash, split_rows
+from genart_jax.runtime.values import Array
 
 _FONTS = (
     debian("fonts-dejavu-core", "2.37-6", "8892669e51aab4dc56682c8e39d8ddb7d70fad83c369344e1e240bf3ca22bb76", 1.1,

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genart_jax.data.build.packages import Package, Tell, members
+from genart_jax.runtime.values import Array
 
-Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
 """Arrays by the names of their fields, with the examples first."""
 

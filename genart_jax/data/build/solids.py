@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from genart_jax.data.build.packages import debian
-from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop, by_hash, split_rows
+from genart_jax.data.build.recipe import Made, Recipe, Workshop, by_hash, split_rows
+from genart_jax.runtime.values import Array
 
 _FURNITURE = debian(
     "sweethome3d-furniture", "1.8-1", "3ccb90c63f9525e887a767b9cd5c8b6933b8b6b2973a615a5359ee68a2118668", 119.8,

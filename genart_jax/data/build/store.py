@@ -12,17 +12,17 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.build.packages import digest
-from genart_jax.data.build.recipe import Array, Made, Recipe, Workshop
+from genart_jax.data.build.recipe import Made, Recipe, Workshop
 from genart_jax.runtime.cache import cache_directory
+from genart_jax.runtime.values import Array, Json
 
 FORMAT = 1
-Card = Mapping[str, Any]
+Card = Json
 
 
 def root() -> Path:
@@ -62,7 +62,7 @@ def write(folder: Path, recipe: Recipe, size: int, made: Made, shop: Workshop) -
         os.fsync(file.fileno())
 
 
-def _card(recipe: Recipe, size: int, made: Made) -> dict[str, Any]:
+def _card(recipe: Recipe, size: int, made: Made) -> Json:
     return {
         "format": FORMAT,
         "name": recipe.name,
@@ -91,7 +91,7 @@ def _length(arrays: Mapping[str, Array]) -> int:
     return length
 
 
-def _field(name: str, array: Array, made: Made) -> dict[str, Any]:
+def _field(name: str, array: Array, made: Made) -> Json:
     """A field's shape without the examples, its kind, and its number of classes."""
     kind = "class" if name in made.classes else "pixels" if array.dtype == np.uint8 and array.ndim > 3 else "value"
     return {

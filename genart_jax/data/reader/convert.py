@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from PIL import Image, ImageOps
 
-from . import depth, ending, opening, profile
+from genart_jax.runtime.values import Array
 
-Array = np.ndarray[Any, Any]
+from . import depth, ending, opening, profile
 
 NO_END = "the end marker is missing, nothing else: kept"
 CLEAR = "wholly transparent, so all white"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
-from . import ending
+from genart_jax.runtime.values import Array
 
-Array = np.ndarray[Any, Any]
+from . import ending
 
 SMALL = "16 bits a channel, but no value above 16383 and no depth declared: dark (say it in the file, as PNG's sBIT)"
 WHOLE = "32-bit whole numbers, taken for a range of 0 to 65535"
