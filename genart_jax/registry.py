@@ -33,6 +33,7 @@ def _entries(*rows: tuple[str, str, str, str, str]) -> dict[str, Entry]:
 
 _MODELS = _entries(
     ("dcgan", "gan", "genart_jax.models.dcgan", "genart_jax.steps.gan", "Radford et al. 2015, arXiv:1511.06434"),
+    ("modgan", "gan", "genart_jax.models.modgan", "genart_jax.steps.gan", "Chen et al. 2019, arXiv:1810.01365"),
     ("sngan", "gan", "genart_jax.models.sngan", "genart_jax.steps.gan", "Miyato et al. 2018, arXiv:1802.05957"),
     ("stylegan2", "gan", "genart_jax.models.stylegan2", "genart_jax.steps.gan", "Karras et al. 2020, arXiv:1912.04958"),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
