@@ -1,5 +1,7 @@
 """Eight fake devices, warnings as errors, and the fixtures that run over the registry."""
 
+import gc
+import itertools
 import os
 from pathlib import Path
 
@@ -11,6 +13,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 if kept := compiled.directory():  # for programs that tests start, too; who set another has chosen
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # where each operation was written: a tenth of lowering
 os.environ["MALLOC_TRIM_THRESHOLD_"] = "131072"  # so that `heap.keep` leaves the heap alone: tests are short of memory
 
 import jax
@@ -22,6 +25,7 @@ from tests import zoo
 jax.config.update("jax_numpy_dtype_promotion", "standard")
 jax.config.update("jax_debug_key_reuse", False)
 
+TESTS = itertools.count()
 FAMILIES = {"gan": "dcgan", "vae": "conv_vae", "classifier": "simple_cnn", "vq": "vqvae", "prior": "code_prior"}
 """One model for each family of steps."""
 
@@ -34,6 +38,13 @@ def pytest_sessionstart(session):
     """Before the workers start."""
     if not hasattr(session.config, "workerinput") and kept:
         compiled.prune(kept)
+
+
+def pytest_collection_finish(session):
+    """Tracing makes many objects that live on: to look through all of them again and again is a seventh of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
 
 
 def pytest_generate_tests(metafunc):
@@ -61,8 +72,13 @@ def tiny(model):
 
 @pytest.fixture(autouse=True)
 def _programs_are_freed():
-    """Each compiled program holds memory maps, and a process may have 65,530 of them: past that, XLA crashes."""
+    """Each compiled program holds memory maps, and a process may have 65,530 of them: past that, XLA crashes.
+
+    Counting them takes a hundredth of a second, and what is freed early is traced again: now and then is enough.
+    """
     yield
+    if next(TESTS) % 10:
+        return
     with Path("/proc/self/maps").open("rb") as maps:
-        if sum(1 for _ in maps) > 10_000:
+        if sum(1 for _ in maps) > 25_000:
             jax.clear_caches()
