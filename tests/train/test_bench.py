@@ -120,6 +120,30 @@ def test_the_command(capsys):
     assert "images/s" in capsys.readouterr().out
     assert main(["bench", "--help"]) == 0
     assert "--image-size" in capsys.readouterr().out
-    for wrong in (["dcgn"], ["dcgan", "--rounds", "0"], ["dcgan", "--image-size", "8"], ["--precision", "half"]):
-        assert main(["bench", *wrong]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("dcgn", "model 'dcgn' is unknown; did you mean dcgan?"),
+        ("dcgan other", "model 'other' is unknown; there are "),
+        ("dcgan --preset nothing", "model 'dcgan' has no preset 'nothing'; there are default, "),
+        ("dcgan --prset tiny", "option --prset is unknown; did you mean --preset?"),
+        ("dcgan --rounds 0", "--rounds must be at least 1, not 0"),
+        ("dcgan --batch 0", "train.batch must be at least 1, not 0"),
+        ("dcgan --image-size 8", "--image-size takes height, width and channels, not 1 numbers"),
+        ("mlp_vae --image-size 0 8 3", "--image-size 0 8 3: each must be at least 1"),
+        ("dcgan --image-size 5 5 3", "image_shape (5, 5, 3): sides must be 16 to 128"),
+        ("dcgan --precision half", "invalid choice 'half' for argument '--precision'"),
+        ("mlp_vae --devices 99", "99 x 1 devices wanted, 8 found"),
+        ("mlp_vae --preset tiny --batch 8 --devices 3", "train.batch 8 does not divide among 3 devices"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(wrong, words, capsys):
+    """Said before anything is compiled, with what there is instead."""
+    assert main(["bench", *wrong.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("genart: ")
+    assert words in err
+    assert err.count("\n") == 1

@@ -8,15 +8,18 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import genart_jax as ga
-from genart_jax.config import Parallel
+from genart_jax.app.cli import main
+from genart_jax.config import Parallel, PeerLostError
 from genart_jax.train import cluster
 from genart_jax.train.log import read_rows
+from tests import compiled
 
 OPTIONS = ("mlp_vae", "--preset", "tiny", "--train.sample-every", "0", "--train.save-every", "0")
 HEARTBEAT = 10
@@ -27,7 +30,8 @@ def launch(directory, count, *options):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         where = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    one_device = " ".join(flag for flag in compiled.flags().split() if "device_count" not in flag)
+    environment = os.environ | {"XLA_FLAGS": one_device, "JAX_PLATFORMS": "cpu"}
     several = ["--parallel.coordinator", where, "--parallel.processes", str(count), "--parallel.heartbeat", "10"]
     command = [sys.executable, "-m", "genart_jax", "train", *OPTIONS, "--run", str(directory), *several, *options]
     return [
@@ -73,6 +77,11 @@ def test_several_processes_train_as_one(tmp_path, count, request):
     assert [process.returncode for process in processes] == [0] * count, said
     assert "next:" in said[0]
     assert not any(word in text for text in said[1:] for word in ("next:", "test split")), said[1]
+    # The one line that is not the package's own: the docs say what it is.
+    for i, text in enumerate(said):
+        assert f"[Gloo] Rank {i} is connected to {count - 1} peer ranks" in text
+    page = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text(encoding="utf-8")
+    assert "`[Gloo] Rank 0 is connected to 1 peer ranks`" in page
     alone(tmp_path / "one", 6)
     several, one = rows(tmp_path / "several"), rows(tmp_path / "one")
     assert [row["step"] for row in several] == [1, 2, 3, 4, 5, 6]
@@ -164,6 +173,34 @@ def initialized(monkeypatch):
     given = []
     monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **options: given.append((args, options)))
     return given
+
+
+@pytest.mark.parametrize("error", [RuntimeError, jax.errors.JaxRuntimeError])
+def test_others_that_cannot_be_reached_are_one_line(error, monkeypatch, tmp_path, capsys):
+    def initialize(*args, **options):
+        raise error("DEADLINE_EXCEEDED: Barrier timed out. Id: [Init]\nmany more lines")
+
+    monkeypatch.setattr(cluster, "recognised", lambda: "")
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    where = ("--parallel.coordinator", "127.0.0.1:9", "--parallel.process", "0", "--parallel.processes", "2")
+    assert main(["train", *OPTIONS, "--run", str(tmp_path / "run"), *where]) == 2
+    said = capsys.readouterr().err
+    assert said == "genart: cannot join the other processes: DEADLINE_EXCEEDED: Barrier timed out. Id: [Init]\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_connection_that_breaks_names_the_process_and_what_to_do(monkeypatch):
+    """Where Gloo loses a peer, in the words of the program; other errors, and those of a single process, stay."""
+    error = jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed: Connection closed by peer [127.0.0.1]:1\nmore")
+    with pytest.raises(jax.errors.JaxRuntimeError, match="UNKNOWN"), cluster.peers():
+        raise error
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    words = r"process 0 of 2: another process .*Gloo all-reduce failed: .*closed by peer.*same command.*last checkpoint"
+    with pytest.raises(PeerLostError, match=words) as caught, cluster.peers():
+        raise error
+    assert "\n" not in str(caught.value)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="out of memory"), cluster.peers():
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
 
 
 def test_a_kubernetes_job_gives_the_number_of_the_process(monkeypatch, initialized):

@@ -100,6 +100,37 @@ def test_stopped_and_resumed_equals_a_straight_run(files):
         assert checkpoints.steps()[-1] == 3
 
 
+def test_ctrl_c_ends_the_command_with_130_and_a_checkpoint(files, monkeypatch, capsys):
+    """No picture is written, nothing half-written is left, and the same command makes what an unstopped one does."""
+    words = ["--size", "64", "--scales", "1", "--steps", "4", "--every", "1", "--optimizer", "adam", "--out", "a.png"]
+    whole = stylize.stylize
+
+    def interrupted(plan, directory, tell):
+        def hear(event, values):
+            tell(event, values)
+            if event == "progress" and values["step"] == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return whole(plan, directory, hear)
+
+    before = {p.name for p in files.iterdir()}
+    with monkeypatch.context() as patched:
+        patched.setattr(stylize, "stylize", interrupted)
+        assert main(["stylize", "content.png", "style.jpg", *words]) == 130
+    said = capsys.readouterr()
+    assert "stopped with a checkpoint in runs/content-style; the same command goes on from there" in said.out
+    assert "Traceback" not in said.err
+    assert {p.name for p in files.iterdir()} == before | {"runs"}
+    place = files / "runs" / "content-style" / "40x64"
+    assert int(load(place).state.step) == 2
+    assert json.loads((place / "summary.json").read_text())["interrupted"]
+    assert not [p.name for p in place.rglob("*") if "tmp" in p.name or "partial" in p.name]
+    assert main(["stylize", "content.png", "style.jpg", *words]) == 0
+    straight = ["--run", "straight", *words[:-1], "b.png"]
+    assert main(["stylize", "content.png", "style.jpg", *straight]) == 0
+    assert (files / "a.png").read_bytes() == (files / "b.png").read_bytes()
+
+
 def test_pictures_come_in_their_order(files):
     data = Data(source=f"pictures:content.png{os.pathsep}style.jpg", image_size=(20, 32))
     source = open_source(data)
