@@ -28,7 +28,8 @@ def started():
     batch = zoo.batch(algorithm.batch_spec, 6)
     state = zoo.start(algorithm, KEY, batch)
     # Far from the small initial values, under which every code is about as likely.
-    louder = jax.tree.map(lambda x: x + 0.3 * jax.random.normal(jax.random.key(x.size), x.shape), state.params["prior"])
+    rng = np.random.default_rng(0)
+    louder = jax.tree.map(lambda x: x + 0.3 * rng.normal(size=x.shape).astype(np.float32), state.params["prior"])
     state = state.replace(params={"prior": louder}, ema={"prior": {"params": louder}})
     config = _config()
     return (
@@ -45,6 +46,11 @@ def _config():
 
     run = ga.configure("code_prior", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
     return complete(run).model
+
+
+def logits_of(prior, variables, codes, condition=None):
+    """By one program; operation by operation, each would be compiled by itself."""
+    return jax.jit(lambda v, c: prior.apply(v, c, condition)[0])(variables, codes)
 
 
 def random_codes(num, seed=0):
@@ -78,7 +84,7 @@ def written_out(params, codes, condition, heads):
 
 def test_likelihood_equals_the_definition(started):
     algorithm, state, batch, _, variables = started
-    codes = np.asarray(algorithm.encode(state, batch["image"], KEY)).reshape(6, LENGTH)
+    codes = np.asarray(jax.jit(algorithm.encode)(state, batch["image"], KEY)).reshape(6, LENGTH)
     logits = written_out(variables["params"], codes, batch["condition"], heads=2)
     chosen = np.take_along_axis(special.log_softmax(logits, axis=-1), codes[..., None], axis=-1)
     expected = -chosen.mean()
@@ -93,21 +99,23 @@ def test_likelihood_equals_the_definition(started):
 def test_a_position_sees_the_codes_before_it_alone(started):
     *_, prior, variables = started
     codes = random_codes(4)
-    logits, _ = prior.apply(variables, codes)
+    logits = jax.jit(lambda v, c: prior.apply(v, c)[0])
+    whole = logits(variables, codes)
     for place in (0, 7, LENGTH - 1):
-        other, _ = prior.apply(variables, codes.at[:, place].set((codes[:, place] + 1) % CODES))
-        np.testing.assert_allclose(other[:, : place + 1], logits[:, : place + 1], atol=1e-6)
+        other = logits(variables, codes.at[:, place].set((codes[:, place] + 1) % CODES))
+        np.testing.assert_allclose(other[:, : place + 1], whole[:, : place + 1], atol=1e-6)
         if place < LENGTH - 1:
-            assert np.abs(other[:, place + 1] - logits[:, place + 1]).max() > 1e-3
+            assert np.abs(other[:, place + 1] - whole[:, place + 1]).max() > 1e-3
 
 
 def test_steps_with_the_cache_equal_the_whole(started):
     *_, prior, variables = started
     codes, condition = random_codes(4), {"style": jnp.array([0, 1, -1, 4])}
-    logits, _ = prior.apply(variables, codes, condition)
+    logits = logits_of(prior, variables, codes, condition)
     last, cache = jnp.full((4,), CODES, jnp.int32), prior.empty_cache(4)
+    following = jax.jit(lambda last, i, cache: prior.apply(variables, last, i, cache, condition, method="next"))
     for i in range(LENGTH):
-        step, cache = prior.apply(variables, last, i, cache, condition, method="next")
+        step, cache = following(last, i, cache)
         np.testing.assert_allclose(step, logits[:, i], rtol=1e-4, atol=1e-5)
         last = codes[:, i]
 
@@ -118,17 +126,20 @@ def test_cached_sampling_equals_uncached(started):
 
     algorithm, state, _, prior, variables = started
     condition = {"style": 1, "shape": -1}
-    images = algorithm.sample(state, KEY, 5, condition)
+    images = jax.jit(lambda state: algorithm.sample(state, KEY, 5, condition))(state)
     keys = random.example_keys(random.stream(random.stream(KEY, "sample"), "codes"), 5)
     whole = {name: jnp.full(5, value) for name, value in condition.items()}
     codes = jnp.zeros((5, LENGTH), jnp.int32)
-    for i in range(LENGTH):
+
+    @jax.jit
+    def longer(codes, i):
         logits, _ = prior.apply(variables, codes, whole)
-        drawn = [
-            jax.random.categorical(jax.random.fold_in(k, i), row) for k, row in zip(keys, logits[:, i], strict=True)
-        ]
-        codes = codes.at[:, i].set(jnp.stack(drawn))
-    np.testing.assert_allclose(images, algorithm.decode(state, codes.reshape(5, 4, 4)), atol=1e-5)
+        draw = lambda key, row: jax.random.categorical(jax.random.fold_in(key, i), row)
+        return codes.at[:, i].set(jax.vmap(draw)(keys, logits[:, i]))
+
+    for i in range(LENGTH):
+        codes = longer(codes, i)
+    np.testing.assert_allclose(images, jax.jit(algorithm.decode)(state, codes.reshape(5, 4, 4)), atol=1e-5)
     assert len(np.unique(codes)) > 3
 
 
@@ -145,7 +156,8 @@ def test_one_forward_a_code(started):
 
 def test_conditions_change_the_samples_and_may_be_hidden(started):
     algorithm, state, *_ = started
-    style = [algorithm.sample(state, KEY, 4, {"style": i, "shape": -1}) for i in (0, 1, -1)]
+    sample = jax.jit(lambda state, i: algorithm.sample(state, KEY, 4, {"style": i, "shape": -1}), static_argnums=1)
+    style = [sample(state, i) for i in (0, 1, -1)]
     assert not np.allclose(style[0], style[1])
     assert not np.allclose(style[0], style[2])
 
@@ -154,7 +166,8 @@ def test_a_cold_draw_takes_the_likeliest_code():
     algorithm = zoo.tiny("code_prior", step={"temperature": 1e-6})
     batch = zoo.batch(algorithm.batch_spec, 4)
     state = zoo.start(algorithm, KEY, batch)
-    cold = [algorithm.sample(state, jax.random.key(seed), 2, {"style": 0, "shape": 0}) for seed in (0, 1)]
+    sample = jax.jit(lambda state, key: algorithm.sample(state, key, 2, {"style": 0, "shape": 0}))
+    cold = [sample(state, jax.random.key(seed)) for seed in (0, 1)]
     np.testing.assert_allclose(*cold, atol=1e-6)
 
 
@@ -173,9 +186,10 @@ def test_second_stage_on_the_run_of_the_first(tokenizer, tmp_path):
     book = state.frozen["tokenizer"]["quantizer"]["codebook"]
     jax.tree.map(np.testing.assert_array_equal, book, first.state.mutable["quantizer"]["codebook"])
     images = zoo.batch(algorithm.batch_spec, 4)["image"]
-    codes = algorithm.encode(state, images, KEY)
-    np.testing.assert_array_equal(codes, first.algorithm.encode(first.state, images, KEY))
-    np.testing.assert_array_equal(algorithm.decode(state, codes), first.algorithm.decode(first.state, codes))
+    codes = jax.jit(algorithm.encode)(state, images, KEY)
+    np.testing.assert_array_equal(codes, jax.jit(first.algorithm.encode)(first.state, images, KEY))
+    decoded = (jax.jit(one.decode)(at, codes) for one, at in ((algorithm, state), (first.algorithm, first.state)))
+    np.testing.assert_array_equal(*decoded)
     # The first stage is not needed any more, by anything.
     shutil.move(tokenizer, tmp_path / "elsewhere")
     assert main(["sample", str(run), "--num", "4", "--condition", "style=noto", "--out", str(tmp_path / "a.png")]) == 0
@@ -194,8 +208,8 @@ def test_without_the_trainer(tokenizer):
     batch = zoo.batch(algorithm.batch_spec, 4)
     state = zoo.start(algorithm, KEY, batch).replace(frozen=ga.load_frozen(algorithm))
     first = ga.load(tokenizer)
-    expected = first.algorithm.encode(first.state, batch["image"], KEY)
-    np.testing.assert_array_equal(algorithm.encode(state, batch["image"], KEY), expected)
+    expected = jax.jit(first.algorithm.encode)(first.state, batch["image"], KEY)
+    np.testing.assert_array_equal(jax.jit(algorithm.encode)(state, batch["image"], KEY), expected)
 
 
 def test_wrong_tokenizers(tmp_path):

@@ -9,12 +9,14 @@ import pytest
 import scipy.stats
 
 import genart_jax as ga
-from genart_jax.data.augment import ada
-from genart_jax.data.augment.ada import OPS, amplification, coloring, placement
+from genart_jax.data.augment.ada import OPS, ada, amplification, coloring, placement
 from tests.data.augment.test_warp import octaves
 
 N = 4000
 SIZE = (16, 32)
+
+
+augmented = jax.jit(ada, static_argnames="ops")  # operation by operation, each would be compiled by itself
 
 
 def keys(n=N, seed=0):
@@ -78,7 +80,7 @@ def test_geometry():
 
 def test_colors():
     p = 0.5
-    on, matrix, offset = (np.asarray(v, np.float64) for v in jax.vmap(coloring, in_axes=(0, None))(keys(), p))
+    on, matrix, offset = (np.asarray(v, np.float64) for v in jax.jit(jax.vmap(coloring, in_axes=(0, None)))(keys(), p))
     grey = np.ones(3) / np.sqrt(3)
     # Each step keeps the grey axis, and turns or scales the plane across it.
     luma = matrix @ grey @ grey
@@ -104,7 +106,7 @@ def test_colors():
 
 def test_amplification_keeps_the_power_of_natural_pictures():
     p = 0.4
-    on, gains = (np.asarray(v, np.float64) for v in jax.vmap(amplification, in_axes=(0, None))(keys(), p))
+    on, gains = (np.asarray(v, np.float64) for v in jax.jit(jax.vmap(amplification, in_axes=(0, None)))(keys(), p))
     share(on, 1 - (1 - p) ** 4)
     power = (gains**2 * np.array([10, 1, 1, 1]) / 13).sum(1)
     only = np.isclose(gains[:, [1]], gains[:, 1:]).all(1) & on.astype(bool)  # the lowest band alone was changed
@@ -117,15 +119,15 @@ def test_filters_do_what_their_gains_say():
     """A wave is scaled by the gains of the bands that it is in, along each axis."""
     n, frequency = 32, np.pi * 24 / 63
     wave = np.cos(frequency * np.arange(64))[None, None, :, None] * np.ones((n, 8, 1, 2))
-    out = np.asarray(ada(wave.astype(np.float32), keys(n), 0.5, ("filter",)))
-    gains = np.asarray(jax.vmap(amplification, in_axes=(0, None))(keys(n), 0.5)[1])
+    out = np.asarray(augmented(wave.astype(np.float32), keys(n), 0.5, ("filter",)))
+    gains = np.asarray(jax.jit(jax.vmap(amplification, in_axes=(0, None)))(keys(n), 0.5)[1])
     for before, after, gain in zip(wave, out, gains, strict=True):
         np.testing.assert_allclose(after, before * (gain @ octaves(frequency)) * (gain @ octaves(0.0)), atol=1e-4)
 
 
 def test_noise():
     images = np.zeros((N, 8, 8, 3), np.float32)
-    out = np.asarray(ada(images, keys(), 0.5, ("noise",)))
+    out = np.asarray(augmented(images, keys(), 0.5, ("noise",)))
     sigma = out.std((1, 2, 3))
     share(sigma > 0, 0.5)
     assert scipy.stats.kstest(sigma[sigma > 0] / 0.1, "halfnorm").pvalue > 0.01
@@ -134,7 +136,7 @@ def test_noise():
 
 
 def test_cutout():
-    hole = np.asarray(ada(np.ones((N, 8, 16, 1), np.float32), keys(), 0.5, ("cutout",)))[..., 0] == 0
+    hole = np.asarray(augmented(np.ones((N, 8, 16, 1), np.float32), keys(), 0.5, ("cutout",)))[..., 0] == 0
     share(hole.any((1, 2)), 0.5)
     rows, columns = hole.any(2), hole.any(1)
     np.testing.assert_array_equal(hole, rows[:, :, None] & columns[:, None])
@@ -150,9 +152,9 @@ def test_cutout():
 def test_probability_0_is_the_identity_to_the_bit(shape):
     images = np.random.default_rng(0).uniform(-1, 1, (8, *shape)).astype(np.float32)
     images[0] = -0.0
-    out = np.asarray(jax.jit(functools.partial(ada, ops=OPS))(images, keys(8), 0.0))
+    out = np.asarray(augmented(images, keys(8), np.zeros(8), OPS))
     np.testing.assert_array_equal(out.view(np.uint32), images.view(np.uint32))
-    mixed = np.asarray(ada(images, keys(8), jnp.array([0.0, 1.0] * 4), OPS))
+    mixed = np.asarray(augmented(images, keys(8), np.array([0.0, 1.0] * 4), OPS))
     np.testing.assert_array_equal(mixed[::2].view(np.uint32), images[::2].view(np.uint32))
     assert (np.abs(mixed[1::2] - images[1::2]).mean((1, 2, 3)) > 0.05).all()
 
@@ -161,26 +163,26 @@ def test_no_transformation_leaks_its_mean():
     """Flips and turns are drawn evenly, so that at p = 1 the mean of many is symmetric; below, the picture wins."""
     images = np.zeros((N, 8, 8, 3), np.float32)
     images[:, :4, :4, 0] = 1
-    mean = np.asarray(ada(images, keys(), 1.0, ("blit",))).mean(0)
+    mean = np.asarray(augmented(images, keys(), 1.0, ("blit",))).mean(0)
     assert mean[..., 0].std() < 0.15
-    half = np.asarray(ada(images, keys(), 0.5, ("blit",))).mean(0)
+    half = np.asarray(augmented(images, keys(), 0.5, ("blit",))).mean(0)
     assert half[:4, :4, 0].mean() > 2 * half[4:, 4:, 0].mean()
 
 
 @pytest.mark.parametrize("ops", [("blit", "geometric", "color"), ("filter", "noise", "cutout")])
 def test_the_key_alone_decides_and_gradients_flow(ops):
-    images = jax.random.uniform(jax.random.key(1), (8, 8, 12, 3), minval=-1)
-    p = jnp.linspace(0.2, 1, 8)
+    rng = np.random.default_rng(1)
+    images, p = rng.uniform(-1, 1, (8, 8, 12, 3)).astype(np.float32), np.linspace(0.2, 1, 8, dtype=np.float32)
     apply = jax.jit(functools.partial(ada, ops=ops))
     whole = apply(images, keys(8), p)
     parts = [apply(images[i : i + 2], keys(8)[i : i + 2], p[i : i + 2]) for i in range(0, 8, 2)]
     np.testing.assert_allclose(whole, np.concatenate(parts), atol=1e-5)
-    twice = jax.vmap(apply, in_axes=(None, 0, None))(images, jnp.stack([keys(8), keys(8, 1)]), p)
+    twice = jax.jit(jax.vmap(apply, in_axes=(None, 0, None)))(images, jnp.stack([keys(8), keys(8, 1)]), p)
     np.testing.assert_allclose(twice[0], whole, atol=1e-5)
     assert float(jnp.max(jnp.abs(twice[1] - whole))) > 0.1
-    weights, direction = jax.random.normal(jax.random.key(2), (2, *images.shape))
+    weights, direction = rng.normal(size=(2, *images.shape)).astype(np.float32)
     value = jax.jit(lambda x: jnp.sum(weights * apply(x, keys(8), p)))
-    gradient = jax.grad(value)(images)
+    gradient = jax.jit(jax.grad(value))(images)
     finite = (value(images + 0.1 * direction) - value(images - 0.1 * direction)) / 0.2  # affine in the pictures
     np.testing.assert_allclose(jnp.sum(gradient * direction), finite, rtol=2e-3)
     assert float(jnp.mean(gradient != 0)) > 0.5
