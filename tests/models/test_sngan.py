@@ -10,6 +10,7 @@ from jax import lax
 
 import genart_jax as ga
 from genart_jax.models import sngan
+from genart_jax.nn import residual
 from genart_jax.nn.conv import conv
 from tests import zoo
 
@@ -65,7 +66,7 @@ def published_pair(kind, x, kernel):
 def test_merged_convolutions_equal_the_published_pairs(kind):
     """Values and both gradients; the kernel of the normalised one is divided by what its u sees."""
     x = jax.random.normal(KEY, (2, 8, 6, 5))
-    layer = sngan.UpConv(7) if kind == "up" else sngan.DownConv(features=7)
+    layer = residual.UpConv(7) if kind == "up" else residual.SpectralDownConv(features=7)
     variables = layer.init(KEY, x)
     kernel = variables["params"]["kernel"]
     if kind == "down":
@@ -80,9 +81,9 @@ def test_merged_convolutions_equal_the_published_pairs(kind):
         jax.grad(lambda k, f=f: jnp.sum(f(k) * cotangent))(kernel)
         for f in (
             lambda k: (
-                sngan.UpConv(7).apply({"params": {"kernel": k}}, x)
+                residual.UpConv(7).apply({"params": {"kernel": k}}, x)
                 if kind == "up"
-                else conv(x, 0.25 * sngan.widened(k), strides=2, padding=1)
+                else conv(x, 0.25 * residual.widened(k), strides=2, padding=1)
             ),
             lambda k: published_pair(kind, x, k),
         )
@@ -92,7 +93,7 @@ def test_merged_convolutions_equal_the_published_pairs(kind):
 
 def test_conditional_norm_scales_and_shifts_by_the_sum_over_conditions():
     conditions = (("style", 2), ("shape", 3))
-    layer = sngan.ConditionalNorm(conditions)
+    layer = residual.ConditionalNorm(conditions)
     x = 3 + 2 * jax.random.normal(KEY, (6, 4, 4, 5))
     condition = {"style": jnp.array([0, 1, -1, 0, 1, 1]), "shape": jnp.array([2, -1, -1, 0, 1, 2])}
     variables = layer.init(KEY, x, condition, True)
