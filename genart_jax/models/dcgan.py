@@ -17,13 +17,22 @@ Presets, with what benchmarks/results/applied.md measured (2 CPU cores):
 - `non_saturating`: `genart train dcgan --preset non_saturating`. The default until 2026-11-21, at a distance of 180
   with seed 0; for ADA, which reads the sign of the critic's scores, and under the relativistic loss that says nothing.
 - `paper`: `genart train dcgan --preset paper`. The published recipe. Not measured here.
+- The layouts of the first tutorials, each for pictures of the size that it really makes, or a multiple of that:
+  `start7` (7x7x256 at first, 5x5 kernels, strides 1-2-2-2, dropout 0.3 in the critic: 56 pixels), `start8` (8x8x256 and
+  two convolutions of stride 2: 32 pixels) and `flat8` (8x8x8 and three 3x3 convolutions that enlarge nothing: 8
+  pixels). Icons of the embedded set have 32 pixels; `--data folder:DIR` resizes to what the preset wants.
+- `vgg`: `genart train dcgan --preset vgg`. Three convolutions a stage (Simonyan & Zisserman 2015), in both networks.
+- `patch`: `genart train dcgan --preset patch`. A critic that scores patches of 18x18 pixels (Isola et al. 2017,
+  arXiv:1611.07004, section 3.2.2).
 - `tiny`: for tests.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -32,8 +41,10 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.nn import random
 from genart_jax.nn.conv import Conv, ConvTranspose
 from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.nn.pyramid import halvings
 from genart_jax.types import Network, Output, untold
 
 Condition = Mapping[str, jax.Array] | None
@@ -45,7 +56,8 @@ class Config:
     """Architecture of a DCGAN."""
 
     image_shape: tuple[int, ...] | None = None
-    """(height, width, channels); each side from 16 to 128, halving down to 4 to 8."""
+    """(height, width, channels); each side from 16 to 128, halving down to 4 to 8. With strides: their product's
+    multiples."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
     """Conditions to train on; None: all that the data has."""
     latent_dim: int = 100
@@ -56,26 +68,53 @@ class Config:
     """Length of a condition's vector in the generator."""
     critic_norm: bool = False
     """BatchNorm in the critic, as published; goes with step.critic_batch separate and without R1."""
+    kernel: int = 4
+    """Side of the kernels that change a picture's size."""
+    strides: tuple[int, ...] = ()
+    """Of the generator's layers after its start, the last of which makes the picture; the critic's are these in
+    reverse. Empty: 2 for each halving."""
+    features: tuple[int, ...] = ()
+    """Channels at the generator's start and after each layer but the last; the critic's are these in reverse. Empty: by
+    width."""
+    convs_per_stage: int = 1
+    """Convolutions of each stage: those after the first are 3x3 and change no size."""
+    dropout: float = 0.0
+    """Rate of dropout after each of the critic's stages."""
+    patch: int = 0
+    """The critic scores each place of its map after so many stages, a patch of the picture; 0: the whole picture."""
 
 
-def stages(image_shape: tuple[int, ...]) -> tuple[int, tuple[int, int]]:
-    """Number of halvings, and the (height, width) that they end at: the smaller side is 4 to 7.
+class Layout(NamedTuple):
+    """What a Config comes to: of each generator's layer after the start, its stride and the channels before it."""
+
+    strides: tuple[int, ...]
+    features: tuple[int, ...]
+    start: tuple[int, int]
+    """Height and width."""
+
+
+def layout(c: Config) -> Layout:
+    """The generator's layers; the critic has them in reverse.
 
     Raises:
-      UserError: a side is outside 16 to 128, or the shape does not halve down far enough.
+      UserError: the image's shape does not fit, or one list is longer than the other.
     """
-    if len(image_shape) != 3:
-        raise UserError(f"dcgan: image_shape {tuple(image_shape)}: wanted (height, width, channels)")
-    height, width = image_shape[:2]
-    count = 0
-    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
-        height, width, count = height // 2, width // 2, count + 1
-    if not all(16 <= side <= 128 for side in image_shape[:2]) or min(height, width) > 7:
-        raise UserError(
-            f"dcgan: image_shape {tuple(image_shape)}: sides must be 16 to 128 and halve evenly down to 4 to 7,"
-            " such as 28, 32, 48, 64, 96 or 128; set --data.image-size"
-        )
-    return count, (height, width)
+    shape = c.image_shape or ()
+    if not c.strides:
+        count, start = halvings("dcgan", shape)
+        strides = (2,) * count
+    else:
+        strides, times = c.strides, math.prod(c.strides)
+        if len(shape) != 3 or min(strides) < 1 or any(side % times or side < times for side in shape[:2]):
+            raise UserError(
+                f"dcgan: image_shape {tuple(shape)} and strides {strides}: wanted (height, width, channels) with sides"
+                f" that are multiples of {max(1, times)}; set --data.image-size"
+            )
+        start = shape[0] // times, shape[1] // times
+    features = c.features or tuple(c.width * 2 ** (len(strides) - 1 - i) for i in range(len(strides)))
+    if len(features) != len(strides):
+        raise UserError(f"dcgan: features {features} and strides {strides}: wanted as many of one as of the other")
+    return Layout(strides, features, start)
 
 
 def batch_norm(name: str, train: bool, dtype: DTypeLike, axis_name: str | None) -> nn.BatchNorm:
@@ -98,33 +137,37 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
-        count, (height, width) = stages(c.image_shape or ())
+        strides, features, (height, width) = layout(c)
         norm = lambda name: batch_norm(name, train, self.dtype, self.axis_name)
         embedded = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
             condition, z.shape[0]
         )
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
-        features = c.width * 2 ** (count - 1)
-        x = nn.Dense(height * width * features, use_bias=False, kernel_init=normal(0.02), dtype=self.dtype, name="in")(
-            x
-        )
-        x = nn.relu(norm("norm_0")(x.reshape(-1, height, width, features)))
-        x = checkpoint_name(x, "stage")
-        aux = {"stage_0": x}
-        for i in range(1, count):
-            features //= 2
-            x = ConvTranspose(
-                features, (4, 4), (2, 2), use_bias=False, kernel_init=normal(0.02), dtype=self.dtype, name=f"up_{i}"
-            )(x)
-            x = nn.relu(norm(f"norm_{i}")(x))
+        x = nn.Dense(
+            height * width * features[0], use_bias=False, kernel_init=normal(0.02), dtype=self.dtype, name="in"
+        )(x)
+        x = nn.relu(norm("norm_0")(x.reshape(-1, height, width, features[0])))
+        aux = {}
+        options: dict[str, Any] = {"kernel_init": normal(0.02), "dtype": self.dtype}
+        for i, (stride, size) in enumerate(zip(strides, (*features[1:], (c.image_shape or ())[-1]), strict=True)):
+            for j in range(1, c.convs_per_stage):
+                x = Conv(features[i], (3, 3), use_bias=False, name=f"conv_{i}_{j}", **options)(x)
+                x = nn.relu(norm(f"norm_{i}_{j}")(x))
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-        channels = (c.image_shape or ())[-1]
-        x = ConvTranspose(channels, (4, 4), (2, 2), kernel_init=normal(0.02), dtype=self.dtype, name="out")(x)
+            last = i == len(strides) - 1
+            x = ConvTranspose(
+                size, (c.kernel, c.kernel), (stride, stride), use_bias=last, name="out" if last else f"up_{i + 1}",
+                **options,
+            )(x)  # fmt: skip
+            x = x if last else nn.relu(norm(f"norm_{i + 1}")(x))
         return jnp.tanh(x).astype(jnp.float32), aux
 
 
 class Critic(nn.Module):
-    """Images (batch, height, width, channels) -> scores (batch,), before any sigmoid."""
+    """Images (batch, height, width, channels) -> scores (batch,), or of patches (batch, h, w), before any sigmoid.
+
+    With the stream "dropout" among the random numbers of `apply`, what `Config.dropout` says is dropped.
+    """
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -134,26 +177,42 @@ class Critic(nn.Module):
     def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
         c = self.config
-        count, _ = stages(c.image_shape or ())
+        strides, features, _ = (part[::-1] for part in layout(c))
+        count = c.patch or len(strides)
         # The published deviation of 0.02 counts on BatchNorm; without it, signals would fade from stage to stage.
         init = normal(0.02) if c.critic_norm else nn.initializers.he_normal()
+        keys = None
+        if c.dropout and self.has_rng("dropout"):
+            keys = random.example_keys(self.make_rng("dropout"), len(images), self.axis_name)
         x = images.astype(self.dtype)
         aux = {}
-        for i in range(count):
-            normed = c.critic_norm and i > 0  # not on the critic's input layer: section 3 of the paper
+
+        def stage(x: jax.Array, size: int, side: int, stride: int, name: str, normed: bool) -> jax.Array:
             x = Conv(
-                c.width * 2**i, (4, 4), (2, 2), use_bias=not normed, kernel_init=init, dtype=self.dtype,
-                name=f"down_{i}",
+                size, (side, side), (stride, stride), use_bias=not normed, kernel_init=init, dtype=self.dtype,
+                name=f"down_{name}",
             )(x)  # fmt: skip
-            if normed:
-                x = batch_norm(f"norm_{i}", train, self.dtype, self.axis_name)(x)
-            x = nn.leaky_relu(x, 0.2)
+            x = batch_norm(f"norm_{name}", train, self.dtype, self.axis_name)(x) if normed else x
+            return nn.leaky_relu(x, 0.2)
+
+        for i, (size, stride) in enumerate(zip(features[:count], strides[:count], strict=True)):
+            # No BatchNorm on the critic's input layer: section 3 of the paper.
+            x = stage(x, size, c.kernel, stride, f"{i}", c.critic_norm and i > 0)
+            for j in range(1, c.convs_per_stage):
+                x = stage(x, size, 3, 1, f"{i}_{j}", c.critic_norm)
+            x = random.Dropout(c.dropout)(x, random.example_streams(keys, f"stage_{i}"))
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-        pooled = jnp.sum(x, axis=(1, 2), dtype=jnp.float32)
-        flat = x.reshape(x.shape[0], -1).astype(jnp.float32)  # a bfloat16 score has three digits
-        score = nn.Dense(1, kernel_init=init, name="out")(flat)[:, 0]
         embed = ConditionEmbed(classes_of(c.conditions), x.shape[-1], stddev=0.02, name="embed")
-        for vector in embed(condition, images.shape[0]):
+        vectors = embed(condition, images.shape[0])
+        exact = x.astype(jnp.float32)  # a bfloat16 score has three digits
+        if c.patch:
+            score = Conv(1, (3, 3), kernel_init=init, name="out")(exact)[..., 0]
+            for vector in vectors:
+                score = score + jnp.sum(vector[:, None, None] * exact, axis=-1)
+            return score, aux
+        pooled = jnp.sum(exact, axis=(1, 2))
+        score = nn.Dense(1, kernel_init=init, name="out")(exact.reshape(len(exact), -1))[:, 0]
+        for vector in vectors:
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score, aux
 
@@ -162,11 +221,14 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     """By role, for a resolved Config.
 
     Raises:
-      UserError: the image's shape does not fit.
+      UserError: the image's shape does not fit, or a number is out of range.
     """
-    stages(config.image_shape or ())
-    if min(config.latent_dim, config.width, config.embed_dim) < 1:
-        raise UserError("dcgan: latent_dim, width and embed_dim must be at least 1")
+    count = len(layout(config).strides)
+    sizes = (config.latent_dim, config.width, config.embed_dim, config.kernel, config.convs_per_stage)
+    if min(*sizes, *config.features, 1) < 1:
+        raise UserError("dcgan: latent_dim, width, features, embed_dim, kernel and convs_per_stage must be at least 1")
+    if not 0 <= config.dropout < 1 or not 0 <= config.patch <= count:
+        raise UserError(f"dcgan: dropout must be 0 to below 1, and patch 0 to {count}, the stages that there are")
     latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
     images = lambda: (jnp.zeros((2, *(config.image_shape or ()))), untold(config.conditions))
     return {
@@ -176,15 +238,23 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 
 
 _ADAM = Optimizer(learning_rate=2e-4, b1=0.5)
+_DEFAULT = Run(
+    Config(width=32),
+    Gan(loss="relativistic", r1_gamma=0.5, r1_every=8, ema_decay=0.998),
+    Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9, schedule="linear"),
+    Data(),
+    Train(steps=4000, batch=64, sample_every=500, save_every=500, steps_per_dispatch=10),
+)
+
+
+def _changed(size: int = 0, **model: Any) -> Run:
+    """The default's recipe with another layout, for pictures of `size` where the data is not of that size already."""
+    data = Data(image_size=(size,)) if size else Data()
+    return dataclasses.replace(_DEFAULT, model=dataclasses.replace(_DEFAULT.model, **model), data=data)
+
 
 PRESETS = {
-    "default": Run(
-        Config(width=32),
-        Gan(loss="relativistic", r1_gamma=0.5, r1_every=8, ema_decay=0.998),
-        Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9, schedule="linear"),
-        Data(),
-        Train(steps=4000, batch=64, sample_every=500, save_every=500, steps_per_dispatch=10),
-    ),
+    "default": _DEFAULT,
     "non_saturating": Run(
         Config(width=32),
         Gan(critic_learning_rate=4e-4, r1_gamma=0.5, r1_every=8, ema_decay=0.998),
@@ -199,6 +269,11 @@ PRESETS = {
         Data(),
         Train(steps=20_000, batch=128, save_every=1000),
     ),
+    "start7": _changed(56, kernel=5, strides=(1, 2, 2, 2), features=(256, 128, 64, 32), dropout=0.3),
+    "start8": _changed(kernel=5, strides=(2, 2), features=(256, 128)),
+    "flat8": _changed(8, kernel=3, strides=(1, 1, 1), features=(8, 8, 8)),
+    "vgg": _changed(convs_per_stage=3),
+    "patch": _changed(patch=2),
     "tiny": Run(
         Config(latent_dim=8, width=4, embed_dim=4),
         Gan(r1_gamma=0.5, r1_every=2),

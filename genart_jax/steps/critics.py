@@ -5,6 +5,8 @@ A critic scores each example by one number, by many (patches: (batch, height, wi
 
 A critic whose scores depend on neighbouring examples says so in its `Network.group`; real and generated pictures are
 never in one group.
+
+What a critic drops in training, it draws from Flax's stream "dropout", of which each pass of a round has a key.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import jax.numpy as jnp
 
 from genart_jax.config import UserError
 from genart_jax.losses.adversarial import Adversarial
+from genart_jax.nn import random
 from genart_jax.steps import common, networks
 from genart_jax.steps.networks import Networks
 from genart_jax.types import Condition, Tree, Variables
@@ -52,24 +55,33 @@ class Critic:
         self.group = roles[role].group
 
     def score(
-        self, at: Variables, images: jax.Array, condition: Condition, advance: bool = False
+        self, at: Variables, images: jax.Array, condition: Condition, key: jax.Array, advance: bool = False
     ) -> tuple[Scores, Tree]:
-        """Scores in training, and its collections; `advance` as in `networks.apply`."""
-        (scores, _), mutable = networks.apply(self.roles, at, self.role, images, condition, train=True, advance=advance)
+        """Scores in training, and its collections; `key` for dropout, `advance` as in `networks.apply`."""
+        (scores, _), mutable = networks.apply(
+            self.roles, at, self.role, images, condition, train=True, advance=advance, rngs={"dropout": key}
+        )
         return scores, mutable
 
     def both(
-        self, at: Variables, real: jax.Array, fake: jax.Array, condition: Condition, advance: bool = False
+        self,
+        at: Variables,
+        real: jax.Array,
+        fake: jax.Array,
+        condition: Condition,
+        key: jax.Array,
+        advance: bool = False,
     ) -> tuple[Scores, Scores, Tree]:
-        """Scores of real and of generated pictures, and its collections.
+        """Scores of real and of generated pictures, and its collections; `key` and `advance` as in `score`.
 
         Raises:
           UserError: a batch that does not divide into groups.
         """
         if not self.joint:
-            real_scores, mutable = self.score(at, real, condition, advance)
+            of = lambda role: random.stream(key, role)
+            real_scores, mutable = self.score(at, real, condition, of("real"), advance)
             at = at._replace(mutable={**at.mutable, self.role: mutable})
-            fake_scores, mutable = self.score(at, fake, condition)
+            fake_scores, mutable = self.score(at, fake, condition, of("fake"))
             return real_scores, fake_scores, mutable
 
         # Pairs stay neighbours, so that a batch split over devices is joined without moving pictures between them.
@@ -86,6 +98,6 @@ class Critic:
         def part(scores: jax.Array, index: int) -> jax.Array:
             return scores.reshape(-1, 2, group, *scores.shape[1:])[:, index].reshape(-1, *scores.shape[1:])
 
-        scores, mutable = self.score(at, join(real, fake), jax.tree.map(join, condition, condition), advance)
+        scores, mutable = self.score(at, join(real, fake), jax.tree.map(join, condition, condition), key, advance)
         real_scores, fake_scores = (jax.tree.map(lambda x, i=i: part(x, i), scores) for i in (0, 1))
         return real_scores, fake_scores, mutable

@@ -193,7 +193,7 @@ class Adversarial(Family):
         """Real against generated pictures."""
         real = self.augment(scene.batch["image"], scene.view, "real")
         real_scores, fake_scores, mutable = self.critic.both(
-            at, real, scene.made["seen"], scene.batch["condition"], advance=True
+            at, real, scene.made["seen"], scene.batch["condition"], _drops(scene, "critic"), advance=True
         )
         values = value_of(self.loss.critic, real_scores, fake_scores)
         right = told_apart(self.loss, real_scores, fake_scores)
@@ -212,19 +212,20 @@ class Adversarial(Family):
     def generator_loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the critic makes of the generated pictures."""
         fake, condition, paired = scene.made["seen"], scene.batch["condition"], self.loss.paired
+        key = _drops(scene, "generator")
         real = self.augment(scene.batch["image"], scene.view, "real") if paired else fake
         if paired and "batch_stats" in at.mutable["critic"]:  # scores that depend on the pictures beside them
-            real_scores, fake_scores, _ = self.critic.both(at, real, fake, condition)
+            real_scores, fake_scores, _ = self.critic.both(at, real, fake, condition, key)
         else:  # apart: no gradient goes back through the real pictures
-            fake_scores, _ = self.critic.score(at, fake, condition)
-            real_scores = self.critic.score(at, real, condition)[0] if paired else fake_scores
+            fake_scores, _ = self.critic.score(at, fake, condition, key)
+            real_scores = self.critic.score(at, real, condition, key)[0] if paired else fake_scores
         values = value_of(self.loss.generator, real_scores, fake_scores)
         return Outcome(values, {"generator_loss": jnp.mean(values)})
 
     def _critic_at(self, at: Variables, scene: Scene) -> terms.CriticAt:
         def score(images: jax.Array, role: str = "real") -> jax.Array:
             seen = self.augment(images, scene.view, role)
-            return per_example(self.critic.score(at, seen, scene.batch["condition"])[0])
+            return per_example(self.critic.score(at, seen, scene.batch["condition"], _drops(scene, role))[0])
 
         return terms.CriticAt(at.params["critic"], score, lambda drawn, batch: self._generated(at, drawn, batch)[0])
 
@@ -295,6 +296,11 @@ class Adversarial(Family):
         drawn = self.generator.draw(lambda name: random.example_keys(random.stream(key, name), num))
         wanted = common.wanted_condition(self.spec, condition, num, key)
         return self._show(state, drawn["z"], drawn.get("keys"), wanted, truncation)
+
+
+def _drops(scene: Scene, name: str) -> jax.Array:
+    """The key of what a critic drops in one pass of a round."""
+    return random.stream(random.stream(scene.key, "dropout"), name)
 
 
 def _loss(name: str) -> AdversarialLoss:
