@@ -32,6 +32,7 @@ def _entries(*rows: tuple[str, str, str, str, str]) -> dict[str, Entry]:
 
 
 _MODELS = _entries(
+    ("mlp_gan", "gan", "genart_jax.models.mlp_gan", "genart_jax.steps.gan", "Goodfellow et al. 2014, arXiv:1406.2661"),
     ("dcgan", "gan", "genart_jax.models.dcgan", "genart_jax.steps.gan", "Radford et al. 2015, arXiv:1511.06434"),
     ("modgan", "gan", "genart_jax.models.modgan", "genart_jax.steps.gan", "Chen et al. 2019, arXiv:1810.01365"),
     ("sngan", "gan", "genart_jax.models.sngan", "genart_jax.steps.gan", "Miyato et al. 2018, arXiv:1802.05957"),

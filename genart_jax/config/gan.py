@@ -40,7 +40,8 @@ class Gan:
     """Regularisers of the critic, as NAME=WEIGHT, or NAME=WEIGHT@PERIOD for a lazy one, such as r1=0.5@8 r2=0.5@8 gp=10
     (r1, r2, gp, zero_gp, lecam, consistency, latent_consistency, orthogonal)."""
     generator_terms: tuple[str, ...] = ()
-    """Regularisers of the generator, likewise (latent_spread, orthogonal; path length has options of its own)."""
+    """Regularisers of the generator, likewise (latent_spread, pixel_mse, orthogonal; path length has options of
+    its own)."""
     style_mixing: Share = 0.0
     """Probability that the styles of an example's later layers come from another z. Needs a mapping network."""
     ema_decay: Share = 0.999

@@ -151,6 +151,20 @@ def latent_spread(weight: float, every: int = 0, sigma: float = 0.05) -> Term:
     return Term("latent_spread", value, weight, every, prepare=lambda keys, s: _nearby(keys, s, sigma))
 
 
+def pixel_mse(weight: float, every: int = 0) -> Term:
+    """|G(z) - x|^2 / |pixels|: the mean over pixels and channels, of generated and real pictures paired by position.
+
+    As the pairs are independent but for their condition c, its mean is E |G(z) - E[x|c]|^2 + E |x - E[x|c]|^2 over
+    pixels: it pulls every picture towards the mean of its condition, against the variety of both.
+    """
+
+    def value(generator: GeneratorAt, scene: Scene) -> Values:
+        squares = jnp.square(generator.make(scene.drawn, scene.batch) - scene.batch["image"])
+        return jnp.mean(squares, axis=tuple(range(1, squares.ndim))), {}
+
+    return Term("pixel_mse", value, weight, every)
+
+
 def orthogonal(weight: float, every: int = 0) -> Term:
     """|W'W (1 - I)|^2 summed over all kernels, as matrices (rest, features) (Brock et al. 2019, section 3.1)."""
 
@@ -204,7 +218,11 @@ CRITIC_TERMS: Mapping[str, Callable[..., Term]] = {
 }
 """What `step.critic-terms` may name."""
 
-GENERATOR_TERMS: Mapping[str, Callable[..., Term]] = {"latent_spread": latent_spread, "orthogonal": orthogonal}
+GENERATOR_TERMS: Mapping[str, Callable[..., Term]] = {
+    "latent_spread": latent_spread,
+    "pixel_mse": pixel_mse,
+    "orthogonal": orthogonal,
+}
 """What `step.generator-terms` may name; path length has options of its own."""
 
 

@@ -72,6 +72,18 @@ def test_orthogonal_leaves_the_lengths_of_columns_alone():
     np.testing.assert_allclose(got, 2 * 3.0**2)  # two columns of ones, each way
 
 
+def test_pixel_mse_is_the_mean_square_of_pairs_and_pulls_towards_their_mean():
+    """For a generator that makes one picture, the gradient is that of its distance to the mean of the real ones."""
+    given = scene()
+    real = np.asarray(given.batch["image"], np.float64)
+    picture = np.random.default_rng(5).uniform(-1, 1, SHAPE)
+    make = lambda p: terms.GeneratorAt(p, lambda drawn, batch: jnp.broadcast_to(p, (6, *SHAPE)))
+    values = lambda p: terms.pixel_mse(1.0).value(make(p), given)[0]
+    np.testing.assert_allclose(values(jnp.float32(picture)), np.mean((picture - real) ** 2, axis=(1, 2, 3)), rtol=1e-5)
+    got = jax.grad(lambda p: jnp.mean(values(p)))(jnp.float32(picture))
+    np.testing.assert_allclose(got, 2 * (picture - real.mean(0)) / picture.size, rtol=1e-4, atol=1e-6)
+
+
 def test_gradient_penalty_of_a_flat_critic_has_a_gradient():
     got = jax.grad(lambda w: jnp.mean(value(terms.gp(1.0), linear, w, scene())[0]))(jnp.zeros(SHAPE))
     assert np.isfinite(got).all()
