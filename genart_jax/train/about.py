@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 
+from genart_jax.runtime.values import Json
 from genart_jax.train.manifest import DamageError
+from genart_jax.types import Tree
 
 
-def read_about(folder: Path) -> dict[str, Any]:
+def read_about(folder: Path) -> Json:
     """about.json of a step's folder.
 
     Raises:
@@ -28,7 +28,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     return dict(about)
 
 
-def leaves_of(tree: Any) -> dict[str, list[Any]]:
+def leaves_of(tree: Tree) -> dict[str, list[list[int] | str]]:
     """Path -> [shape, dtype] of every leaf of a state."""
     return {
         jax.tree_util.keystr(path): [list(leaf.shape), str(leaf.dtype)]
@@ -48,7 +48,7 @@ def versions() -> dict[str, str]:
     return out
 
 
-def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def difference(there: Json, here: Json) -> str:
     """The first leaves that differ, or ""."""
     words = {path: f"{tuple(leaf[0])} {leaf[1]}" for path, leaf in here.items()}
     others = {path: f"{tuple(leaf[0])} {leaf[1]}" for path, leaf in there.items()}
@@ -60,7 +60,7 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return "; ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
 
 
-def read_old(folder: Path) -> dict[str, Any]:
+def read_old(folder: Path) -> Json:
     """The position that a step of the layout before there were sums holds.
 
     Raises:

@@ -21,19 +21,21 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Jaxpr
+from jax.sharding import NamedSharding
 
 from genart_jax.api import build, configure
 from genart_jax.config import BatchSpec, Field, Parallel, Run, UserError, override, resolve
 from genart_jax.config.batch import class_fields
 from genart_jax.runtime import compiler
+from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import stages
 from genart_jax.train import parallel
-from genart_jax.types import batch_of
+from genart_jax.types import Batch, Tree, batch_of
 
 CONDITIONS = (("style", 5), ("shape", 9), ("color", 10))
 """Those of the embedded art set, for which the presets are made."""
@@ -51,7 +53,7 @@ def resolved(
     batch: int | None = None,
     precision: str | None = None,
     devices: int = 1,
-    options: dict[str, Any] | None = None,
+    options: Json | None = None,
 ) -> Run:
     """The whole configuration of what is measured. `options` are those of `configure`, sections by their dot:
     {"width": 64, "step.r1_every": 4}.
@@ -59,7 +61,7 @@ def resolved(
     Raises:
       UserError: no such model, preset or option.
     """
-    given: dict[str, Any] = {}
+    given: Json = {}
     for key, value in (options or {}).items():
         section, dot, field = key.partition(".")
         if dot:
@@ -98,7 +100,7 @@ class Subject:
             self._state = compiler.jit(self.algorithm.begin, once=True, out_shardings=whole)(self._state, self._batch)
         period = math.lcm(*(every for _, every in self.algorithm.lazy))
         self._period = [self.algorithm.due(i) for i in range(period)]
-        self.facts: dict[str, Any] = {
+        self.facts: Json = {
             "model": run.name,
             "run": dataclasses.asdict(run),
             "platform": jax.default_backend(),
@@ -106,7 +108,7 @@ class Subject:
             "images_per_step": self.images,
             "parameters": {r: sum(x.size for x in jax.tree.leaves(p)) for r, p in self._state.params.items()},
         }
-        self._programs: dict[tuple[str, ...], Any] = {}
+        self._programs: dict[tuple[str, ...], jax.stages.Compiled] = {}
         self.facts |= self._compile(whole)
         self.facts["host_seconds"] = self._host_seconds()
         self._repeats = self._calibrate()
@@ -117,13 +119,13 @@ class Subject:
         """Real pictures that a step sees."""
         return self.run.train.batch * self.algorithm.batches_per_step
 
-    def _compile(self, whole: Any) -> dict[str, Any]:
+    def _compile(self, whole: NamedSharding) -> Json:
         """Compiles the program of each set of due terms: sums of their times, means over a period of their costs."""
         times, costs, memory = np.zeros(2), np.zeros(3), [0] * 4
         for due in sorted(set(self._period), key=len):
             step = functools.partial(self.algorithm.step, due=due)
             # Each program has a name of its own, or a trace could not tell their operations apart.
-            named: Any = functools.wraps(self.algorithm.step)(lambda *args, step=step: step(*args))
+            named = functools.wraps(self.algorithm.step)(lambda *args, step=step: step(*args))
             named.__name__ = "_".join(("step", *due))
             start = time.perf_counter()
             jitted = compiler.jit(named, donate_argnums=0, out_shardings=(whole, whole))
@@ -133,7 +135,7 @@ class Subject:
             program = lowered.compile()
             times += middle - start, time.perf_counter() - middle
             self._programs[due] = program
-            found: Any = program.cost_analysis() or {}
+            found: Json = program.cost_analysis() or {}
             share = self._period.count(due) / len(self._period)
             cost = count_flops(traced.jaxpr.jaxpr), found.get("flops", 0.0), found.get("bytes accessed", 0.0)
             costs += share * np.array(cost)
@@ -201,7 +203,7 @@ class Subject:
 
     def hlo(self) -> str:
         """The compiled programs, which name the layer of each operation."""
-        return "\n".join(program.as_text() for program in self._programs.values())
+        return "\n".join(program.as_text() or "" for program in self._programs.values())
 
 
 class Matmul:
@@ -226,10 +228,10 @@ class Matmul:
         return count * self._flops / seconds
 
 
-def random_batch(spec: BatchSpec, size: int, seed: int = 0) -> dict[str, Any]:
+def random_batch(spec: BatchSpec, size: int, seed: int = 0) -> Batch:
     """A batch of noise in [-1, 1], masks of zeros and ones, and classes drawn uniformly, as numpy arrays."""
     rng = np.random.default_rng(seed)
-    draw: dict[str, Callable[[Field], Any]] = {
+    draw: dict[str, Callable[[Field], Array]] = {
         "pixels": lambda field: rng.uniform(-1, 1, (size, *field.shape)).astype(np.float32),
         "mask": lambda field: rng.integers(0, 2, (size, *field.shape)).astype(np.float32),
         "class": lambda field: rng.integers(0, field.classes, size).astype(np.int32),
@@ -242,7 +244,7 @@ def quartiles(values: Sequence[float]) -> list[float]:
     return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
 
 
-def summary(facts: dict[str, Any], times: Sequence[float], rates: Sequence[float]) -> dict[str, Any]:
+def summary(facts: Json, times: Sequence[float], rates: Sequence[float]) -> Json:
     """The figures of one model: its facts, and what rounds of step times and of matmul rates say.
 
     A fraction of the matmul rate is taken round by round, so that a busy machine slows both alike.
@@ -260,7 +262,7 @@ def summary(facts: dict[str, Any], times: Sequence[float], rates: Sequence[float
     }
 
 
-def measure(run: Run, rounds: int = 5) -> dict[str, Any]:
+def measure(run: Run, rounds: int = 5) -> Json:
     """Times one model in this process; see `summary`.
 
     Raises:
@@ -273,12 +275,12 @@ def measure(run: Run, rounds: int = 5) -> dict[str, Any]:
     return summary(subject.facts, *map(list, zip(*pairs, strict=True)))
 
 
-def count_flops(jaxpr: Any) -> float:
+def count_flops(jaxpr: Jaxpr) -> float:
     """FLOPs of the matrix products and convolutions of a jaxpr; see the module's docstring."""
     total = 0.0
     for eqn in jaxpr.eqns:
         name, shapes = eqn.primitive.name, [getattr(v.aval, "shape", ()) for v in eqn.invars]
-        result = eqn.outvars[0].aval.shape if eqn.outvars else ()
+        result = getattr(eqn.outvars[0].aval, "shape", ()) if eqn.outvars else ()
         inner = [count_flops(sub) for value in eqn.params.values() for sub in _jaxprs(value)]
         if name == "dot_general":
             (contracted, _), _ = eqn.params["dimension_numbers"]
@@ -298,7 +300,7 @@ def count_flops(jaxpr: Any) -> float:
     return total
 
 
-def _jaxprs(value: Any) -> Iterator[Any]:
+def _jaxprs(value: Tree) -> Iterator[Jaxpr]:
     for item in value if isinstance(value, (tuple, list)) else (value,):
         if hasattr(item, "eqns"):
             yield item

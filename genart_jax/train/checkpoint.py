@@ -21,10 +21,11 @@ from genart_jax.config.saved import VERSION
 from genart_jax.config.saved import Saved as Saved
 from genart_jax.config.saved import read_config as read_config
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Json
 from genart_jax.steps import common, sweep
 from genart_jax.train import frozen, manifest
 from genart_jax.train.store import Checkpoints
-from genart_jax.types import Algorithm, Batch, State, batch_of
+from genart_jax.types import Algorithm, Batch, State, Tree, batch_of
 
 # Fields that a resumed run may change; all others are part of what it is.
 _FREE = (
@@ -75,12 +76,12 @@ def write_config(directory: Path, saved: Saved) -> None:
         raise UserError(f"{directory / 'config.json'} cannot be written: {error.strerror or error}") from None
 
 
-def content(saved: Saved) -> dict[str, Any]:
+def content(saved: Saved) -> Json:
     """What config.json holds, and about.json of every checkpoint among the rest."""
     return {"version": VERSION, "run": dataclasses.asdict(saved.run), "data": saved.data}
 
 
-def text(content: Mapping[str, Any]) -> str:
+def text(content: Json) -> str:
     """config.json, from what it holds or from an about.json."""
     return json.dumps({name: content[name] for name in ("version", "run", "data")}, indent=2) + "\n"
 
@@ -99,8 +100,8 @@ def differences(saved: Run, wanted: Run, free: bool = False) -> list[str]:
     return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in changed]
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Json:
+    out: Json = {}
     for name, value in tree.items():
         out |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
     return out
@@ -197,7 +198,7 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
     return Model(build(sweep.runs(saved.run)[index]), sweep.member(state, index))
 
 
-def load_frozen(algorithm: Algorithm) -> dict[str, Any]:
+def load_frozen(algorithm: Algorithm) -> dict[str, Tree]:
     """The parameters that never train, from where the algorithm says they are: role -> nested dict of numpy arrays.
 
     The trainer calls this once for a run. Without it: `state.replace(frozen=ga.load_frozen(algorithm))`.
@@ -215,7 +216,7 @@ def load_frozen(algorithm: Algorithm) -> dict[str, Any]:
     return out
 
 
-def _read(source: str) -> dict[str, Any]:
+def _read(source: str) -> dict[str, Tree]:
     """The arrays of "asset:NAME", or of "run:DIR": role -> what the run samples with, {"params": ..., **mutable}."""
     kind, _, name = source.partition(":")
     if kind == "asset":
@@ -225,7 +226,7 @@ def _read(source: str) -> dict[str, Any]:
     return common.lend(load(name).state)
 
 
-def _role_of(there: Mapping[str, Any], role: str, source: str) -> str:
+def _role_of(there: Mapping[str, Tree], role: str, source: str) -> str:
     """Which of a run's roles another run's `role` is taken from."""
     if len(there) == 1:
         return next(iter(there))
@@ -262,7 +263,7 @@ _PICTURES = re.compile(r"\['pixels'\]")
 """Parameters (height, width, ...) that are themselves a picture: taken from another size by resizing."""
 
 
-def _placed(value: Any, like: jax.Array) -> jax.Array:
+def _placed(value: Tree, like: jax.Array) -> jax.Array:
     """`value` laid out over the devices as `like` is; each process puts its own parts."""
     host = np.asarray(value)
     return jax.make_array_from_callback(like.shape, like.sharding, lambda index: host[index])
@@ -282,7 +283,7 @@ def take_parameters(state: State, init_from: str, name: str = "") -> tuple[State
     averages = {role: own | other.ema.get(role, {}) for role, own in live.items()}
     taken, left = {}, []
 
-    def take(path: Any, leaf: jax.Array, found: dict[str, Any], part: str) -> jax.Array:
+    def take(path: Any, leaf: jax.Array, found: dict[str, Tree], part: str) -> jax.Array:
         where = jax.tree_util.keystr(path)
         shape = getattr(found.get(where), "shape", None)
         if shape == leaf.shape:

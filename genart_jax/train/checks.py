@@ -6,11 +6,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from genart_jax.config import Run, UserError
 from genart_jax.data.conditions import condition_table, same_data
 from genart_jax.data.source import Source
+from genart_jax.runtime.values import Json
 from genart_jax.steps import stages, sweep
 from genart_jax.train import checkpoint
 from genart_jax.train.about import difference, leaves_of, read_about
@@ -73,7 +73,7 @@ def check_best(best: str, algorithm: Algorithm, abstract: State) -> None:
         raise UserError(f"train.best {best!r}: wanted one of {words}")
 
 
-def data_facts(source: Source, algorithm: Algorithm) -> dict[str, Any]:
+def data_facts(source: Source, algorithm: Algorithm) -> Json:
     """What a run remembers of its data; see `checkpoint.Saved`."""
     names = [name for name, _ in algorithm.batch_spec.conditions]
     return {
@@ -152,7 +152,7 @@ def beside_other_data(directory: Path, source: str) -> Iterator[None]:
         raise UserError(f"{directory} holds a run on {there}; for {source} choose another --run ({error})") from None
 
 
-def _data_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def _data_differences(there: Json, here: Json) -> list[str]:
     lines = [f"source: {there['source']} -> {here['source']}"] if there["source"] != here["source"] else []
     if "sizes" in there and there["sizes"] != here["sizes"]:
         a, b = (" + ".join(map(str, facts["sizes"])) for facts in (there, here))

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -85,7 +85,10 @@ def join(config: Parallel) -> Parallel:
     return alone
 
 
-def first_says(compute: Callable[[], Any], name: str | None = None) -> Any:
+Said = TypeVar("Said")
+
+
+def first_says(compute: Callable[[], Said], name: str | None = None) -> Said:
     """What `compute` gives (as JSON) in the first process, in all of them; the others do not call it.
 
     All processes must call this in the same order, or, from a thread, with the same `name` that is used once.

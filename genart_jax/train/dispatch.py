@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,15 @@ from genart_jax.data.pipeline import Loader, prepare
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.train import parallel
-from genart_jax.types import Algorithm, Batch, Metrics, State
+from genart_jax.types import Algorithm, Batch, Metrics, State, Tree
+
+
+class Trained(Protocol):
+    """What a trainer holds that a step takes: the state, the run's key, and the devices."""
+
+    state: State
+    key: jax.Array
+    mesh: Mesh
 
 
 def over_members(function: Callable[..., Batch], algorithm: Algorithm) -> Callable[..., Batch]:
@@ -25,8 +33,8 @@ def over_members(function: Callable[..., Batch], algorithm: Algorithm) -> Callab
 
 
 def make_dispatch(
-    algorithm: Algorithm, loader: Loader, run: Run, place: tuple[Mesh, Any] | None = None
-) -> Callable[[Any, int, int], tuple[State, Metrics]]:
+    algorithm: Algorithm, loader: Loader, run: Run, place: tuple[Mesh, Tree] | None = None
+) -> Callable[[Trained, int, int], tuple[State, Metrics]]:
     """One compiled form for the whole run: single steps with static `due`, or a loop over several.
 
     The two differ by rounding, so a run never mixes them. `place`: the mesh, and the state's layout there.
@@ -38,7 +46,9 @@ def make_dispatch(
     def ready(raw: Batch, key: jax.Array) -> Batch:
         return prepare(raw, random.example_keys(key, len(raw["image"])), run.data, algorithm.batch_spec.fields)
 
-    def one(state: State, constants: Any, payload: Any, key: jax.Array, due: Any) -> tuple[State, Metrics]:
+    def one(
+        state: State, constants: Tree, payload: Tree, key: jax.Array, due: tuple[str, ...] | None
+    ) -> tuple[State, Metrics]:
         raw = loader.materialize(constants, payload)
         stream = random.stream(key, "augment", state.step)
         batch = over_members(ready, algorithm)(raw, stream)
@@ -48,7 +58,9 @@ def make_dispatch(
     group = run.train.steps_per_dispatch
     due = None if algorithm.lazy else ()
 
-    def several(state: State, constants: Any, payloads: Any, key: jax.Array, count: Any) -> tuple[State, Metrics]:
+    def several(
+        state: State, constants: Tree, payloads: Tree, key: jax.Array, count: jax.Array
+    ) -> tuple[State, Metrics]:
         def body(i: jax.Array, carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
             state, metrics = one(carry[0], constants, jax.tree.map(lambda x: x[i], payloads), key, due)
             return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), carry[1], metrics)
@@ -62,13 +74,13 @@ def make_dispatch(
     single = compiler.jit(one, donate_argnums=0, static_argnames="due")
     looped = compiler.jit(several, donate_argnums=0)
 
-    def placed(trainer: Any, payload: Any, axis: int) -> Any:
+    def placed(trainer: Trained, payload: Tree, axis: int) -> Tree:
         # One device needs no placing: the call itself does it, at a tenth of the cost to the host.
         if trainer.mesh.size == 1:
             return payload
         return parallel.put(payload, parallel.batch_sharding(trainer.mesh, axis))
 
-    def dispatch(trainer: Any, step: int, count: int) -> tuple[State, Metrics]:
+    def dispatch(trainer: Trained, step: int, count: int) -> tuple[State, Metrics]:
         if group == 1:
             payload = placed(trainer, loader.next(step), 0)
             return single(trainer.state, loader.constants, payload, trainer.key, due=algorithm.due(step))

@@ -18,7 +18,7 @@ from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.watch import watched
 from genart_jax.train import parallel
-from genart_jax.types import Algorithm, State, Sums
+from genart_jax.types import Algorithm, Batch, State, Sums
 
 _BATCH = 256  # examples, over all devices
 
@@ -37,7 +37,11 @@ def ratios(sums: Sums) -> dict[str, float]:
     return out
 
 
-def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[State, Split, jax.Array], dict[str, Any]]:
+Figures = dict[str, Any]
+"""Name -> a float; of a sweep, an array (members,)."""
+
+
+def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[State, Split, jax.Array], Figures]:
     """A function (state, split, key) -> figures; compiled once, each example counted once on any number of devices.
 
     What is drawn for an example follows from its row in the split alone. A figure is a float; of a sweep, an array
@@ -45,13 +49,13 @@ def make_evaluator(algorithm: Algorithm, data: Data, mesh: Mesh) -> Callable[[St
     """
     fields = algorithm.batch_spec.fields
 
-    def evaluate(state: State, raw: Any, key: jax.Array) -> Sums:
+    def evaluate(state: State, raw: Batch, key: jax.Array) -> Sums:
         return algorithm.evaluate(parallel.gathered(state, mesh), prepare(raw, None, data, fields), key)
 
     compiled = compiler.jit(evaluate, out_shardings=parallel.replicated(mesh))
     devices, members = mesh.size, algorithm.members
 
-    def run(state: State, split: Split, key: jax.Array) -> dict[str, Any]:
+    def run(state: State, split: Split, key: jax.Array) -> Figures:
         totals: Sums | None = None
         # Draws are by batch and column, so neither may depend on the devices: what they need more is padding.
         columns = min(_BATCH, 1 << max(0, split.size - 1).bit_length())

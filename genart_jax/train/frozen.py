@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +12,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from genart_jax.config import UserError
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Array
+from genart_jax.types import Tree
 
 
 def path_of(directory: str | Path, role: str) -> Path:
@@ -20,7 +21,7 @@ def path_of(directory: str | Path, role: str) -> Path:
     return expanded(directory) / "frozen" / f"{role}.safetensors"
 
 
-def fit(role: str, found: Mapping[str, Any], wanted: Any, origin: str) -> Any:
+def fit(role: str, found: Mapping[str, Tree], wanted: Tree, origin: str) -> Tree:
     """What is `wanted` (arrays or their shapes; None: everything) out of `found`, nested dicts of arrays.
 
     Raises:
@@ -30,7 +31,7 @@ def fit(role: str, found: Mapping[str, Any], wanted: Any, origin: str) -> Any:
         return jax.tree.map(np.asarray, dict(found))
     leaves = flatten_dict(dict(found), sep="/")
 
-    def take(keys: Any, leaf: Any) -> Any:
+    def take(keys: tuple[jax.tree_util.DictKey, ...], leaf: jax.ShapeDtypeStruct) -> Array:
         name = "/".join(str(k.key) for k in keys)
         there = getattr(leaves.get(name), "shape", None)
         if there != leaf.shape:
@@ -40,7 +41,7 @@ def fit(role: str, found: Mapping[str, Any], wanted: Any, origin: str) -> Any:
     return jax.tree_util.tree_map_with_path(take, wanted)
 
 
-def keep(directory: str | Path, frozen: Mapping[str, Any]) -> dict[str, str]:
+def keep(directory: str | Path, frozen: Mapping[str, Tree]) -> dict[str, str]:
     """Writes each role's parameters, whole or not at all; returns role -> SHA-256 of its file."""
     if not frozen:
         return {}
@@ -60,7 +61,7 @@ def keep(directory: str | Path, frozen: Mapping[str, Any]) -> dict[str, str]:
     return hashes
 
 
-def kept(directory: str | Path, hashes: Mapping[str, str], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def kept(directory: str | Path, hashes: Mapping[str, str], wanted: Mapping[str, Tree]) -> dict[str, Tree]:
     """The parameters that a run keeps: role -> nested dict of numpy arrays, in the form of `wanted` where it has one.
 
     Raises:

@@ -17,6 +17,7 @@ from jax.experimental import multihost_utils
 
 from genart_jax.config import NotFiniteError, Run
 from genart_jax.data.pipeline import Loader
+from genart_jax.types import Tree
 
 SLOWER = 0.3  # of the learning rate, after a rollback: most runs that diverge are within a factor of three
 
@@ -26,7 +27,7 @@ def _finite(leaves: list[jax.Array]) -> list[jax.Array]:
     return [jnp.all(jnp.isfinite(leaf)) for leaf in leaves]
 
 
-def not_finite(tree: Any) -> list[str]:
+def not_finite(tree: Tree) -> list[str]:
     """The paths of a state's or a batch's leaves that hold NaN or infinity; about one reading of them."""
     leaves = {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf

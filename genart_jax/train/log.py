@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from genart_jax.runtime.values import Json
 from genart_jax.train import manifest
 
 
@@ -34,7 +35,7 @@ class RunLog:
         """
         self.path, self._writes = directory / "metrics.jsonl", jax.process_index() == 0
         self._note, self._failed = note, False
-        self.newest: dict[str, Any] = {}
+        self.newest: Json = {}
         self._aside: set[tuple[int, str]] = set()
         if not self._writes:
             return
@@ -49,7 +50,7 @@ class RunLog:
         manifest.write_file(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._tensorboard = _tensorboard(directory)
 
-    def write(self, step: int, values: dict[str, Any]) -> None:
+    def write(self, step: int, values: Json) -> None:
         """One row; numbers that JSON cannot hold (NaN, infinity) become strings. Only the first process writes."""
         aside = aside_of(values)
         if not self._writes or (aside and (step, aside) in self._aside):
@@ -78,12 +79,12 @@ class RunLog:
             self._tensorboard.flush()
 
 
-def aside_of(row: Mapping[str, Any]) -> str:
+def aside_of(row: Json) -> str:
     """What a row is about besides training: "test", "held_out", or "" for a row of training."""
     return next((part for name in row for part in ("test", "held_out") if name.startswith(f"{part}/")), "")
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[Json]:
     """The rows of a metrics.jsonl; lines that were cut off or are damaged are left out."""
     rows = []
     if path.exists():

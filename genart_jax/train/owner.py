@@ -18,9 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from genart_jax.config import NotSavedError, UserError
+from genart_jax.runtime.values import Json
 from genart_jax.train import cluster
 
 NAME = "owner.json"
@@ -30,7 +31,7 @@ BEAT, PATIENCE = 5.0, 30.0  # seconds
 class _Seen(NamedTuple):
     """What the file says, {} where that is damaged, and when it was touched last."""
 
-    said: dict[str, Any]
+    said: Json
     touched: float
 
 
@@ -178,7 +179,7 @@ def owning(directory: Path, note: Callable[[str], None] = lambda text: None) -> 
         owner.release()
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> Json:
     try:
         said = json.loads(text)
     except ValueError:
@@ -186,7 +187,7 @@ def _parsed(text: str) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _place(directory: Path) -> dict[str, Any]:
+def _place(directory: Path) -> Json:
     """Where process numbers mean the same: the machine, its boot, its space of numbers; and which folder it is about,
     since a run may have been copied with its file.
     """
@@ -207,7 +208,7 @@ def _started(process: int) -> str:
         return ""
 
 
-def _alive(said: dict[str, Any], directory: Path) -> bool | None:
+def _alive(said: Json, directory: Path) -> bool | None:
     """Whether the process that a file names is there; None where it cannot be known from here."""
     here, process = _place(directory), said.get("process")
     if (

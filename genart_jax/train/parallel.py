@@ -12,7 +12,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -21,7 +20,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from genart_jax.config import Parallel, UserError
 from genart_jax.nn import conv
 from genart_jax.steps import common
-from genart_jax.types import State
+from genart_jax.types import State, Tree
 
 Rules = Sequence[tuple[str, str]]
 
@@ -92,7 +91,7 @@ def batch_sharding(mesh: Mesh, axis: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, ("data", "model")))
 
 
-def state_sharding(mesh: Mesh, abstract: Any, rules: Rules = ()) -> Any:
+def state_sharding(mesh: Mesh, abstract: Tree, rules: Rules = ()) -> Tree:
     """The layout of every leaf of a state, by the first rule that its path matches, `RULES` coming last.
 
     Raises:
@@ -107,7 +106,7 @@ def state_sharding(mesh: Mesh, abstract: Any, rules: Rules = ()) -> Any:
         if not re.fullmatch(LAYOUTS, wanted):
             raise UserError(f"parallel.rules: {pattern!r} has {wanted!r}, wanted whole, largest or an axis's number")
 
-    def layout(keys: Any, leaf: Any) -> NamedSharding:
+    def layout(keys: Sequence[jax.tree_util.DictKey], leaf: jax.ShapeDtypeStruct) -> NamedSharding:
         path = "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in keys)
         wanted = next(wanted for pattern, wanted in (*rules, *RULES) if re.search(pattern, path))
         shape, axis = leaf.shape, None
@@ -132,13 +131,13 @@ def gathered(state: State, mesh: Mesh) -> State:
     return state.replace(params=_whole(state.params, mesh), ema=_whole(state.ema, mesh))
 
 
-def _whole(tree: Any, mesh: Mesh) -> Any:
+def _whole(tree: Tree, mesh: Mesh) -> Tree:
     return jax.lax.with_sharding_constraint(tree, jax.tree.map(lambda _: replicated(mesh), tree))
 
 
 def partitioned(
-    step: Callable[[State], tuple[State, Any]], mesh: Mesh, layout: Any
-) -> Callable[..., tuple[State, Any]]:
+    step: Callable[[State], tuple[State, Tree]], mesh: Mesh, layout: Tree
+) -> Callable[..., tuple[State, Tree]]:
     """Inside `jit`: a step (state) -> (state, metrics) of a state that lies on the mesh as `layout` says, and stays so.
 
     Each device updates its own part of the optimizer's moments and of the averages; these are never whole.
@@ -146,7 +145,7 @@ def partitioned(
     if mesh.size == 1:
         return step
 
-    def run(state: State) -> tuple[State, Any]:
+    def run(state: State) -> tuple[State, Tree]:
         with common.whole_by(lambda tree: _whole(tree, mesh)), conv.divided(mesh.size):
             new, metrics = step(gathered(state, mesh).replace(ema=state.ema))
         bound = jax.lax.with_sharding_constraint(new.replace(frozen={}), layout.replace(frozen={}))
@@ -155,12 +154,12 @@ def partitioned(
     return run
 
 
-def bytes_per_device(abstract: Any, layout: Any) -> int:
+def bytes_per_device(abstract: Tree, layout: Tree) -> int:
     """Bytes of a tree that lie on one device."""
     sizes = jax.tree.map(lambda x, s: int(np.prod(s.shard_shape(x.shape))) * x.dtype.itemsize, abstract, layout)
     return sum(jax.tree.leaves(sizes))
 
 
-def put(tree: Any, sharding: NamedSharding) -> Any:
+def put(tree: Tree, sharding: NamedSharding) -> Tree:
     """This process's part of a batch (or a whole array to replicate) -> global arrays on the mesh."""
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from genart_jax.data.grid import save_grid
-from genart_jax.runtime.values import Array
+from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import sweep
 from genart_jax.train import checkpoint
 from genart_jax.train.checkpoint import Saved
@@ -56,11 +56,11 @@ class Records:
             self._set_aside(step)
 
     @property
-    def newest(self) -> dict[str, Any]:
+    def newest(self) -> Json:
         """See the class."""
         return self._whole.newest
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> Json:
         """What a summary says of training: of the newest row its metrics, its speed, and the seconds up to it."""
         row = dict(self.newest)
         row.pop("step", None)
@@ -132,7 +132,7 @@ class Means:
     A checkpoint carries them, as `content` gives them.
     """
 
-    def __init__(self, content: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, content: Json | None = None) -> None:
         self._sums = {name: (np.array(total, np.float64), int(n)) for name, (total, n) in (content or {}).items()}
 
     def add(self, values: Mapping[str, Array]) -> None:
@@ -152,12 +152,12 @@ class Means:
         """The means so far (members,)."""
         return {name: total / count for name, (total, count) in self._sums.items()}
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Json:
         """As JSON can hold it; {} right after a row."""
         return {name: [total.tolist(), count] for name, (total, count) in self._sums.items()}
 
 
-def mean_of_finite(values: Any) -> float:
+def mean_of_finite(values: ArrayLike) -> float:
     """The mean over the members whose value is finite; where none is, the first's."""
     found = np.atleast_1d(np.asarray(values, np.float64))
     finite = found[np.isfinite(found)]

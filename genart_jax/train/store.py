@@ -20,13 +20,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
 from genart_jax.config import NotSavedError, UserError
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Json
 from genart_jax.train import cluster, manifest
 from genart_jax.train.about import difference, leaves_of, read_about, read_old, versions
 from genart_jax.train.manifest import DamageError
@@ -35,6 +36,17 @@ from genart_jax.types import State
 _LAYOUT = 2
 _begun = itertools.count()  # saves of this process: the same number in all
 _MARGIN = 4 * 2**20  # bytes that a save needs beside its arrays, and that a full disk should keep for the log
+
+
+Stamp = tuple[tuple[str, int, int], ...]
+"""Of each of a step's files: its name, size and time."""
+
+
+class Pending(Protocol):
+    """A save that Orbax has begun."""
+
+    def result(self) -> object:
+        """Waits until it is written, and raises what went wrong."""
 
 
 class Checkpoints:
@@ -50,7 +62,7 @@ class Checkpoints:
         directory: str | Path,
         keep: int = 2,
         best: str = "",
-        about: Mapping[str, Any] | None = None,
+        about: Json | None = None,
         note: Callable[[str], None] | None = None,
     ) -> None:
         """Opens the checkpoints of a run; nothing is written before the first save.
@@ -64,13 +76,13 @@ class Checkpoints:
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of every normal save
         self.path = expanded(directory).absolute() / "checkpoints"
         self.skipped: list[str] = []
-        self.about: dict[str, Any] = {}
+        self.about: Json = {}
         self._keep, self._best, self._about = max(1, keep), best, dict(about or {})
         self._note = note or logging.getLogger(__name__).warning
         self._pool = ThreadPoolExecutor(1, "checkpoint")
         self._pending: tuple[int, Future[None]] | None = None
         self._known: set[int] = set()  # steps that were saved or loaded here
-        self._whole: dict[int, tuple[Any, ...]] = {}  # step -> what its files looked like when their sums were right
+        self._whole: dict[int, Stamp] = {}  # step -> what its files looked like when their sums were right
         self._unusable: set[int] = set()  # steps that `load` has passed over
         self._saved: list[int] = []
 
@@ -97,7 +109,7 @@ class Checkpoints:
         state: State,
         position: bytes | None,
         figures: Mapping[str, float] | None = None,
-        about: Mapping[str, Any] | None = None,
+        about: Json | None = None,
     ) -> bool:
         """Begins to save a state (its frozen part excepted) and the position of streamed data.
 
@@ -189,7 +201,7 @@ class Checkpoints:
         why = "; ".join(self.skipped) or "there is none"
         raise UserError(f"no checkpoint{which} can be used in {self.path}: {why}; see genart checkpoint repair")
 
-    def check(self, step: int, abstract: State | None = None) -> dict[str, Any]:
+    def check(self, step: int, abstract: State | None = None) -> Json:
         """What about.json of a step holds; position only, for one of the layout before there were sums.
 
         Raises:
@@ -267,7 +279,7 @@ class Checkpoints:
         if free < needed + _MARGIN:
             raise NotSavedError(f"{(needed + _MARGIN) / 2**20:.0f} MiB are needed, {free / 2**20:.0f} MiB are free")
 
-    def _finish(self, response: Any, step: int, about: dict[str, Any], id_: int) -> None:
+    def _finish(self, response: Pending, step: int, about: Json, id_: int) -> None:
         """Seals what Orbax has written, gives it its name, and removes what is no longer kept. In the background.
 
         The first process does; the others wait for it.
@@ -276,7 +288,7 @@ class Checkpoints:
             response.result()
         cluster.first_says(lambda: self._seal(response, step, about), f"seal/{id_}")
 
-    def _seal(self, response: Any, step: int, about: dict[str, Any]) -> None:
+    def _seal(self, response: Pending, step: int, about: Json) -> None:
         response.result()
         growing, folder = self._growing(step), self._folder(step)
         manifest.write_file(growing / "about.json", json.dumps(about) + "\n")
@@ -314,7 +326,7 @@ class Checkpoints:
         self._whole[step] = stamp
         return True
 
-    def _stamp(self, step: int) -> tuple[Any, ...]:
+    def _stamp(self, step: int) -> Stamp:
         """Names, sizes and times of a step's files."""
         folder = self._folder(step)
         found = ((file.as_posix(), file.stat()) for file in [*manifest.files(folder), folder / manifest.NAME])

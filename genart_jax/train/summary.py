@@ -8,9 +8,8 @@ pictures. It is a plain test for pictures that are all but one; a generator that
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +18,7 @@ from genart_jax.config import NotSavedError, Run
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, example
 from genart_jax.metrics import diversity
-from genart_jax.runtime.values import Array
+from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import sweep
 from genart_jax.train import manifest
 from genart_jax.train.records import Records
@@ -29,7 +28,7 @@ LEAST = 0.1
 """Of the real pictures' diversity: below, a member has collapsed."""
 
 
-def read_summary(path: Path, begun: Mapping[str, Any]) -> dict[str, Any]:
+def read_summary(path: Path, begun: Json) -> Json:
     """A summary with test figures, if it is of the state that `begun` names: model, step, id of the run, and seal of
     its checkpoint. {} if it is of another, or there is none that can be read.
     """
@@ -41,7 +40,7 @@ def read_summary(path: Path, begun: Mapping[str, Any]) -> dict[str, Any]:
     return there if same and "test" in there else {}
 
 
-def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+def write_summary(path: Path, summary: Json) -> None:
     """Writes it, in the first process.
 
     Raises:
@@ -58,12 +57,12 @@ def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
 def summarize(
     run: Run,
     log: Records,
-    begun: Mapping[str, Any],
+    begun: Json,
     diverged: Array,
     test: dict[str, Array],
     images: Array | None,
     source: Source,
-) -> dict[str, Any]:
+) -> Json:
     """The entry `sweep` of summary.json; each member's part is also written to its own summary.json.
 
     Args:
@@ -84,7 +83,7 @@ def summarize(
     """
     names, ratios = sweep.swept(run), diversities(images, source)
     metrics = {name: value for name, value in log.last.items() if not name.startswith("test/")}
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     for i, one in enumerate(log.runs):
         ratio = None if ratios is None else ratios[i]
         why = "not finite" if diverged[i] else "little diversity" if ratio is not None and ratio < LEAST else ""
@@ -124,7 +123,7 @@ def _of(figures: dict[str, Array], index: int) -> dict[str, float | str]:
     return {name: value if np.isfinite(value) else str(value) for name, value in values.items()}
 
 
-def _setting(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def _setting(rows: Sequence[Json], names: Sequence[str]) -> Json:
     going = [
         {**row["metrics"], **{f"test/{k}": v for k, v in row["test"].items()}} for row in rows if not row["diverged"]
     ]
@@ -143,5 +142,5 @@ def _setting(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, 
     }
 
 
-def _collapsed(rows: Sequence[dict[str, Any]]) -> float:
+def _collapsed(rows: Sequence[Json]) -> float:
     return sum(bool(row["collapsed"]) for row in rows) / len(rows)
