@@ -6,9 +6,9 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,9 +17,14 @@ from genart_jax.config import UserError, to_json
 from genart_jax.evaluate import meaning
 from genart_jax.evaluate.scores import FILE, Score, read_scores
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Json
 from genart_jax.train.checkpoint import Saved, read_config
 from genart_jax.train.log import read_rows
 from genart_jax.train.records import pictures_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 _WIDTH, _COLUMNS, _GRIDS = 15.0, 3, 5  # inches; panels and sample grids side by side
 _DASHES = ("-", "--", ":", "-.")
@@ -32,7 +37,7 @@ class History(NamedTuple):
     label: str
     directory: Path
     saved: Saved
-    rows: list[dict[str, Any]]
+    rows: list[Json]
     scores: list[Score]
     grids: list[tuple[int, Path]]
 
@@ -135,7 +140,7 @@ def _short(label: str, most: int = 28) -> str:
     return label if len(label) <= most else "…" + label[-most + 1 :]
 
 
-def _panels(part: Any, count: int) -> list[Any]:
+def _panels(part: SubFigure, count: int) -> list[Axes]:
     """So many axes, in lines of `_COLUMNS`."""
     axes = list(part.subplots(-(-count // _COLUMNS), _COLUMNS, squeeze=False).flat)
     for empty in axes[count:]:
@@ -143,7 +148,7 @@ def _panels(part: Any, count: int) -> list[Any]:
     return axes[:count]
 
 
-def _draw_curves(axes: Any, histories: Sequence[History], names: Sequence[str], logarithmic: bool) -> None:
+def _draw_curves(axes: Axes, histories: Sequence[History], names: Sequence[str], logarithmic: bool) -> None:
     """A colour for each figure and a dash for each run."""
     for j, history in enumerate(histories):
         for k, name in enumerate(names):
@@ -160,7 +165,7 @@ def _draw_curves(axes: Any, histories: Sequence[History], names: Sequence[str], 
     axes.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.19))
 
 
-def _draw_over_steps(axes: Any, histories: Sequence[History], scored: Sequence[Sequence[Score]]) -> None:
+def _draw_over_steps(axes: Axes, histories: Sequence[History], scored: Sequence[Sequence[Score]]) -> None:
     """A score that was taken more than once."""
     for history, scores in zip(histories, scored, strict=True):
         errors = [1.96 * (s.standard_error or 0.0) for s in scores]
@@ -170,7 +175,7 @@ def _draw_over_steps(axes: Any, histories: Sequence[History], scored: Sequence[S
     axes.legend(fontsize=9)
 
 
-def _draw_grids(grid: Any, histories: Sequence[History]) -> None:
+def _draw_grids(grid: Iterable[Iterable[Axes]], histories: Sequence[History]) -> None:
     """A row of samples for each run, evenly over its training."""
     for line, history in zip(grid, histories, strict=True):
         picked = np.unique(np.linspace(0, len(history.grids) - 1, _GRIDS).astype(int))
@@ -198,7 +203,7 @@ def comparable(histories: Sequence[History]) -> dict[str, list[list[Score]]]:
     return out
 
 
-def _draw_scores(axes: Any, scored: dict[str, list[list[Score]]], labels: Sequence[str]) -> None:
+def _draw_scores(axes: Axes, scored: dict[str, list[list[Score]]], labels: Sequence[str]) -> None:
     """Each newest score relative to its mean over the runs, with 95 % intervals, and its value beside it."""
     for i, runs in enumerate(scored.values()):
         newest = [scores[-1] if scores else None for scores in runs]
@@ -256,10 +261,10 @@ def report(histories: Sequence[History], picture: bytes) -> str:
     return "\n".join([*parts, "</body></html>\n"])
 
 
-def _facts(history: History) -> dict[str, Any]:
+def _facts(history: History) -> Json:
     """What summary.json says, if it is of the state that the rows end with."""
     summary = history.directory / "summary.json"
-    facts: dict[str, Any] = json.loads(summary.read_text()) if summary.exists() else {}
+    facts: Json = json.loads(summary.read_text()) if summary.exists() else {}
     known, step = history.saved.data.get("id"), history.rows[-1]["step"]
     return facts if facts.get("step") == step and facts.get("id", known) == known else {}
 
@@ -268,7 +273,7 @@ def _image(content: bytes) -> str:
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
     cell = lambda v: html.escape(f"{v:.5g}" if isinstance(v, float) else str(v))
     lines = ["".join(f"<th>{html.escape(h)}</th>" for h in head)] if any(head) else []
     lines += ["".join(f"<td>{cell(v)}</td>" for v in row) for row in rows]

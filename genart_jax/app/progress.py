@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ from rich import progress
 
 from genart_jax.app.words import collapsed
 from genart_jax.config import Run
+from genart_jax.runtime.values import Json
 from genart_jax.runtime.watch import clock
 from genart_jax.train.records import pictures_of
 
@@ -45,7 +45,7 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._bar.stop()
 
-    def __call__(self, event: str, values: dict[str, Any]) -> None:
+    def __call__(self, event: str, values: Json) -> None:
         """Takes one event; see `trainer.Callback`."""
         handler = getattr(self, f"_on_{event}", None)
         if handler is not None:
@@ -57,22 +57,22 @@ class Progress:
         )  # names of files hold anything
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _on_devices(self, values: dict[str, Any]) -> None:
+    def _on_devices(self, values: Json) -> None:
         if self._device != values["text"]:  # of several runs in turn, once
             self._device = values["text"]
             self._print(f"on {self._device}")
 
-    def _on_data(self, values: dict[str, Any]) -> None:
+    def _on_data(self, values: Json) -> None:
         self._run = values["run"]
         for line in values["source"].report:
             self._print(line)
         for line in values["source"].warnings:
             self._print(f"warning: {line}")
 
-    def _on_note(self, values: dict[str, Any]) -> None:
+    def _on_note(self, values: Json) -> None:
         self._print(values["text"])
 
-    def _on_start(self, values: dict[str, Any]) -> None:
+    def _on_start(self, values: Json) -> None:
         self._steps, self._first = values["steps"], values["step"]
         if self._first >= self._steps:
             self._print(f"{values['directory']} has all its {self._first} steps; a larger --steps goes on from there")
@@ -82,7 +82,7 @@ class Progress:
         self._task = self._bar.add_task("", total=self._steps, completed=self._first, said="")
         self._printed, self._rated = time.monotonic(), None
 
-    def _on_progress(self, values: dict[str, Any]) -> None:
+    def _on_progress(self, values: Json) -> None:
         now = time.monotonic()
         if self._rated is None and values["rate"]:
             self._rated = now
@@ -95,7 +95,7 @@ class Progress:
         if new and self._bar.disable:
             self._print(f"step {values['step']}/{self._steps}  {self._line}".rstrip())
 
-    def _said(self, values: dict[str, Any], settled: bool) -> str:
+    def _said(self, values: Json, settled: bool) -> str:
         """Rate, losses and the time that is left: the log's means since the last line, or else the newest step's."""
         newest = {name: float(np.mean(jax.device_get(value))) for name, value in _shown(values["metrics"]).items()}
         losses, self._losses = self._losses or _line(newest), ""
@@ -103,14 +103,14 @@ class Progress:
             return losses
         return "  ".join(filter(None, (f"{values['rate']:.0f} images/s", losses, f"left {clock(values['left'] or 0)}")))
 
-    def _on_log(self, values: dict[str, Any]) -> None:
+    def _on_log(self, values: Json) -> None:
         self._losses = _line(_shown(values["metrics"]))
 
-    def _on_evaluate(self, values: dict[str, Any]) -> None:
+    def _on_evaluate(self, values: Json) -> None:
         figures = "  ".join(f"{name} {value:.4f}" for name, value in values["metrics"].items())
         self._print(f"test split at step {values['step']}: {figures}")
 
-    def _on_end(self, values: dict[str, Any]) -> None:
+    def _on_end(self, values: Json) -> None:
         self._bar.stop()
         directory, summary = values["directory"], values["summary"]
         if values["interrupted"]:
@@ -135,7 +135,7 @@ class Progress:
         self._print("next:\n" + "\n".join(f"  {command}" for command in commands))
 
 
-def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
+def _shown(metrics: Json) -> Json:
     """Those of a step's figures that a line has room for."""
     return {k: v for k, v in metrics.items() if "loss" in k or k in ("accuracy", "bits_per_dim")}
 
@@ -144,7 +144,7 @@ def _line(figures: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
-def sweep_lines(sweep: dict[str, Any]) -> list[str]:
+def sweep_lines(sweep: Json) -> list[str]:
     """A line for each member of a sweep, and for each setting the mean and the spread of its test figures.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from genart_jax.app.words import FIGURES
 from genart_jax.evaluate.scores import Score
+from genart_jax.runtime.values import Json
 
 _FLOORS = ("floor", "real")  # what real pictures have in the model's place
 
@@ -21,7 +21,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def figures(values: Mapping[str, Any]) -> str:
+def figures(values: Json) -> str:
     """What was evaluated in the first lines, then the model's own figures, each with what it says."""
     facts = {name: value for name, value in values.items() if not isinstance(value, float)}
     rows = [[name, f"{value:.4f}", FIGURES.get(name, "")] for name, value in values.items() if name not in facts]

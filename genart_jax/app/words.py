@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from genart_jax.config import Run, Vae, VectorQuantized
+from genart_jax.runtime.values import Json
 from genart_jax.steps import stages
 
 FIGURES: Mapping[str, str] = {
@@ -46,7 +46,7 @@ _NATS = 0.5
 _CODES = 0.05  # of all
 
 
-def collapsed(run: Run, figures: Mapping[str, Any]) -> list[str]:
+def collapsed(run: Run, figures: Json) -> list[str]:
     """Lines that say where a latent space carries next to nothing, and what to try; [] where all is well.
 
     Args:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
-from genart_jax.assets.catalogue import Tree, find
+from genart_jax.assets.catalogue import find
 from genart_jax.assets.tensorfiles import read_tensors
+from genart_jax.assets.weights import Tree
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import cache_directory
+from genart_jax.runtime.values import Json
 
 
 def load(name: str) -> Tree:
@@ -86,7 +87,7 @@ def folder_of(name: str) -> Path:
     return cache_directory() / "assets" / name
 
 
-def manifest_of(name: str) -> dict[str, Any]:
+def manifest_of(name: str) -> Json:
     """Where a kept asset is from, and its files with their SHA-256.
 
     Raises:
@@ -97,7 +98,7 @@ def manifest_of(name: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"the weights {name} are not here; bring them with: genart assets fetch {name}")
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: Json = json.loads(path.read_text())
         return {key: content[key] for key in ("origin", "own", "files")}
     except (OSError, ValueError, KeyError):
         raise UserError(f"{path} is damaged; bring {name} anew with: genart assets fetch {name}") from None

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from genart_jax.assets import weights
+from genart_jax.assets.weights import Tree
 from genart_jax.config import UserError
 from genart_jax.runtime.values import Array
-
-Tree = dict[str, Any]
-"""Nested dicts of numpy arrays."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,6 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from genart_jax.assets.cached import digest_of, folder_of, manifest_of, verify
 from genart_jax.assets.catalogue import Asset, find
@@ -22,6 +21,7 @@ from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.values import Json
 
 
 def fetch(name: str, own: str | Path | None = None, tell: Callable[[str], None] = lambda text: None) -> Path:
@@ -75,7 +75,7 @@ def _take(name: str, own: Path, tell: Callable[[str], None]) -> Path:
     return folder
 
 
-def _store(folder: Path, contents: Mapping[str, tuple[bytes, str]], facts: Mapping[str, Any]) -> None:
+def _store(folder: Path, contents: Mapping[str, tuple[bytes, str]], facts: Json) -> None:
     """Writes files under the names of their own content, then the manifest that makes them the asset, then tidies."""
     files = {}
     for part, (content, path) in contents.items():

@@ -9,7 +9,7 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -30,17 +30,19 @@ _SAFE = {
 }  # fmt: skip
 _MAGIC = 0x1950A86A20F9469CFC6C  # of PyTorch's format before 1.6
 
+_Storage = tuple[str, str, int]  # kind, key, elements
+
 
 class _Tensor(NamedTuple):
     """A view of a storage, as a pickled state dict describes it; everything in elements."""
 
-    storage: tuple[str, str, int]  # kind, key, elements
+    storage: _Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
 
-def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> _Tensor:
+def _rebuild(storage: _Storage, offset: int, shape: Sequence[int], strides: Sequence[int], *rest: object) -> _Tensor:
     del rest  # requires_grad and backward hooks
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
@@ -48,7 +50,7 @@ def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) ->
 class _Reader(pickle.Unpickler):
     """Knows ordered dicts and descriptions of tensors. Any other class or function is refused, so nothing can run."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> type | Callable[..., _Tensor] | str:
         """The few names that a state dict needs."""
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
@@ -58,7 +60,7 @@ class _Reader(pickle.Unpickler):
             return name
         raise pickle.UnpicklingError(f"it wants {module}.{name}, and only tensors are read")
 
-    def persistent_load(self, pid: Any) -> tuple[str, str, int]:
+    def persistent_load(self, pid: tuple[Any, ...]) -> _Storage:
         """A storage: ("storage", kind, key, device, elements, ...)."""
         tag, kind, key, _, elements, *view = pid
         if tag != "storage" or kind not in _STORAGES or any(v is not None for v in view):
@@ -137,13 +139,13 @@ def _legacy(file: IO[bytes]) -> dict[str, Array]:
     return _dense(state, lambda kind, key, elements: buffers[key])
 
 
-def _tensors(state: Any) -> dict[str, _Tensor]:
+def _tensors(state: object) -> dict[str, _Tensor]:
     if not isinstance(state, dict) or not all(isinstance(v, _Tensor) for v in state.values()):
         raise ValueError("it is not a state dict; save model.state_dict() alone")
     return state
 
 
-def _dense(state: Any, read: Callable[[str, str, int], bytes]) -> dict[str, Array]:
+def _dense(state: object, read: Callable[[str, str, int], bytes]) -> dict[str, Array]:
     """Each tensor's own numbers, out of its storage."""
     out = {}
     for name, tensor in _tensors(state).items():

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from scipy import stats
@@ -16,6 +16,7 @@ from scipy import stats
 from genart_jax.config import Run, UserError
 from genart_jax.evaluate import meaning
 from genart_jax.evaluate.scores import Score, read_scores
+from genart_jax.runtime.values import Json
 from genart_jax.train.checkpoint import read_config
 
 RunPath = TypeVar("RunPath", str, Path, str | Path)
@@ -91,7 +92,7 @@ def _newest(scores: Sequence[Score]) -> dict[str, list[Score]]:
 
 
 def _alike(
-    choices: Sequence[list[Score]], runs: Sequence[Any], name: str, allow: Sequence[str]
+    choices: Sequence[list[Score]], runs: Sequence[str | Path], name: str, allow: Sequence[str]
 ) -> tuple[list[Score], tuple[str, ...]]:
     """One score of each run, all with the same contract, and what differs although it is allowed to."""
     for key in allow:
@@ -123,7 +124,7 @@ def seed_groups(runs: Sequence[RunPath]) -> list[list[RunPath]]:
     return list(found.values())
 
 
-def _without_seed(run: Run) -> dict[str, Any]:
+def _without_seed(run: Run) -> Json:
     values = dataclasses.asdict(run)
     values["train"] |= {"seed": 0, "keep": 0, "samples": 0}
     if first_stage := values["model"].get("tokenizer"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from genart_jax.evaluate.pictures import Trained
 
 _TRIAL = 64  # pictures, as they are drawn at a time
 _WORTH_IT = 500  # pictures: fewer are soon done, and a trial would be a good part of it
+
+Made = TypeVar("Made")
 
 
 def estimate(trained: Trained, network: Extractor, num: int, num_real: int) -> float | None:
@@ -29,7 +31,7 @@ def estimate(trained: Trained, network: Extractor, num: int, num_real: int) -> f
     return drawing * num / _TRIAL + looking * (num + num_real) / network.batch
 
 
-def _twice(work: Callable[[], Any]) -> tuple[Any, float]:
+def _twice(work: Callable[[], Made]) -> tuple[Made, float]:
     """What `work` gives, and the seconds that it takes the second time, when it is compiled."""
     work()
     started = time.monotonic()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from genart_jax.config import Parallel
 from genart_jax.evaluate.pictures import open_run
+from genart_jax.runtime.values import Json
 from genart_jax.train import parallel
 from genart_jax.train.evaluation import make_evaluator
 
 
-def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0) -> dict[str, Any]:
+def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0) -> Json:
     """The model's own figures on the test split of its data, or of another source.
 
     Raises:

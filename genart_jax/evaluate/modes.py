@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ def stacked_modes(
     return scores
 
 
-def mode_labels(classifier: Extractor, images: Any) -> Array:
+def mode_labels(classifier: Extractor, images: Array) -> Array:
     """The mode of each uint8 picture (n, height, width, 3): its channels' classes as the digits of a number."""
     guesses = []
     for channel in range(3):

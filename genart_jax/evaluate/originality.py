@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +25,8 @@ from genart_jax.metrics.neighbours import nearest
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
-from genart_jax.runtime.values import Array
-from genart_jax.types import Algorithm, State, to_float
+from genart_jax.runtime.values import Array, Json
+from genart_jax.types import Algorithm, Condition, State, to_float
 from genart_jax.use.sample import Samples
 
 NEIGHBOURS = 5
@@ -47,7 +46,7 @@ def originality(
     seed: int = 0,
     shown: int = 10,
     tell: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+) -> Json:
     """Tests a run's pictures against its training set, with its test split as the yardstick.
 
     Of a split that is streamed, as it does not fit into memory, a fixed choice is read: see `STREAMED`.
@@ -75,7 +74,7 @@ def originality(
     if network is not None:
         tell(f"features of {len(train.images)} training and {len(test.images)} test pictures: {network.name}")
     spaces = _spaces(network, trained.source, rows, (train, test, fake))
-    report: dict[str, Any] = {
+    report: Json = {
         "model": {"name": trained.saved.run.name, "run": str(directory), "step": int(trained.model.state.step)},
         "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
         "seed": seed,
@@ -100,7 +99,7 @@ def originality(
     return report
 
 
-def _real(source: Source) -> tuple[dict[str, Any], Samples, Samples]:
+def _real(source: Source) -> tuple[dict[str, Array], Samples, Samples]:
     """The rows that are compared with, of both splits, and their pictures."""
     splits = {name: pictures.split_of(source, name) for name in ("train", "test")}
     rows = {name: _rows(split, source.image_shape) for name, split in splits.items()}
@@ -110,7 +109,9 @@ def _real(source: Source) -> tuple[dict[str, Any], Samples, Samples]:
     return rows, train, test
 
 
-def _spaces(network: Extractor | None, source: Source, rows: Any, sets: Any) -> dict[str, tuple[Any, ...]]:
+def _spaces(
+    network: Extractor | None, source: Source, rows: Mapping[str, Array], sets: Sequence[Samples]
+) -> dict[str, tuple[Array, ...]]:
     """Of each space that pictures are compared in: vectors of training, test and generated pictures."""
     spaces = {"pixels": tuple(x.images.reshape(len(x.images), -1) / 255.0 for x in sets)}
     if network is not None:
@@ -119,7 +120,7 @@ def _spaces(network: Extractor | None, source: Source, rows: Any, sets: Any) -> 
     return spaces
 
 
-def _rows(split: Split, shape: tuple[int, ...]) -> Any:
+def _rows(split: Split, shape: tuple[int, ...]) -> Array:
     """The rows of a split to compare with: all that are in memory, and of a streamed one as many as may be read."""
     most = split.size if not split.streamed else min(STREAMED, max(1, _BYTES // math.prod(shape)))
     return np.sort(pictures.choose_rows(split, most)) if most < split.size else np.arange(split.size)
@@ -130,7 +131,7 @@ def _caveats(read: int, size: int) -> list[str]:
     return [text] if read < size else []
 
 
-def _space(train: Any, test: Any, fake: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _space(train: Array, test: Array, fake: Array) -> tuple[Json, Json]:
     """Figures in one space, and each generated picture's neighbours there."""
     distance, index = nearest(fake, train, NEIGHBOURS)
     held_out = nearest(test, train)[0][:, 0]
@@ -154,7 +155,7 @@ def _space(train: Any, test: Any, fake: Any) -> tuple[dict[str, Any], dict[str, 
     return figures, {"index": index, "distance": distance, "percentile": percentile}
 
 
-def _duplicates(train: Any, test: Any, fake: Any) -> dict[str, Any]:
+def _duplicates(train: Array, test: Array, fake: Array) -> Json:
     match, held_out = (memorisation.nearest_variant(x, train) for x in (fake, test))
     limit = float(np.percentile(held_out.distance, DUPLICATE))
     below = match.distance <= limit
@@ -172,7 +173,7 @@ def _duplicates(train: Any, test: Any, fake: Any) -> dict[str, Any]:
     }
 
 
-def membership(trained: Trained, train: Samples, test: Samples, seed: int, most: int = 1000) -> dict[str, Any] | None:
+def membership(trained: Trained, train: Samples, test: Samples, seed: int, most: int = 1000) -> Json | None:
     """How well the critic's score (Hayes et al. 2019), or the bound on the likelihood, tells training pictures from
     held-out ones; None for a model that gives neither.
     """
@@ -208,13 +209,13 @@ def example_scores(
     """An algorithm's own figures for each picture alone (n,), as means over some draws of what it draws."""
     names = [name for name, _ in algorithm.batch_spec.conditions]
 
-    def one(state: State, image: jax.Array, condition: Any, key: jax.Array) -> Any:
+    def one(state: State, image: jax.Array, condition: Condition, key: jax.Array) -> dict[str, jax.Array]:
         picture = {"image": image[None], "condition": jax.tree.map(lambda x: x[None], condition)}
         return {name: total / weight for name, (total, weight) in algorithm.evaluate(state, picture, key).items()}
 
     each = jax.vmap(jax.vmap(one, (None, None, None, 0)), (None, 0, 0, 0))
     compiled = compiler.jit(lambda *args: jax.tree.map(lambda x: jnp.mean(x, axis=1), each(*args)))
-    parts: list[dict[str, Any]] = []
+    parts: list[Json] = []
     for start in range(0, len(samples.images), batch):
         rows = np.minimum(np.arange(start, start + batch), len(samples.images) - 1)
         keys = random.example_keys(random.stream(jax.random.key(seed), "membership", start), batch)
@@ -225,7 +226,7 @@ def example_scores(
     return {name: np.concatenate([p[name] for p in parts])[: len(samples.images)] for name in scalar}
 
 
-def findings(report: dict[str, Any]) -> list[str]:
+def findings(report: Json) -> list[str]:
     """What the figures say beyond chance (one in a thousand), in words; empty where nothing was found."""
     limit, out = NormalDist().inv_cdf(0.999), []
     for space, f in report["spaces"].items():
@@ -246,7 +247,7 @@ def findings(report: dict[str, Any]) -> list[str]:
     return out
 
 
-def _neighbours_of(found: dict[str, Any], rows: Any) -> list[dict[str, Any]]:
+def _neighbours_of(found: Json, rows: Array) -> list[Json]:
     """The nearest training pictures of each generated one: rows of the training split, distances and percentiles."""
     number = len(next(iter(found.values()))["index"])
     rounded = lambda x: [round(float(v), 6) for v in x]
@@ -263,7 +264,7 @@ def _neighbours_of(found: dict[str, Any], rows: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _card(found: dict[str, Any], train: Samples, fake: Samples, shown: int, space: str) -> Image.Image:
+def _card(found: Json, train: Samples, fake: Samples, shown: int, space: str) -> Image.Image:
     """Rows of a generated picture and its nearest in the training set, each with its percentile below."""
     order = np.argsort(found["percentile"][:, 0], kind="stable")[:shown]
     scale = max(1, 64 // fake.images.shape[1])
@@ -280,7 +281,7 @@ def _card(found: dict[str, Any], train: Samples, fake: Samples, shown: int, spac
     return make_grid(np.stack(cells), NEIGHBOURS + 1, caption="\n".join(lines))
 
 
-def _cell(image: Any, text: str, scale: int) -> Any:
+def _cell(image: Array, text: str, scale: int) -> Array:
     """A picture with a line of text below it, uint8."""
     picture = make_grid(image[None], scale=scale)
     canvas = Image.new("RGB", (max(picture.width, 80), picture.height + 18), "white")

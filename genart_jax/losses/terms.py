@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from genart_jax.config import UserError
 from genart_jax.data.augment import diffaugment, flip
 from genart_jax.losses.penalties import path_lengths, squared_gradient
 from genart_jax.nn import random
-from genart_jax.types import Batch, Keys, Scene, Term
+from genart_jax.types import Batch, Keys, Scene, Term, Tree
 
 Carried = dict[str, jax.Array]
 Values = tuple[jax.Array, Carried]
@@ -35,7 +35,7 @@ class Score(Protocol):
 class CriticAt(NamedTuple):
     """A critic with the parameters that a term is differentiated by."""
 
-    params: Any
+    params: Tree
     score: Score
     make: Callable[[Mapping[str, jax.Array], Batch], jax.Array]
     """(drawn, batch) -> generated pictures; no gradient is wanted of it."""
@@ -44,7 +44,7 @@ class CriticAt(NamedTuple):
 class GeneratorAt(NamedTuple):
     """A generator with the parameters that a term is differentiated by."""
 
-    params: Any
+    params: Tree
     make: Callable[[Mapping[str, jax.Array], Batch], jax.Array]
     """(drawn, batch) -> pictures."""
     styles: Callable[[Mapping[str, jax.Array], Batch], jax.Array] | None = None

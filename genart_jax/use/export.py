@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from genart_jax.data import reader
 from genart_jax.runtime.paths import expanded
 from genart_jax.steps import common
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
-from genart_jax.types import State, Use
+from genart_jax.types import State, Tree, Use
 from genart_jax.use import reference
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -117,9 +117,7 @@ def export_run(run: str | Path, out: str | Path, platforms: Sequence[str] = PLAT
     return out
 
 
-def write(
-    out: Path, program: Program, saved: Saved, weights: Mapping[str, Any], platforms: Sequence[str] = PLATFORMS
-) -> None:
+def write(out: Path, program: Program, saved: Saved, weights: Tree, platforms: Sequence[str] = PLATFORMS) -> None:
     """Writes a program with its weights, scripts and words to the new folder `out`, whole or not at all.
 
     Raises:

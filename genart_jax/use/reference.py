@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-Array = Any
+Array = np.ndarray
 Weights = dict[str, Array]
+Config = dict[str, Any]  # the "run" of config.json
 
 
 def read(path: str) -> Weights:
@@ -52,7 +53,7 @@ def _conv_transpose(w: Weights, name: str, x: Array) -> Array:
     return y + w[f"{name}/bias"] if f"{name}/bias" in w else y
 
 
-def _joined(w: Weights, config: dict[str, Any], z: Array, condition: dict[str, Array]) -> Array:
+def _joined(w: Weights, config: Config, z: Array, condition: dict[str, Array]) -> Array:
     """Z and the vector of each condition; a hidden one has the last row of its table.
 
     Raises:
@@ -76,7 +77,7 @@ def _part(weights: Weights, prefix: str) -> Weights:
     return {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def dcgan(weights: Weights, config: dict[str, Any], latents: Array, condition: dict[str, Array]) -> Array:
+def dcgan(weights: Weights, config: Config, latents: Array, condition: dict[str, Array]) -> Array:
     """The generator of Radford et al. 2015, with the statistics of its BatchNorms as training left them."""
     w, statistics = _part(weights, "generator/params/"), _part(weights, "generator/batch_stats/")
     height, width, _ = config["model"]["image_shape"]
@@ -89,12 +90,12 @@ def dcgan(weights: Weights, config: dict[str, Any], latents: Array, condition: d
     return np.tanh(_conv_transpose(w, "out", x))
 
 
-def _pixels(config: dict[str, Any], x: Array) -> Array:
+def _pixels(config: Config, x: Array) -> Array:
     """The mean of a Gaussian is clipped; the logits of a Bernoulli become its mean, both in [-1, 1]."""
     return np.tanh(0.5 * x) if config["step"]["likelihood"] == "bernoulli" else np.clip(x, -1.0, 1.0)
 
 
-def conv_vae(weights: Weights, config: dict[str, Any], latents: Array, condition: dict[str, Array]) -> Array:
+def conv_vae(weights: Weights, config: Config, latents: Array, condition: dict[str, Array]) -> Array:
     """The decoder of Kingma & Welling 2013 with transposed convolutions."""
     w, stages = _part(weights, "decoder/params/"), config["model"]["stages"]
     height, width, _ = config["model"]["image_shape"]
@@ -105,7 +106,7 @@ def conv_vae(weights: Weights, config: dict[str, Any], latents: Array, condition
     return _pixels(config, _conv_transpose(w, "out", x))
 
 
-def mlp_vae(weights: Weights, config: dict[str, Any], latents: Array, condition: dict[str, Array]) -> Array:
+def mlp_vae(weights: Weights, config: Config, latents: Array, condition: dict[str, Array]) -> Array:
     """The decoder of Kingma & Welling 2013, appendix C."""
     w = _part(weights, "decoder/params/")
     x = np.tanh(_dense(w, "hidden", _joined(w, config, latents, condition)))

@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -85,7 +85,7 @@ def _compiled(sample: Callable[..., jax.Array], options: tuple[tuple[str, float]
     return compiler.jit(functools.partial(sample, **dict(options)), static_argnums=2)
 
 
-def caption(condition: Mapping[str, Any], class_names: Mapping[str, Sequence[str]]) -> str:
+def caption(condition: Mapping[str, Array], class_names: Mapping[str, Sequence[str]]) -> str:
     """Words such as "style=noto shape=food"; "(various)" where pictures differ, "(hidden)" where it is in all."""
     words = []
     for name, values in condition.items():

@@ -8,7 +8,6 @@ import itertools
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import jax
 from PIL import Image
@@ -20,7 +19,7 @@ from genart_jax.data import picture
 from genart_jax.data.source import open_source
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import join_list, split_list
-from genart_jax.runtime.values import Array
+from genart_jax.runtime.values import Array, Json
 from genart_jax.train import manifest
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.train.owner import owning
@@ -63,7 +62,7 @@ def plan(
     sizes = stages(picture.size_of_file(content), longest, scales)
     source = f"pictures:{join_list([content, style])}"
     base = configure(run)
-    changes: dict[str, Any] = {
+    changes: Json = {
         "step": {"style_weight": base.step.style_weight * strength, "keep_color": keep_color},
         "train": {
             "steps": steps,
@@ -86,7 +85,7 @@ _RECORD = "plan.json"
 """In the directory of the last scale: what its picture is made of."""
 
 
-def made_of(plan: list[Run]) -> dict[str, Any]:
+def made_of(plan: list[Run]) -> Json:
     """What decides about a picture: sums of the two files and of the weights, and the options.
 
     Raises:
@@ -217,7 +216,7 @@ def write(out: Path, pixels: Array) -> None:
       UserError: it cannot be written.
     """
     try:
-        options: dict[str, Any] = {"quality": 95} if out.suffix.lower() in (".jpg", ".jpeg") else {}
+        options: Json = {"quality": 95} if out.suffix.lower() in (".jpg", ".jpeg") else {}
         Image.fromarray(pixels).save(out, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"--out {out} cannot be written: {error}") from None

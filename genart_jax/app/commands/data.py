@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from genart_jax.app.arguments import named, parse, peel, wants_help
 from genart_jax.config import UserError
@@ -16,6 +16,7 @@ from genart_jax.runtime.paths import expanded
 
 if TYPE_CHECKING:
     from genart_jax.data.build.store import Card
+    from genart_jax.runtime.values import Json
 
 USAGE = "data [list | build NAME | show NAME]"
 SUMMARY = "data sets, making them, and looking at them"
@@ -84,7 +85,7 @@ def run(args: Sequence[str]) -> None:
 def _list(as_json: bool) -> None:
     from genart_jax.data.build import catalogue, store
 
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     for recipe in catalogue.RECIPES.values():
         here = [size for size in recipe.sizes if (store.folder_of(recipe, size) / "card.json").is_file()]
         views = {f"{recipe.name}:{name}": view.text for name, view in recipe.views.items()}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from genart_jax.app.arguments import leading, parse
 from genart_jax.app.preempt import until_told
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
 from genart_jax.runtime.paths import expanded
+
+if TYPE_CHECKING:
+    from genart_jax.runtime.values import Json
 
 USAGE = "stylize CONTENT STYLE [--out FILE] ..."
 SUMMARY = "one picture in another's style"
@@ -76,7 +79,7 @@ def _stylize(args: Sequence[str]) -> None:
     keep_programs()
     with Progress() as progress:
 
-        def tell(event: str, values: dict[str, Any]) -> None:
+        def tell(event: str, values: Json) -> None:
             if event not in ("data", "evaluate", "end"):  # of each scale; here they are parts of one picture
                 progress(event, values)
 
