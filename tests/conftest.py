@@ -22,6 +22,9 @@ import pytest
 from genart_jax import registry
 from tests import zoo
 
+# Tracing makes many objects that live on: to look through them again and again is a seventh of the time. (`gc.freeze`
+# would hide from Hypothesis, on Python 3.14, what it asks the collector for.)
+gc.set_threshold(200_000, 20, 50)
 jax.config.update("jax_numpy_dtype_promotion", "standard")
 jax.config.update("jax_debug_key_reuse", False)
 
@@ -38,13 +41,6 @@ def pytest_sessionstart(session):
     """Before the workers start."""
     if not hasattr(session.config, "workerinput") and kept:
         compiled.prune(kept)
-
-
-def pytest_collection_finish(session):
-    """Tracing makes many objects that live on: to look through all of them again and again is a seventh of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
 
 
 def pytest_generate_tests(metafunc):

@@ -199,8 +199,9 @@ def test_sigterm_does_not_wait_for_an_evaluation(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals_end_the_command_with_a_checkpoint(tmp_path, number, code):
-    options = ["--preset", "tiny", "--steps", "1000000", "--train.save-every", "0", "--train.log-every", "1"]
+    options = ["--preset", "tiny", "--parallel.data", "1", "--steps", "1000000", "--train.save-every", "0"]
     command = [sys.executable, "-m", "genart_jax", "train", "mlp_vae", "--run", str(tmp_path / "run"), *options]
+    command += ["--train.log-every", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 60
     while not read_rows(tmp_path / "run" / "metrics.jsonl") and time.monotonic() < deadline:
