@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,11 @@ from genart_jax import registry
 from genart_jax.config import Run, UserError, check_ranges, classes_of, override
 from genart_jax.runtime import heap
 from genart_jax.steps import networks, stages, sweep
-from genart_jax.types import Algorithm, Module, Network, State
+from genart_jax.types import Algorithm, Module, Network, State, Tree
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def configure(model: str | Run, *, preset: str = "default", **options: Any) -> Run:
@@ -92,7 +94,7 @@ class Rematerialized:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
 
-    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(self, variables: Tree, *args: Tree, **kwargs: Tree) -> Tree:
         """As the module's own `apply`; what `kwargs` holds is not differentiated."""
         policy = jax.checkpoint_policies.save_only_these_names("stage")
         return jax.checkpoint(lambda v, *a: self._module.apply(v, *a, **kwargs), policy=policy)(variables, *args)
@@ -102,11 +104,11 @@ def run(
     algorithm: Algorithm,
     state: State,
     role: str,
-    *inputs: Any,
+    *inputs: Tree,
     train: bool = False,
     average: bool = True,
     capture: tuple[str, ...] | None = (),
-) -> tuple[Any, dict[str, jax.Array]]:
+) -> tuple[Tree, dict[str, jax.Array]]:
     """Applies one of a model's networks; works under `jit`.
 
     Args:
@@ -135,9 +137,9 @@ def _with_precision(algorithm: Algorithm, policy: str) -> Algorithm:
     """The algorithm with its products of float32 numbers computed in full, or in TensorFloat-32."""
     precision = "tensorfloat32" if policy == "tf32" else "float32"
 
-    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
             with jax.default_matmul_precision(precision):
                 return function(*args, **kwargs)
 

@@ -74,7 +74,7 @@ class Network(NamedTuple):
     """
 
     module: Module
-    inputs: tuple[Any, ...] | Callable[[], tuple[Any, ...]]
+    inputs: tuple[Tree, ...] | Callable[[], tuple[Tree, ...]]
     frozen: str = ""
     group: int = 1
 
@@ -289,7 +289,7 @@ class Loss(Protocol):
         """The loss with all networks where `at` says."""
 
 
-Subject = Any
+Subject = Tree
 """What a player's terms regularise: `losses.terms.CriticAt`, `GeneratorAt`, or what a family likes."""
 
 Keys = Callable[[str], jax.Array]
@@ -317,25 +317,25 @@ class Term(NamedTuple):
     prepare: Callable[[Keys, Scene], Scene] = lambda keys, scene: scene
 
 
-def batch_of(fields: Mapping[str, Field], leaf: Callable[[str, Field], Any]) -> Batch:
+def batch_of(fields: Mapping[str, Field], leaf: Callable[[str, Field], Tree]) -> Batch:
     """A batch with `leaf(name, field)` in the place of each field."""
     batch: Batch = {name: leaf(name, field) for name, field in fields.items() if field.kind != "class"}
     condition = {name: leaf(name, field) for name, field in fields.items() if field.kind == "class"}
     return batch | {"condition": condition}
 
 
-def to_float(images: Any) -> jax.Array:
+def to_float(images: ArrayLike) -> jax.Array:
     """uint8 images (any shape) -> float32 in [-1, 1]."""
     return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1.0
 
 
-def to_uint8(images: Any) -> Array:
+def to_uint8(images: ArrayLike) -> Array:
     """Float images in [-1, 1] (any shape) -> uint8 on the host, rounded; values outside are clipped."""
     scaled = (np.asarray(images, np.float32) + 1.0) * 127.5
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
-def check_images(images: Any, shape: tuple[int, ...], name: str = "image") -> None:
+def check_images(images: ArrayLike, shape: tuple[int, ...], name: str = "image") -> None:
     """Raises UserError unless `images` is a float32 batch of `shape` images in [-1, 1].
 
     Under `jit` the values are unknown, and only shape and dtype are checked.

@@ -17,7 +17,7 @@ Keys = Callable[[str], jax.Array]
 """role -> the key that it is initialised with."""
 
 
-def checked(networks: Any, name: str) -> dict[str, Network]:
+def checked(networks: object, name: str) -> dict[str, Network]:
     """What a model's `networks` returned, role -> Network.
 
     Bare modules do not say what they are initialised with, so they are refused rather than guessed at.
@@ -47,7 +47,7 @@ def init(networks: Networks, key: Keys | jax.Array, train: bool = False) -> tupl
     return made, frozen
 
 
-def init_module(module: Module, key: jax.Array, *args: Any, **kwargs: Any) -> tuple[Tree, Tree]:
+def init_module(module: Module, key: jax.Array, *args: Tree, **kwargs: bool) -> tuple[Tree, Tree]:
     """Initialises a module: its parameters, and its other collections."""
     variables = dict(module.init(key, *args, **kwargs))
     return variables.pop("params", {}), variables
@@ -57,11 +57,11 @@ def apply(
     networks: Networks,
     at: Variables,
     role: str,
-    *inputs: Any,
+    *inputs: Tree,
     train: bool = False,
     advance: bool = True,
     **options: Any,
-) -> tuple[Any, Tree]:
+) -> tuple[Tree, Tree]:
     """Applies a role's module: what it returns, and its collections as they are after it (changed only in training).
 
     What never trains is applied as in evaluation. What follows the parameters instead of the data (spectral
@@ -85,10 +85,10 @@ def run(
     networks: Networks,
     at: Variables,
     role: str,
-    *inputs: Any,
+    *inputs: Tree,
     train: bool = False,
     capture: tuple[str, ...] | None = (),
-) -> tuple[Any, dict[str, jax.Array]]:
+) -> tuple[Tree, dict[str, jax.Array]]:
     """A role's output, and those of its named intermediates that `capture` asks for (None: all).
 
     By this a loss or a critic takes the features of a network that never trains, and `genart_jax.run` those of any.

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ import optax
 
 from genart_jax.config import Optimizer, UserError
 from genart_jax.steps.schedules import Schedule
+from genart_jax.types import Tree
 
 
 def schedule(config: Optimizer, steps: int, peak: float | None = None) -> optax.Schedule:
@@ -108,7 +108,12 @@ def _rule(config: Optimizer, line_search: bool, schedules: Mapping[str, Schedule
         hint = ", ".join(near or known)
         raise UserError(f"optimizer.name {config.name!r} is not an optimizer of Optax; near are {hint}")
     momentum = {"momentum": config.b1 if _on(config.b1) else None, "decay": config.b2} if "b1" not in parameters else {}
-    options: dict[str, Any] = {"b1": config.b1, "b2": config.b2, "eps": config.eps, "nesterov": config.nesterov}
+    options: dict[str, float | bool | None] = {
+        "b1": config.b1,
+        "b2": config.b2,
+        "eps": config.eps,
+        "nesterov": config.nesterov,
+    }
     options |= {"learning_rate": 1.0, "weight_decay": 0.0, **momentum}
     options = {k: v for k, v in options.items() if k in parameters}
     moving = {name: schedules[name] for name in ("b1", "b2") if name in schedules}
@@ -119,7 +124,7 @@ def _rule(config: Optimizer, line_search: bool, schedules: Mapping[str, Schedule
     )
     example = {"w": jnp.zeros((2, 2))}
     try:
-        search: dict[str, Any] = {"value": 0.0, "grad": example, "value_fn": lambda p: jnp.sum(p["w"])}
+        search: dict[str, Tree] = {"value": 0.0, "grad": example, "value_fn": lambda p: jnp.sum(p["w"])}
         extra = search if line_search and isinstance(rule, optax.GradientTransformationExtraArgs) else {}
         jax.eval_shape(lambda: rule.update(example, rule.init(example), example, **extra))
     except Exception as error:  # whatever it lacks: the loss's value, a line search, ...
@@ -127,28 +132,30 @@ def _rule(config: Optimizer, line_search: bool, schedules: Mapping[str, Schedule
     return rule
 
 
-def _known(value: Any) -> bool:
+def _known(value: float | jax.Array) -> bool:
     """Whether an option is a number here, and not one of a sweep's, which only the device knows."""
     return not isinstance(value, jax.core.Tracer)
 
 
-def _on(value: Any) -> bool:
+def _on(value: float | jax.Array) -> bool:
     """Whether an option is switched on; a sweep's is."""
     return bool(value) if _known(value) else True
 
 
-def _parameters(thing: Any) -> Any:
+def _parameters(thing: object) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(thing).parameters if inspect.isfunction(thing) else {}
 
 
-def path_mask(params: Any, pattern: re.Pattern[str]) -> Any:
+def path_mask(params: Tree, pattern: re.Pattern[str]) -> Tree:
     """True for each parameter whose path, such as "in/kernel", matches somewhere."""
     path = lambda keys: "/".join(str(getattr(k, "key", k)) for k in keys)
     return jax.tree_util.tree_map_with_path(lambda keys, _: bool(pattern.search(path(keys))), params)
 
 
 def _add_sign(weight: float) -> optax.GradientTransformation:
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
         return jax.tree.map(lambda g, p: g + weight * jnp.sign(p), updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import Run, Sweep, override
-from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, Use
+from genart_jax.types import Algorithm, Batch, Metrics, State, Sums, Tree, Use
 
 DIVERGED = "diverged"
 """Entry of `State.extra`: int32 (members,), the first step in which a member was not finite, 0 where there is none."""
@@ -99,7 +99,7 @@ class _Members:
         self.values = {name: np.array([getattr(one.optimizer, name) for one in alone], np.float32) for name in names}
         self.rank = len(self.first.batch_spec.image_shape)
 
-    def of(self, values: Mapping[str, Any]) -> Algorithm:
+    def of(self, values: Mapping[str, Tree]) -> Algorithm:
         """The algorithm of one member, with traced options."""
         if not values:
             return self.first
@@ -132,7 +132,7 @@ class _Members:
         diverged = state.extra[DIVERGED]
 
         def one(
-            values: Any, state: State, fine: jax.Array, batch: Batch, key: jax.Array
+            values: Mapping[str, Tree], state: State, fine: jax.Array, batch: Batch, key: jax.Array
         ) -> tuple[State, Metrics, jax.Array]:
             new, metrics = self.of(values).step(state, batch, key, due)
             seen = [x for x in jax.tree.leaves((metrics, new.mutable)) if jnp.issubdtype(x.dtype, jnp.inexact)]
@@ -166,9 +166,9 @@ class _Members:
         keyed = {one.name for one in use.of_kind("key")}
 
         @functools.wraps(use.function)
-        def used(state: State, *args: Any, **options: Any) -> jax.Array:
+        def used(state: State, *args: Tree, **options: Tree) -> jax.Array:
             given = dict(zip((one.name for one in use.inputs), args, strict=False)) | options
-            own: dict[str, Any] = {name: self.each(given[name]) for name in keyed}
+            own: dict[str, Tree] = {name: self.each(given[name]) for name in keyed}
             own |= {one.name: given[one.name] for one in use.of_kind("condition") if given.get(one.name)}
             axes = {
                 name: 0 if name in keyed else jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) > 1 else None, x)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.export import is_symbolic_dim
+from jax.typing import ArrayLike, DTypeLike
 
 from genart_jax.config import BatchSpec, UserError
-from genart_jax.types import Input, Use, check_condition, check_images
+from genart_jax.types import Input, State, Tree, Use, check_condition, check_images
 
 Function = Callable[..., jax.Array]
 
@@ -47,7 +47,7 @@ def _checked(use: str, function: Function, inputs: tuple[Input, ...]) -> Functio
     names, listed = [one.name for one in inputs], ", ".join(one.name for one in inputs)
 
     @functools.wraps(function)
-    def call(state: Any, *args: Any, **options: Any) -> jax.Array:
+    def call(state: State, *args: Tree, **options: Tree) -> jax.Array:
         if len(args) > len(names):
             raise UserError(f"{use} takes {listed}; got {len(args)} arguments")
         given = dict(zip(names, args, strict=False))
@@ -65,7 +65,7 @@ def _checked(use: str, function: Function, inputs: tuple[Input, ...]) -> Functio
     return call
 
 
-def _check(where: str, one: Input, value: Any) -> None:
+def _check(where: str, one: Input, value: Tree) -> None:
     """Raises UserError unless a value is what an input wants."""
     known = not isinstance(value, jax.core.Tracer)
     if one.kind == "pictures":
@@ -92,7 +92,7 @@ def _check(where: str, one: Input, value: Any) -> None:
             raise UserError(f"{where} {value}: wanted at least 1")
 
 
-def _check_latents(where: str, one: Input, value: Any) -> None:
+def _check_latents(where: str, one: Input, value: Tree) -> None:
     """Raises UserError unless `value` is (batch, *shape) of the right type, and codes are codes."""
     (shape, dtype), codes = _form(value), one.kind == "codes"
     words = f"integers from 0 to {one.classes - 1}" if codes else "floats"
@@ -106,7 +106,7 @@ def _check_latents(where: str, one: Input, value: Any) -> None:
             raise UserError(f"{where}: got {wrong.flat[0]}, {wanted}")
 
 
-def _form(value: Any) -> tuple[tuple[int, ...], Any]:
+def _form(value: ArrayLike) -> tuple[tuple[int, ...], DTypeLike]:
     """Its shape and its type."""
     array = value if isinstance(value, jax.Array) else np.asarray(value)
     return array.shape, array.dtype
