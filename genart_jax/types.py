@@ -165,6 +165,9 @@ class Algorithm(NamedTuple):
     `begin` is called once, between `init` and the first step, with the first real batch and `state.frozen` in place:
     for what must be taken from data. None where there is nothing to take.
 
+    `show` makes of test examples what a run draws of itself, by label and in this order: "input", "output", "target".
+    Where it is None, samples are drawn, or what `transform` makes.
+
     `frozen` names where the parameters in `State.frozen` come from, as (role, source); see `Network.frozen`. `init`
     fills a role at random, or leaves it out where its shapes are the source's to say. The trainer and `load` then put
     the source's in; without them: `state.replace(frozen=ga.load_frozen(algorithm))`. A step returns `frozen` as it got
@@ -180,6 +183,7 @@ class Algorithm(NamedTuple):
     uses: Mapping[str, Use] = {}
     lazy: tuple[tuple[str, int], ...] = ()
     begin: Callable[..., State] | None = None  # begin(state, batch) -> State
+    show: Callable[..., Mapping[str, jax.Array]] | None = None  # show(state, batch, key) -> {label: pictures}
     order: tuple[str, ...] = ()  # metrics in the order in which a step computes them, as far as it matters
     members: int = 0  # of a sweep, see `sweep.members`; 0: none, the state is one run's
     precision: str | None = None  # of products of float32 numbers, as `jax.default_matmul_precision` takes it

@@ -6,12 +6,14 @@ NumPy: each operation of `jax.numpy` outside of `jit` is compiled for each shape
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import genart_jax as ga
+from genart_jax.types import batch_of
 
 SHAPE = (16, 16, 3)
 SMALLER = {"stylegan2": (8, 8, 3)}
@@ -58,12 +60,21 @@ def _enlarge(n):
 
 
 def batch(spec, size, seed=0):
-    """A random batch, float32 in [-1, 1], smooth enough to be something like pictures."""
-    rng, (height, width, channels) = np.random.default_rng(seed), spec.image_shape
-    low = rng.uniform(-1, 1, (size, 4, 4, channels))
-    image = np.einsum("hi,bijc,wj->bhwc", _enlarge(height), low, _enlarge(width))
-    condition = {name: jnp.asarray(rng.integers(0, classes, size, np.int32)) for name, classes in spec.conditions}
-    return {"image": jnp.asarray(image, jnp.float32), "condition": condition}
+    """A random batch of all fields: pixels in [-1, 1], smooth enough to be something like pictures, of any rank."""
+    rng = np.random.default_rng(seed)
+
+    def pixels(shape):
+        *lead, height, width, channels = (size, *shape)
+        low = rng.uniform(-1, 1, (math.prod(lead), 4, 4, channels))
+        smooth = np.einsum("hi,bijc,wj->bhwc", _enlarge(height), low, _enlarge(width))
+        return jnp.asarray(smooth.reshape(size, *shape), jnp.float32)
+
+    draw = {
+        "pixels": lambda field: pixels(field.shape),
+        "mask": lambda field: jnp.asarray(rng.integers(0, 2, (size, *field.shape)), jnp.float32),
+        "class": lambda field: jnp.asarray(rng.integers(0, field.classes, size, np.int32)),
+    }
+    return batch_of(spec.fields, lambda _, field: draw[field.kind](field))
 
 
 def full_batch(algorithm, size, seed=0):

@@ -1,4 +1,4 @@
-"""Pictures to look at: grids of images as PNG."""
+"""Pictures to look at: grids of images of any rank, as PNG, and of videos as an animation too."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
-from genart_jax.config import UserError
+from genart_jax.data import media
 from genart_jax.runtime.paths import expanded
-from genart_jax.types import to_uint8
 
-_GAP = 2  # white pixels between pictures
 _LINE = 1.4  # heights of a letter from line to line
 _SPACE = "  "  # Pillow's font has a space of a fifth of a letter's height, which small letters run together over
 
@@ -22,23 +20,21 @@ _SPACE = "  "  # Pillow's font has a space of a fifth of a letter's height, whic
 def make_grid(images: ArrayLike, columns: int | None = None, scale: int = 1, caption: str = "") -> Image.Image:
     """Images (n, height, width, 1 or 3), float in [-1, 1] or uint8, as one picture.
 
+    Volumes (n, size, size, size, 1 or 3) are three projections each, videos (n, frames, height, width, 1 or 3) a row.
+
     Args:
       images: what to show, row by row.
       columns: pictures a row; None: about as many as rows.
       scale: whole number by which pixels are enlarged.
       caption: lines to write below, in letters that grow with the picture; what is too long is wrapped.
     """
-    pixels = np.asarray(images)
-    if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not len(pixels):
-        raise UserError(f"a grid shows images (n, height, width, 1 or 3), not {pixels.shape}")
-    if pixels.dtype != np.uint8:
-        pixels = to_uint8(pixels)
-    pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    wide = np.ndim(images) == 5
+    pixels = media.tiles(images)
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     n, height, width, _ = pixels.shape
-    columns = columns or math.ceil(math.sqrt(n))
+    columns = columns or math.ceil(math.sqrt(n * height / width if wide else n))
     rows = math.ceil(n / columns)
-    size = columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP
+    size = columns * (width + media.GAP) + media.GAP, rows * (height + media.GAP) + media.GAP
     letters = max(14, min(28, size[0] // 40))
     lines = _wrapped(caption, letters, max(size[0], 24 * letters) - 8)
     text_width = max((math.ceil(text_length(line, letters)) + 8 for line in lines), default=0)
@@ -46,7 +42,8 @@ def make_grid(images: ArrayLike, columns: int | None = None, scale: int = 1, cap
     canvas = Image.new("RGB", (max(size[0], text_width), size[1] + text_height), "white")
     for i, picture in enumerate(pixels):
         row, column = divmod(i, columns)
-        canvas.paste(Image.fromarray(picture), (_GAP + column * (width + _GAP), _GAP + row * (height + _GAP)))
+        place = media.GAP + column * (width + media.GAP), media.GAP + row * (height + media.GAP)
+        canvas.paste(Image.fromarray(picture), place)
     for i, line in enumerate(lines):
         write(canvas, (4, size[1] + round(_LINE * letters * i)), line, letters)
     return canvas
@@ -87,8 +84,12 @@ def _wrapped(text: str, letters: int, width: int) -> list[str]:
 
 def save_grid(
     path: str | Path, images: ArrayLike, columns: int | None = None, scale: int = 1, caption: str = ""
-) -> None:
-    """Writes `make_grid(...)` as a PNG file, making its folder."""
-    path = expanded(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    make_grid(images, columns, scale, caption).save(path, format="PNG")
+) -> tuple[Path, ...]:
+    """Writes `make_grid(...)` as PNG, making its folder; of videos, an animation beside it. Returns the files."""
+    draw = lambda one: make_grid(one[""], columns, scale, caption)
+    return media.save(expanded(path), {"": images}, draw)
+
+
+def scale_of(images: ArrayLike, least: int = 96) -> int:
+    """By how much to enlarge images so that they are at least so high, or as near as whole numbers come to it."""
+    return max(1, least // int(np.shape(images)[-3]))

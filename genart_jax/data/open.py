@@ -14,7 +14,7 @@ from PIL import Image
 
 from genart_jax.config import BatchSpec, Data, Field, UserError
 from genart_jax.config.batch import kind_of
-from genart_jax.data import built, degrade, grid
+from genart_jax.data import built, degrade, media
 from genart_jax.data.build import catalogue
 from genart_jax.data.build.store import Card
 from genart_jax.data.pipeline import OTHER, other_seed, rows, rows_of
@@ -165,7 +165,7 @@ class Dataset:
     def show(self, split: str = "train", num: int = 25, seed: int = 0, columns: int | None = None) -> Image.Image:
         """A grid of examples with their classes below.
 
-        Pictures stand beside their targets, videos are a row of frames, volumes are seen from three sides.
+        Pictures stand beside their targets and masks, videos are a row of frames, volumes are seen from three sides.
 
         Args:
           split: whose.
@@ -176,32 +176,30 @@ class Dataset:
         Raises:
           UserError: there is no such split.
         """
+        return media.sheet(*self._shown(split, num, seed), columns)
+
+    def save(
+        self, path: str | Path, split: str = "train", num: int = 25, seed: int = 0, columns: int | None = None
+    ) -> tuple[Path, ...]:
+        """Writes what `show` draws as a PNG file; of videos, an animation beside it. Returns the files."""
+        pictures, words = self._shown(split, num, seed)
+        return media.save(expanded(path), pictures, lambda one: media.sheet(one, words, columns))
+
+    def _shown(self, split: str, num: int, seed: int) -> tuple[dict[str, Array], list[list[str]] | None]:
+        """Pictures by the names of their fields, and the names of their classes."""
         if split not in self.splits:
             raise UserError(f"{self.name}: no split {split!r}; there are {', '.join(self.splits)}")
         part = self.splits[split]
-        chosen = rows(seed, 0, min(num, part.size), part.size)
-        examples = [part.read(int(row)) for row in chosen]
-        tiles = np.stack([_tile(one) for one in examples])
-        lines = [_words(one, self.class_names) for one in examples] if self.class_names else None
-        return _labelled(tiles, lines, columns)
+        examples = [part.read(int(row)) for row in rows(seed, 0, min(num, part.size), part.size)]
+        pictures = {name: np.stack([one[name] for one in examples]) for name in _PICTURES if name in examples[0]}
+        if "mask" in pictures:
+            pictures["mask"] = np.asarray(255 * pictures["mask"].astype(np.float32), np.uint8)
+        words = [_words(one, self.class_names) for one in examples] if self.class_names else None
+        return pictures, words
 
 
 def _is_pixels(value: Array) -> bool:
     return value.dtype == np.uint8 and value.ndim > 3
-
-
-def _tile(one: Mapping[str, ArrayLike]) -> Array:
-    """An example as one picture, uint8 (height, width, 1 or 3)."""
-    pictures = [np.asarray(one[name]) for name in ("image", "target") if name in one]
-    flat = []
-    for picture in pictures:
-        if picture.ndim == 4 and len(picture) == picture.shape[1] == picture.shape[2]:  # a volume
-            sides = [picture.mean(axis, dtype=np.float64) for axis in range(3)]
-            picture = np.concatenate([(255 * (s / max(s.max(), 1)) ** 0.7).astype(np.uint8) for s in sides], axis=1)
-        elif picture.ndim == 4:
-            picture = np.concatenate(list(picture), axis=1)
-        flat.append(picture)
-    return np.concatenate(flat, axis=1)
 
 
 def _words(one: Mapping[str, ArrayLike], class_names: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -211,31 +209,6 @@ def _words(one: Mapping[str, ArrayLike], class_names: Mapping[str, tuple[str, ..
         shown = [names[int(v)] if v >= 0 else "?" for v in values]
         words.append(shown[0] if len(shown) == 1 else "".join(shown))
     return words
-
-
-def _labelled(tiles: Array, lines: list[list[str]] | None, columns: int | None) -> Image.Image:
-    """The tiles as a grid, each with its words below if there are any."""
-    if lines is None:
-        return grid.make_grid(tiles, columns)
-    from PIL import ImageDraw
-
-    height, width = tiles.shape[1:3]
-    scale = max(1, -(-64 // height))
-    tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
-    tiles = np.repeat(tiles, 3, axis=-1) if tiles.shape[-1] == 1 else tiles
-    most, cell = min(5, len(lines[0])), (scale * height, scale * width)
-    columns = columns or max(1, min(len(tiles), 1400 // (cell[1] + 8)))
-    count = -(-len(tiles) // columns)
-    canvas = Image.new("RGB", (columns * (cell[1] + 8) + 8, count * (cell[0] + 12 * most + 10) + 8), "white")
-    drawing = ImageDraw.Draw(canvas)
-    for i, (tile, words) in enumerate(zip(tiles, lines, strict=True)):
-        x, y = 8 + i % columns * (cell[1] + 8), 8 + i // columns * (cell[0] + 12 * most + 10)
-        canvas.paste(Image.fromarray(tile), (x, y))
-        for j, word in enumerate(words[:most]):
-            while word and drawing.textlength(word) > cell[1]:
-                word = word[:-1]
-            drawing.text((x, y + cell[0] + 12 * j), word, fill="black")
-    return canvas
 
 
 def open_data(

@@ -263,19 +263,19 @@ def _evaluation_batches(split: Split, batch: int, local: int, process_index: int
         for start in range(0, split.size, batch):
             positions = np.where(place < batch, start + place, split.size)
             chosen = np.minimum(positions, split.size - 1)
-            yield _read_all(split, chosen, pool) | {"weight": (positions < split.size).astype(np.float32)}
+            yield read_rows(split, chosen, pool) | {"weight": (positions < split.size).astype(np.float32)}
 
 
-def _read_all(split: Split, chosen: Array, pool: ThreadPoolExecutor) -> Batch:
+def read_rows(split: Split, chosen: Array, pool: ThreadPoolExecutor | None = None) -> Batch:
     """The examples of these rows as a raw batch, with those of a second set at the same places."""
     if split.read is None:
         raw: Batch = {name: values[chosen] for name, values in split.arrays.items()}
     else:
-        examples = list(pool.map(functools.partial(example, split), chosen.tolist()))
-        raw = jax.tree.map(lambda *leaves: np.stack(leaves), *examples)
+        found = map(split.read, chosen.tolist()) if pool is None else pool.map(split.read, chosen.tolist())
+        raw = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
     if split.other is None:
         return raw
-    return raw | {OTHER: _read_all(split.other, chosen % split.other.size, pool)["image"]}
+    return raw | {OTHER: read_rows(split.other, chosen % split.other.size, pool)["image"]}
 
 
 def prepare(raw: Mapping[str, Tree], keys: jax.Array | None, data: Data, fields: Mapping[str, Field]) -> Batch:

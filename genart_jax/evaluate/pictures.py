@@ -57,7 +57,7 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
     algorithm, state = load(directory)
     options = saved.run.data
     if data is not None:
-        height, width, channels = algorithm.batch_spec.image_shape
+        height, width, channels = algorithm.batch_spec.image_shape[-3:]
         size = () if data.partition(":")[0] in ("emoji", "idx", "stacked") else (height, width)
         options = dataclasses.replace(options, source=data, image_size=size, channels=channels)
     source = open_source(options)

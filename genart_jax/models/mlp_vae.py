@@ -39,7 +39,7 @@ class Config:
     """Architecture of a fully connected VAE."""
 
     image_shape: tuple[int, ...] | None = None
-    """(height, width, channels), of any size."""
+    """(height, width, channels), of any size; of volumes and videos with depth or frames in front."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = ()
     """Conditions to give to encoder and decoder; None: all that the data has."""
     latent_dim: int = 20
@@ -51,7 +51,7 @@ class Config:
 
 
 class Encoder(nn.Module):
-    """Images (batch, height, width, channels) in [-1, 1] -> mean and log variance of z, (batch, latent_dim) each."""
+    """Images (batch, ..., channels) in [-1, 1] -> mean and log variance of z, (batch, latent_dim) each."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -93,11 +93,12 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     """By role, for a resolved Config.
 
     Raises:
-      UserError: the image has no three axes.
+      UserError: the image has no three or four axes.
     """
     shape = config.image_shape or ()
-    if len(shape) != 3:
-        raise UserError(f"mlp_vae: image_shape {shape}: wanted (height, width, channels)")
+    if len(shape) not in (3, 4):
+        wanted = "(height, width, channels), for volumes and videos with depth or frames in front"
+        raise UserError(f"mlp_vae: image_shape {shape}: wanted {wanted}")
     latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
     images = lambda: (jnp.zeros((2, *shape)), untold(config.conditions))
     return {"encoder": Network(Encoder(config, dtype), images), "decoder": Network(Decoder(config, dtype), latents)}

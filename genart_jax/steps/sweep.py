@@ -83,6 +83,7 @@ def members(run: Run, build: Callable[[Run], Algorithm]) -> Algorithm:
         step=made.step,
         evaluate=made.evaluate,
         begin=None if first.begin is None else made.begin,
+        show=None if first.show is None else made.show,
         uses={name: use._replace(function=made.use(use)) for name, use in first.uses.items()},
         members=made.count,
     )
@@ -180,6 +181,13 @@ class _Members:
             return made
 
         return used
+
+    def show(self, state: State, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
+        """Each member's pictures of the same examples."""
+        assert self.first.show is not None
+        mapped = jax.vmap(self.first.show, in_axes=(_AXES, None, 0), axis_size=self.count)
+        shown: Mapping[str, jax.Array] = mapped(_inner(state), batch, self.each(key))
+        return shown
 
 
 def member(state: State, index: int) -> State:

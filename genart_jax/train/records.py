@@ -16,7 +16,8 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from genart_jax.data.grid import save_grid
+from genart_jax.data import media
+from genart_jax.data.grid import save_grid, scale_of
 from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import sweep
 from genart_jax.train import checkpoint
@@ -96,16 +97,25 @@ class Records:
         self.last |= values
         return row
 
-    def save_grids(self, step: int, images: Array, columns: int | None) -> Iterator[Path]:
-        """Draws the pictures (members, num, ...) of each, and yields the files."""
-        for i, (place, own) in enumerate(zip(self.places, images, strict=True)):
-            path = place / "samples" / f"{step:06d}.png"
-            if not np.isfinite(own).all():
+    def save_pictures(
+        self, step: int, pictures: Mapping[str, Array], words: Sequence[Sequence[str]] | None
+    ) -> Iterator[Path]:
+        """Draws the pictures of each, label -> (members, num, ...), and yields the files.
+
+        Those of one label are a grid; those of several stand side by side under their labels, above their `words`.
+        """
+        for i, place in enumerate(self.places):
+            path, own = place / "samples" / f"{step:06d}.png", {label: x[i] for label, x in pictures.items()}
+            if not all(np.isfinite(x).all() for x in own.values()):
                 if i not in self._lost:
                     self._note(f"step {step}: the pictures are not finite; none are drawn")
                 continue
             try:
-                save_grid(path, own, columns, scale=max(1, 96 // own.shape[1]))
+                if len(own) > 1:
+                    media.save(path, own, lambda one: media.sheet(one, words))
+                else:
+                    (alone,) = own.values()
+                    save_grid(path, alone, scale=scale_of(alone))
                 yield path
             except OSError as error:
                 self._note(f"{path} cannot be written ({error.strerror or error}); training goes on")

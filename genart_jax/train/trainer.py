@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.api import build
-from genart_jax.config import NotFiniteError, Run, check_ranges, resolve
+from genart_jax.config import Field, NotFiniteError, Run, check_ranges, resolve
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import check_augmentation, make_loader, prepare
-from genart_jax.data.source import Source, absolute, example, finished, open_source
+from genart_jax.data.source import Source, absolute, finished, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import compiler, heap
 from genart_jax.runtime.paths import expanded
@@ -45,10 +44,11 @@ from genart_jax.train.guard import StopSignals
 from genart_jax.train.log import read_rows
 from genart_jax.train.owner import Owner, owning
 from genart_jax.train.records import Means, Records, mean_of_finite, name_unreadable
+from genart_jax.train.show import by_member, examples, show_of, words_of
 from genart_jax.train.store import Checkpoints
 from genart_jax.train.summary import read_summary, summarize, write_summary
 from genart_jax.train.watch import Watch, few_of, gamma_hint
-from genart_jax.types import Algorithm, Batch, Metrics, State, to_float
+from genart_jax.types import Algorithm, Batch, Metrics, State
 
 Callback = Callable[[str, dict[str, Any]], None]
 """Called as callback(event, values) with the events devices, data, note, start, progress, log, evaluate, sample, save
@@ -217,8 +217,7 @@ class Trainer:
         payload = parallel.put(self.loader.next(0), parallel.batch_sharding(self.mesh))
 
         def begin(state: State, constants: Any, payload: Any) -> State:
-            fields = self.algorithm.batch_spec.fields
-            ready: Callable[..., Batch] = lambda raw, key: prepare(raw, None, self.run.data, fields)
+            ready: Callable[..., Batch] = lambda raw, key: prepare(raw, None, self.run.data, self._fields)
             batch = over_members(ready, self.algorithm)(self.loader.materialize(constants, payload), self.key)
             assert self.algorithm.begin is not None
             return self.algorithm.begin(state, batch).replace(frozen={})
@@ -393,49 +392,47 @@ class Trainer:
         tried = "That was the last member to train. " if self.algorithm.members else tried
         return guard.not_finite_error(step, what, tried, self.checkpoints.steps(), self.directory)
 
-    def _pictures(self) -> tuple[Any, int | None] | None:
-        """Samples, or test pictures with what the model makes of them; and how many are in a row of the grid.
+    def _pictures(self) -> tuple[dict[str, Array], list[list[str]] | None] | None:
+        """Pictures by label, (members, num, ...), and the names of the classes of each; None where there are none."""
+        num, rank = self.run.train.samples, len(self.algorithm.batch_spec.image_shape)
+        key, words = random.stream(self.key, "samples"), None
+        if self._shown is not None:
+            raw = examples(self.source, self.algorithm.batch_spec, max(1, num // 2))
+            words = words_of(raw, self.saved.data["class_names"])
+            made = self._shown(self.state, parallel.put(raw, self.replicated), key)
+        elif self.algorithm.sample is not None:
+            made = {"sample": self._sample(self.state, key, num, self._sample_condition)}
+        else:
+            return None
+        return by_member(jax.device_get(made), self.algorithm.members, rank), words
 
-        Those of a sweep have a leading axis of members.
-        """
-        num, key = self.run.train.samples, random.stream(self.key, "samples")
-        if self.algorithm.sample is not None:
-            return jax.device_get(self._sample(self.state, key, num, self._sample_condition)), None
-        if self.algorithm.transform is not None:
-            return self._transformed(key, max(1, num // 2)), 2 * math.ceil(math.sqrt(num / 2))
-        return None
+    @functools.cached_property
+    def _shown(self) -> Callable[..., Any] | None:
+        """(state, raw batch, key) -> pictures by label, where the algorithm shows any but samples."""
+        if (show := show_of(self.algorithm)) is None:
+            return None
+        return self._on_mesh(lambda state, raw, key: show(state, prepare(raw, None, self.run.data, self._fields), key))
+
+    @property
+    def _fields(self) -> Mapping[str, Field]:
+        return self.algorithm.batch_spec.fields
 
     def _samples(self, step: int) -> Any:
-        """Draws pictures into samples/, and returns them (members, num, ...); None where there are none."""
+        """Draws pictures into samples/, and returns what the model made (members, num, ...); None where it is none."""
         with self.stop.may_cut_off():
             if (made := self._pictures()) is None or jax.process_index():
                 return None
-            images, columns = made
-            images = images if self.algorithm.members else images[None]
-            for path in self.log.save_grids(step, images, columns):
+            for path in self.log.save_pictures(step, *made):
                 self.tell("sample", {"step": step, "path": path})
-            return images
+            return made[0].get("sample", made[0].get("output"))
         return None
-
-    def _transformed(self, key: jax.Array, num: int) -> Any:
-        """The first test pictures, each followed by what the model makes of it."""
-        assert self.algorithm.transform is not None
-        split = self.source.test if self.source.test.size else self.source.train
-        examples = [example(split, i) for i in range(min(num, split.size))]
-        images = parallel.put(to_float(np.stack([one["image"] for one in examples])), self.replicated)
-        names = [name for name, _ in self.algorithm.batch_spec.conditions]
-        told = {name: np.array([one[name] for one in examples], np.int32) for name in names}
-        transform = self._on_mesh(self.algorithm.transform)
-        made = jax.device_get(transform(self.state, images, key, *([told] if told else [])))
-        both = np.stack([np.broadcast_to(jax.device_get(images), made.shape), made], axis=-images.ndim)
-        return both.reshape(*made.shape[: -images.ndim], -1, *images.shape[1:])
 
     @functools.cached_property
     def _sample(self) -> Callable[..., jax.Array]:
         assert self.algorithm.sample is not None
         return self._on_mesh(self.algorithm.sample, static_argnums=2)
 
-    def _on_mesh(self, use: Callable[..., jax.Array], **options: Any) -> Callable[..., jax.Array]:
+    def _on_mesh(self, use: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         """A use of the state, (state, ...) -> images, compiled; every device has the result."""
         whole = lambda state, *args: use(parallel.gathered(state, self.mesh), *args)
         return compiler.jit(whole, out_shardings=self.replicated, **options)

@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from genart_jax.config import UserError
+from genart_jax.data import media
 from genart_jax.data.conditions import class_word, draw_conditions
-from genart_jax.data.grid import make_grid
+from genart_jax.data.grid import make_grid, scale_of
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
@@ -30,7 +31,7 @@ _BATCH = 64  # fixed, so that the same seed gives the same picture however many 
 
 
 class Samples(NamedTuple):
-    """uint8 images (n, height, width, channels), and integer conditions (n,) by name."""
+    """uint8 images (n, ..., height, width, channels), and integer conditions (n,) by name."""
 
     images: Array
     condition: dict[str, Array]
@@ -100,6 +101,8 @@ def write_samples(
 ) -> Path:
     """Writes a grid (FILE.png), arrays (FILE.npz: images and each condition), or single pictures (a folder).
 
+    Volumes are drawn as three projections and videos as a row of frames, with an animation beside the PNG.
+
     Returns the path. Without `overwrite`, another grid that lies there stays, and this one is FILE-2.png, and so on.
 
     Raises:
@@ -115,19 +118,17 @@ def write_samples(
             if len(images) > _GRID:
                 raise UserError(f"--out {out}: a grid shows at most {_GRID} pictures; write FILE.npz or a folder")
             text = f"{caption(condition, class_names)}  seed={seed}".strip()
+            draw = lambda one: make_grid(one[""], scale=scale_of(images), caption=text)
             content = io.BytesIO()
-            make_grid(images, scale=max(1, 96 // images.shape[1]), caption=text).save(content, format="PNG")
+            draw({"": images}).save(content, format="PNG")
             out = out if overwrite else _free(out, content.getvalue())
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_bytes(content.getvalue())
+            media.save(out, {"": images}, draw)
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             for i, image in enumerate(images):
                 classes = [class_word(class_names[name], int(v[i])) for name, v in condition.items()]
                 classes = [re.sub(r"[^\w.-]", "-", word) for word in classes]  # "T-shirt/top" is no file name
-                Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
-                    out / ("_".join([f"{i:05d}", *classes]) + ".png")
-                )
+                media.save(out / ("_".join([f"{i:05d}", *classes]) + ".png"), {"": image[None]}, _single)
         else:
             raise UserError(
                 f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures"
@@ -135,6 +136,13 @@ def write_samples(
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
     return out
+
+
+def _single(columns: media.Columns) -> Image.Image:
+    """An example alone: grey where it is a grey picture, else as a tile."""
+    ((image,),) = columns.values()
+    grey = image.ndim == 3 and image.shape[-1] == 1
+    return Image.fromarray(image.squeeze(-1) if grey else media.tiles(image[None])[0])
 
 
 def _free(path: Path, content: bytes) -> Path:

@@ -345,6 +345,13 @@ def test_a_second_set_has_an_order_of_its_own(first, second):
     assert "other" not in batches(pipeline.make_loader(unpaired(first, second).only(["image"]), 3, 5), [0])[0]
 
 
+def test_members_of_a_sweep_have_a_second_order_each():
+    payload = pipeline.make_loader(unpaired("memory", "memory"), (3, 4), 5).next(2)
+    for name in ("rows", "other"):
+        alone = [pipeline.make_loader(unpaired("memory", "memory"), seed, 5).next(2)[name] for seed in (3, 4)]
+        np.testing.assert_array_equal(payload[name], np.stack(alone, axis=1))
+
+
 @pytest.mark.parametrize("first", SPLITS)
 def test_evaluation_goes_through_a_second_set_in_order(first):
     raws = list(pipeline.evaluation_batches(unpaired(first, "memory"), 8))

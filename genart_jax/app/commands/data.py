@@ -149,16 +149,17 @@ def _show(args: Sequence[str]) -> None:
     options: ShowOptions = parse(ShowOptions, rest, prog, text)
     if options.num < 1:
         raise UserError(f"--num {options.num}: wanted at least 1")
-    if options.out.exists() and not options.force:
-        raise UserError(f"{options.out} is there already; name another with --out, or write over it with --force")
-
+    from genart_jax.data import media
     from genart_jax.data.open import open_data
+
+    there = [path for path in (options.out, media.beside(options.out)) if path.exists()]
+    if there and not options.force:
+        raise UserError(f"{there[0]} is there already; name another with --out, or write over it with --force")
 
     data = open_data(name)
     if data.card:
         print(_facts(data.card))
     elif data.source is not None:
         print("\n".join(data.source.report))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    data.show(options.split, options.num, options.seed).save(options.out, format="PNG")
-    print(options.out)
+    for path in data.save(options.out, options.split, options.num, options.seed):
+        print(path)

@@ -443,7 +443,7 @@ def test_a_failure_in_node_is_one_line(tmp_path, monkeypatch):
         avatars._drawn(tmp_path, "", {})
 
 
-def test_whose_sets_are_not_single_pictures_say_so(shop, tmp_path, monkeypatch):
+def test_sets_of_videos_are_shown_and_trained_on(shop, tmp_path, monkeypatch):
     from genart_jax.data.build.run import build
 
     monkeypatch.setenv("GENART_CACHE", str(tmp_path / "cache"))
@@ -455,12 +455,14 @@ def test_whose_sets_are_not_single_pictures_say_so(shop, tmp_path, monkeypatch):
     assert set(batch["condition"]) == {"motion", "style", "shape"}
     assert batch["offset"].shape == (4, 8, 2)
     assert data.show(num=4).size[0] > 8 * 64
-    for use in (lambda: data.spec, lambda: ga.fit(ga.configure("mlp_vae"), tmp_path / "run", data=data)):
-        with pytest.raises(ga.UserError, match=r"no model of this version takes examples of \(8, 32, 32, 3\)"):
-            use()
-    with pytest.raises(ga.UserError, match=r"no single pictures; read it with ga\.open_data"):
-        ga.fit(ga.configure("mlp_vae", data={"source": "moving:32"}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert data.spec.image_shape == (8, 32, 32, 3)
+    train = {"steps": 2, "sample_every": 0, "samples": 3}
+    run = ga.configure("mlp_vae", preset="tiny", train=train, data={"source": "moving:32", "flip": True, "crop": 2})
+    ga.fit(run, tmp_path / "run")
+    drawn = Image.open(tmp_path / "run" / "samples" / "000002.png")
+    assert drawn.size[0] > 8 * 32
+    moving = Image.open(next(path for path in (tmp_path / "run" / "samples").iterdir() if path.suffix != ".png"))
+    assert moving.n_frames == 8
 
 
 def test_no_name_is_used_twice():
