@@ -34,6 +34,10 @@ else the archives were there. Written by `python -m benchmarks.data_sets`.
 """
 
 
+TRAINED = "\n## Trained on\n"
+"""Where the page's second table begins, which is written by hand and kept."""
+
+
 def cpu_seconds() -> float:
     """CPU time of this process and of its children so far."""
     uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -99,7 +103,8 @@ def main() -> None:
             rows = json.loads(file.read_text()) if file.exists() else {}  # another process may have added to it
             rows[name] = row
             file.write_text(json.dumps(rows, indent=1) + "\n")
-            (RESULTS / "data.md").write_text(page(rows))
+            old = (RESULTS / "data.md").read_text() if (RESULTS / "data.md").exists() else ""
+            (RESULTS / "data.md").write_text(page(rows) + "".join(old.partition(TRAINED)[1:]))
             if args.sheets:
                 from genart_jax.data.open import open_data
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from genart_jax.config import Run, UserError
+from genart_jax.config import BatchSpec, Run, UserError
+from genart_jax.data import pipeline
 from genart_jax.data.conditions import condition_table, same_data
 from genart_jax.data.source import Source
 from genart_jax.runtime.values import Json
@@ -33,6 +34,13 @@ def check_place(directory: Path) -> None:
         raise UserError(f"--run {directory}: {there} is a file, not a folder; choose another --run")
     if not os.access(there, os.W_OK | os.X_OK) or there.parts[:2] == ("/", "proc"):
         raise UserError(f"--run {directory}: cannot write into {there}; choose another --run")
+
+
+def check_fields(run: Run, spec: BatchSpec) -> None:
+    """Raises UserError where the options of the data do not suit what the model takes."""
+    if run.data.other and pipeline.OTHER not in spec.fields:
+        raise UserError(f"--data.other {run.data.other}: {run.name} takes one set of pictures; leave it out")
+    pipeline.check_augmentation(run.data, spec.fields)
 
 
 def check_sweep(run: Run, source: Source, init_from: str | None) -> None:

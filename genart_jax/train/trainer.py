@@ -18,7 +18,7 @@ from genart_jax.api import build
 from genart_jax.config import Field, NotFiniteError, Run, check_ranges, resolve
 from genart_jax.data.conditions import draw_conditions
 from genart_jax.data.open import Dataset, open_data
-from genart_jax.data.pipeline import check_augmentation, make_loader, prepare
+from genart_jax.data.pipeline import make_loader, prepare
 from genart_jax.data.source import Source, absolute, finished, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import compiler, heap
@@ -31,6 +31,7 @@ from genart_jax.train.checkpoint import Saved
 from genart_jax.train.checks import (
     beside_other_data,
     check_best,
+    check_fields,
     check_place,
     check_resume,
     check_sweep,
@@ -147,7 +148,7 @@ class Trainer:
         self.run = run = checkpoint.with_age(run, directory, self.init_from)
         check_sweep(run, self.source, self.init_from)
         self.algorithm = build(run)
-        check_augmentation(run.data, self.algorithm.batch_spec.fields)
+        check_fields(run, self.algorithm.batch_spec)
         facts = data_facts(self.source, self.algorithm) | {"init_from": self.init_from, "frozen": {}}
         self.saved = Saved(run, facts)
         facts |= {"id": checkpoint.identity(self.saved), "rollbacks": [], "left_out": []}

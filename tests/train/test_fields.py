@@ -99,4 +99,7 @@ def test_data_without_what_a_model_needs_is_refused_before_anything_is_written(f
         fit("tests.train.cycle:Config", folders / "run", folders, 1)
     with pytest.raises(ga.UserError, match=r"needs 'target', which this data has not: .*pairs:DIR"):
         fit("tests.train.painter:Config", folders / "run", folders, 1, {"source": f"folder:{folders / 'others'}"})
+    other = {"other": f"folder:{folders / 'others'}"}
+    with pytest.raises(ga.UserError, match=r"--data\.other folder:.*: tests\.train\.painter:Config takes one set"):
+        fit("tests.train.painter:Config", folders / "run", folders, 1, other)
     assert not (folders / "run").exists()

@@ -69,7 +69,10 @@ def run(args: Sequence[str]) -> None:
     # What is wrong is said before the work begins.
     if options.classifier is not None:
         make_extractor(f"classifier:{options.classifier}")
-    makes_pictures = algorithm.sample is not None
+    flat = len(algorithm.batch_spec.image_shape) == 3
+    makes_pictures = algorithm.sample is not None and flat
+    if not flat:
+        tell("no scores over features: networks see pictures, and this run is of videos or volumes")
     word = default_extractor(options.extractor, "lite0") if makes_pictures else None
     network = None if word is None else make_extractor(word)
     given = parse_conditions(options.condition, saved.data["class_names"])
