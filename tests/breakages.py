@@ -159,12 +159,17 @@ def missing(breakage, root=ROOT):
     return f"the text to break has gone ({where}): {breakage.old}"
 
 
+def _left_out(folder, names):
+    """What is not copied: what was made here, such as the top's `build` (the package has a folder of that name)."""
+    patterns = (".*", "*.egg-info", "__pycache__", *(("runs", "build") if Path(folder) == ROOT else ()))
+    return shutil.ignore_patterns(*patterns)(folder, names)
+
+
 def seen(breakage):
     """(whether a test failed, the last line of what pytest said)."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"
-        ignored = shutil.ignore_patterns(".*", "runs", "build", "*.egg-info", "__pycache__")
-        shutil.copytree(ROOT, copy, ignore=ignored)
+        shutil.copytree(ROOT, copy, ignore=_left_out)
         file = copy / breakage.file
         file.write_text(file.read_text().replace(breakage.old, breakage.new))
         command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "--durations=0", *breakage.tests]

@@ -58,7 +58,7 @@ def load(directory: str | Path, data: Data) -> Source:
     """Reads the pairs under `directory`, or in that zip archive, in the order of their names.
 
     Both pictures of a pair are brought to `data.image_size` (64x64 where empty). Without folders for the splits, the
-    test split is chosen by the SHA-256 of each first picture. What has no partner, or cannot be read, is named in a
+    test split is chosen by the SHA-256 of each pair. What has no partner, or cannot be read, is named in a
     warning (an error with `data.strict`). Above `data.memory_limit_mb` pairs are decoded when asked for.
 
     Raises:

@@ -125,42 +125,45 @@ def open_source(data: Data) -> Source:
         raise UserError(
             f"data source {kind!r} needs a {'name, tfds:NAME' if kind == 'tfds' else f'folder, {kind}:DIR'}"
         )
+    return finished(_load(kind, rest, data), data)
+
+
+def _load(kind: str, rest: str, data: Data) -> Source:
+    """The source of a kind; `rest` is what comes behind its name."""
     # Imported here: each kind has needs of its own (Pillow, tfds), and this module is the contract they all import.
     if kind == "emoji":
         from genart_jax.data import emoji
 
         if rest and not rest.isdecimal():
             raise UserError(f"emoji:{rest}: the size is a number of pixels, as in emoji:32")
-        source = emoji.load(int(rest)) if rest else emoji.load()
-    elif kind == "idx":
+        return emoji.load(int(rest)) if rest else emoji.load()
+    if kind == "idx":
         from genart_jax.data import idx
 
-        source = idx.load(rest)
-    elif kind == "stacked":
+        return idx.load(rest)
+    if kind == "stacked":
         from genart_jax.data import stacked
 
-        source = stacked.load(rest)
-    elif kind == "folder":
+        return stacked.load(rest)
+    if kind == "folder":
         from genart_jax.data import folder
 
-        source = folder.load(rest, data)
-    elif kind == "pairs":
+        return folder.load(rest, data)
+    if kind == "pairs":
         from genart_jax.data import pairs
 
-        source = pairs.load(rest, data)
-    elif kind == "pictures":
+        return pairs.load(rest, data)
+    if kind == "pictures":
         from genart_jax.data import pictures
 
-        source = pictures.load(rest, data)
-    elif kind == "built":
+        return pictures.load(rest, data)
+    if kind == "built":
         from genart_jax.data import built
 
-        source = built.load_folder(expanded(rest))
-    else:
-        from genart_jax.data import tfds
+        return built.load_folder(expanded(rest))
+    from genart_jax.data import tfds
 
-        source = tfds.load(rest, data)
-    return finished(source, data)
+    return tfds.load(rest, data)
 
 
 def finished(source: Source, data: Data) -> Source:
