@@ -76,7 +76,10 @@ class Records:
                     older = path.parent / "older"
                     older.mkdir(exist_ok=True)
                     names = (f"{path.stem}-{i}.png" if i else path.name for i in itertools.count())
-                    moved.append(path.rename(next(p for name in names if not (p := older / name).exists())))
+                    target = next(p for name in names if not (p := older / name).exists())
+                    if (moving := media.beside(path)).exists():
+                        moving.rename(media.beside(target))
+                    moved.append(path.rename(target))
         if moved:
             self._note(
                 f"{len(moved)} pictures of steps after {step} are of an earlier attempt: now in {moved[0].parent}"

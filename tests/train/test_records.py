@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import genart_jax as ga
+from genart_jax.data import media
 from genart_jax.train.checkpoint import read_config
 from genart_jax.train.log import read_rows
 from genart_jax.train.records import Means, Records, pictures_of
@@ -112,10 +114,13 @@ def test_pictures_of_steps_that_were_gone_back_from_are_set_aside(tmp_path):
             path = tmp_path / "samples" / f"{step:06d}.png"
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"{attempt}")
+            if step == 900_000:
+                media.beside(path).write_text(f"moving {attempt}")
         (tmp_path / "samples" / "sample_seed0.png").write_text("")
         assert [int(path.stem) for path in pictures_of(tmp_path)] == [2, 40, 900_000, 1_000_000]
         Records(tmp_path, saved, 40, notes.append)
         assert [path.name for path in pictures_of(tmp_path)] == ["000002.png", "000040.png"]
         assert f"2 pictures of steps after 40 are of an earlier attempt: now in {tmp_path}/samples/older" in notes
     older = {path.name: path.read_text() for path in (tmp_path / "samples" / "older").iterdir()}
-    assert older == {"900000.png": "0", "900000-1.png": "1", "1000000.png": "0", "1000000-1.png": "1"}
+    moving = {media.beside(Path(f"900000{more}.png")).name: f"moving {i}" for i, more in enumerate(("", "-1"))}
+    assert older == {"900000.png": "0", "900000-1.png": "1", "1000000.png": "0", "1000000-1.png": "1"} | moving

@@ -57,7 +57,7 @@ def test_from_the_command_line(files, capsys):
     pictures = sorted(p.name for p in (run / "80x128" / "samples").iterdir())
     assert pictures == ["000002.png", "000004.png"]
     pair = np.asarray(Image.open(run / "80x128" / "samples" / "000004.png"))  # the content, and what was made of it
-    np.testing.assert_array_equal(pair[2:82, 132:260], made)
+    np.testing.assert_array_equal(pair[22:102, 138:266], made)
     saved = read_config(run / "80x128")
     assert saved.run.model.image_shape == (80, 128, 3)
     assert saved.data["init_from"].endswith("40x64")
