@@ -23,6 +23,7 @@ _LINE = 12  # from line to line of a sheet's words
 _WIDE = 1400  # pixels of a sheet
 _MOST = 5  # lines below an example
 _DURATION = 125  # milliseconds of a frame
+_FAINT = 255 / 8  # the least mean that is drawn white: what is nearly empty stays dark
 _GAMMA = 0.7  # of a projection: thin parts stay visible beside thick ones
 
 
@@ -52,7 +53,7 @@ def to_pixels(images: Any) -> Array:
 def tiles(images: Any) -> Array:
     """Each example as one picture: uint8 (n, height, width, 3).
 
-    A volume is seen along its three axes (the mean over each, bright to its own maximum), a video is a row of frames.
+    A volume is seen along its three axes (the means over each, bright to their maximum), a video is a row of frames.
 
     Args:
       images: (n, height, width, 1 or 3), (n, size, size, size, 1 or 3) or (n, frames, height, width, 1 or 3), float in
@@ -60,16 +61,17 @@ def tiles(images: Any) -> Array:
     """
     pixels = to_pixels(images)
     if is_volume(pixels.shape[1:]):
-        pixels = np.concatenate([_projection(pixels, axis) for axis in (1, 2, 3)], axis=2)
+        pixels = _projections(pixels)
     elif is_video(pixels.shape[1:]):
         pixels = np.concatenate(list(np.moveaxis(pixels, 1, 0)), axis=2)
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
-def _projection(volumes: Array, axis: int) -> Array:
-    mean = volumes.mean(axis, dtype=np.float64)
-    largest = np.maximum(mean.max(axis=(1, 2, 3), keepdims=True), 1.0)
-    return np.asarray(255 * (mean / largest) ** _GAMMA, np.uint8)
+def _projections(volumes: Array) -> Array:
+    """The means over the three axes side by side, in one scale for each volume."""
+    views = np.concatenate([volumes.mean(axis, dtype=np.float64) for axis in (1, 2, 3)], axis=2)
+    largest = np.maximum(views.max(axis=(1, 2, 3), keepdims=True), _FAINT)
+    return np.asarray(255 * (views / largest) ** _GAMMA, np.uint8)
 
 
 def moments(columns: Columns) -> list[dict[str, Array]]:

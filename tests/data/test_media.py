@@ -13,17 +13,20 @@ def video(n=2, frames=3, height=4, width=5, seed=0):
 
 
 def test_a_volume_is_seen_from_three_sides():
-    """The mean over each axis, bright to its own maximum, under a gamma of 0.7; grey becomes colour."""
+    """The means over each axis, bright to their maximum, under a gamma of 0.7; grey becomes colour."""
     volume = np.zeros((1, 4, 4, 4, 1), np.uint8)
     volume[0, 0, 1, 2] = 200
     volume[0, 0, 1, 3] = volume[0, 1, 1, 3] = 100
     tile = media.tiles(volume)
     assert tile.shape == (1, 4, 12, 3)
     front, top, side = (tile[0, :, 4 * i : 4 * i + 4, 0] for i in range(3))
-    assert (front[1, 2], front[1, 3]) == (255, 255)  # 200 and 100 + 100 along the depth
-    assert (top[0, 2], top[0, 3], top[1, 3]) == (255, int(255 * 0.5**0.7), int(255 * 0.5**0.7))
-    assert (side[0, 1], side[1, 1]) == (255, int(255 * (100 / 300) ** 0.7))
+    bright = lambda total: int(255 * (total / 300) ** 0.7)
+    assert (front[1, 2], front[1, 3]) == (bright(200), bright(100 + 100))
+    assert (top[0, 2], top[0, 3], top[1, 3]) == (bright(200), bright(100), bright(100))
+    assert (side[0, 1], side[1, 1]) == (255, bright(100))
     assert np.count_nonzero(tile[..., 0]) == 2 + 3 + 2
+    # What is nearly empty stays dark: no noise is made bright.
+    assert media.tiles(np.full((1, 8, 8, 8, 1), 2, np.uint8)).max() == int(255 * (2 / (255 / 8)) ** 0.7)
     # Floats in [-1, 1] are the same picture.
     np.testing.assert_array_equal(media.tiles(np.asarray(ga.to_float(volume))), tile)
 
