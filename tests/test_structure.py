@@ -14,6 +14,21 @@ PACKAGE = Path(genart_jax.__file__).parent
 COMMANDS = PACKAGE / "app" / "commands"
 
 
+def trees():
+    return {path.relative_to(PACKAGE): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def test_functions_and_files_are_short():
+    long = [
+        f"{path}: {node.name}"
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= 60
+    ]
+    assert not long
+    assert not [path for path in trees() if len((PACKAGE / path).read_text().splitlines()) > 500]
+
+
 def test_the_command_line_is_a_table_of_words():
     assert len(Path(cli.__file__).read_text().splitlines()) < 100
     assert sorted(cli.COMMANDS) == sorted(path.stem for path in COMMANDS.glob("[!_]*.py"))
