@@ -15,15 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.api import build
-from genart_jax.config import Field, NotFiniteError, Run, check_ranges, resolve
-from genart_jax.data.conditions import draw_conditions
+from genart_jax.config import NotFiniteError, Run, check_ranges, resolve
 from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import make_loader, prepare
 from genart_jax.data.source import Source, absolute, finished, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import compiler, heap
 from genart_jax.runtime.paths import expanded
-from genart_jax.runtime.values import Array
+from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import stages, sweep
 from genart_jax.train import checkpoint, cluster, frozen, guard, parallel
 from genart_jax.train.about import versions
@@ -40,18 +39,18 @@ from genart_jax.train.checks import (
 )
 from genart_jax.train.clock import Clock
 from genart_jax.train.dispatch import advance, crossed, make_dispatch, over_members
-from genart_jax.train.evaluation import make_evaluator
+from genart_jax.train.evaluation import Figures, make_evaluator
 from genart_jax.train.guard import StopSignals
 from genart_jax.train.log import read_rows
 from genart_jax.train.owner import Owner, owning
 from genart_jax.train.records import Means, Records, mean_of_finite, name_unreadable
-from genart_jax.train.show import by_member, examples, show_of, words_of
+from genart_jax.train.show import Gallery
 from genart_jax.train.store import Checkpoints
 from genart_jax.train.summary import read_summary, summarize, write_summary
 from genart_jax.train.watch import Watch, few_of, gamma_hint
-from genart_jax.types import Algorithm, Batch, Metrics, State
+from genart_jax.types import Algorithm, Batch, Metrics, State, Tree
 
-Callback = Callable[[str, dict[str, Any]], None]
+Callback = Callable[[str, Json], None]
 """Called as callback(event, values) with the events devices, data, note, start, progress, log, evaluate, sample, save
 (when a checkpoint is whole on the disk) and end."""
 
@@ -119,7 +118,7 @@ class Trainer:
     state: State
     log: Records
     stop: StopSignals
-    _evaluated: tuple[int, dict[str, Any]] = -1, {}
+    _evaluated: tuple[int, Figures] = -1, {}
 
     def __init__(
         self,
@@ -163,6 +162,7 @@ class Trainer:
             run.data.workers,
             place=lambda tree: parallel.put(tree, self.replicated),
         )
+        self.gallery = Gallery(self.saved, self.algorithm, self.source, self.mesh, self.key)
         abstract = checkpoint.abstract_state(self.algorithm)
         check_best(run.train.best, self.algorithm, abstract)
         self.layout = parallel.state_sharding(self.mesh, abstract, run.parallel.rules)
@@ -217,8 +217,10 @@ class Trainer:
             return state
         payload = parallel.put(self.loader.next(0), parallel.batch_sharding(self.mesh))
 
-        def begin(state: State, constants: Any, payload: Any) -> State:
-            ready: Callable[..., Batch] = lambda raw, key: prepare(raw, None, self.run.data, self._fields)
+        def begin(state: State, constants: Tree, payload: Tree) -> State:
+            ready: Callable[..., Batch] = lambda raw, key: prepare(
+                raw, None, self.run.data, self.algorithm.batch_spec.fields
+            )
             batch = over_members(ready, self.algorithm)(self.loader.materialize(constants, payload), self.key)
             assert self.algorithm.begin is not None
             return self.algorithm.begin(state, batch).replace(frozen={})
@@ -236,13 +238,6 @@ class Trainer:
             found = state.frozen | checkpoint.load_frozen(self.algorithm)
             facts["frozen"] = frozen.keep(self.directory, found)
         return state.replace(frozen=parallel.put(found, self.replicated))
-
-    @functools.cached_property
-    def _sample_condition(self) -> dict[str, Any]:
-        """The conditions of the sample grids: the same all along; of a sweep (members, num), as each alone has them."""
-        facts = self.algorithm.batch_spec.conditions, self.saved.data["condition_table"], self.run.train.samples
-        drawn = [draw_conditions(*facts, one.train.seed) for one in sweep.runs(self.run) or (self.run,)]
-        return jax.tree.map(lambda *x: np.stack(x), *drawn) if self.algorithm.members else drawn[0]
 
     def train(self, checkpoints: Checkpoints) -> Path:
         """Runs the steps that are left, then evaluates, draws samples and writes the summary."""
@@ -319,7 +314,7 @@ class Trainer:
             run = guard.slower(run)
         return self.algorithm if run is self.run else build(run)
 
-    def _rollbacks(self) -> list[dict[str, Any]]:
+    def _rollbacks(self) -> list[Json]:
         """What the run went back for, at the learning rate that it is given."""
         rate = self.run.optimizer.learning_rate
         return [entry for entry in self.saved.data["rollbacks"] if entry["learning_rate"] == rate]
@@ -348,7 +343,7 @@ class Trainer:
             self.tell("save", {"step": step})
 
     @property
-    def _rhythm(self) -> tuple[tuple[int, Callable[[int], Any]], ...]:
+    def _rhythm(self) -> tuple[tuple[int, Callable[[int], object]], ...]:
         """What is done every so many steps."""
         options = self.run.train
         return (
@@ -393,35 +388,10 @@ class Trainer:
         tried = "That was the last member to train. " if self.algorithm.members else tried
         return guard.not_finite_error(step, what, tried, self.checkpoints.steps(), self.directory)
 
-    def _pictures(self) -> tuple[dict[str, Array], list[list[str]] | None] | None:
-        """Pictures by label, (members, num, ...), and the names of the classes of each; None where there are none."""
-        num, rank = self.run.train.samples, len(self.algorithm.batch_spec.image_shape)
-        key, words = random.stream(self.key, "samples"), None
-        if self._shown is not None:
-            raw = examples(self.source, self.algorithm.batch_spec, max(1, num // 2))
-            words = words_of(raw, self.saved.data["class_names"])
-            made = self._shown(self.state, parallel.put(raw, self.replicated), key)
-        elif self.algorithm.sample is not None:
-            made = {"sample": self._sample(self.state, key, num, self._sample_condition)}
-        else:
-            return None
-        return by_member(jax.device_get(made), self.algorithm.members, rank), words
-
-    @functools.cached_property
-    def _shown(self) -> Callable[..., Any] | None:
-        """(state, raw batch, key) -> pictures by label, where the algorithm shows any but samples."""
-        if (show := show_of(self.algorithm)) is None:
-            return None
-        return self._on_mesh(lambda state, raw, key: show(state, prepare(raw, None, self.run.data, self._fields), key))
-
-    @property
-    def _fields(self) -> Mapping[str, Field]:
-        return self.algorithm.batch_spec.fields
-
-    def _samples(self, step: int) -> Any:
+    def _samples(self, step: int) -> Array | None:
         """Draws pictures into samples/, and returns what the model made (members, num, ...); None where it is none."""
         with self.stop.may_cut_off():
-            if (made := self._pictures()) is None or jax.process_index():
+            if (made := self.gallery.draw(self.state)) is None or jax.process_index():
                 return None
             for path in self.log.save_pictures(step, *made):
                 self.tell("sample", {"step": step, "path": path})
@@ -429,20 +399,10 @@ class Trainer:
         return None
 
     @functools.cached_property
-    def _sample(self) -> Callable[..., jax.Array]:
-        assert self.algorithm.sample is not None
-        return self._on_mesh(self.algorithm.sample, static_argnums=2)
-
-    def _on_mesh(self, use: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        """A use of the state, (state, ...) -> images, compiled; every device has the result."""
-        whole = lambda state, *args: use(parallel.gathered(state, self.mesh), *args)
-        return compiler.jit(whole, out_shardings=self.replicated, **options)
-
-    @functools.cached_property
-    def _evaluator(self) -> Callable[..., dict[str, Any]]:
+    def _evaluator(self) -> Callable[..., Figures]:
         return make_evaluator(self.algorithm, self.run.data, self.mesh)
 
-    def _evaluate(self, step: int) -> dict[str, Any]:
+    def _evaluate(self, step: int) -> Figures:
         """Figures on the test split, (members,) of a sweep; none where a signal has cut the evaluation off."""
         if self._evaluated[0] == step:
             return self._evaluated[1]
@@ -474,7 +434,7 @@ class Trainer:
 
     def _finish(self) -> Path:
         step, path, stopped, data = self.step, self.directory / "summary.json", bool(self.stop), self.saved.data
-        begun: dict[str, Any] = {"model": self.run.name, "step": step, "id": data["id"]}
+        begun: Json = {"model": self.run.name, "step": step, "id": data["id"]}
         begun["state"] = cluster.first_says(lambda: self.checkpoints.seal(step))
         found = cluster.first_says(lambda: read_summary(path, begun))
         summary = found or begun | self.log.figures() | {

@@ -83,7 +83,7 @@ def test_members_draw_the_conditions_that_each_alone_draws(tmp_path, monkeypatch
     drawn = lambda place, **options: trainer.Trainer(
         ga.configure("mlp_vae", preset="tiny", conditions=("color",), parallel={"data": 1}, **options), place,
         lambda *args: None,
-    )._sample_condition["color"]  # fmt: skip
+    ).gallery.condition["color"]  # fmt: skip
     train = {"seed": 3, "samples": 16}
     both = drawn(tmp_path, train=train, sweep={"seeds": 2})
     alone = [drawn(tmp_path, train=train | {"seed": seed}) for seed in (3, 4)]
