@@ -87,7 +87,7 @@ def save_grid(
 ) -> tuple[Path, ...]:
     """Writes `make_grid(...)` as PNG, making its folder; of videos, an animation beside it. Returns the files."""
     draw = lambda one: make_grid(one[""], columns, scale, caption)
-    return media.save(expanded(path), {"": images}, draw)
+    return media.save(expanded(path), {"": np.asarray(images)}, draw)
 
 
 def scale_of(images: ArrayLike, least: int = 96) -> int:

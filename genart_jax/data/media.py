@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, features
 
 from genart_jax.config import UserError
+from genart_jax.runtime.values import Array
 from genart_jax.types import to_uint8
 
-Array = np.ndarray[Any, Any]
-Columns = Mapping[str, Any]
+Columns = Mapping[str, Array]
 """Label -> examples (n, ...), all of one height: what is drawn side by side, in this order."""
 
 GAP = 2
@@ -37,7 +37,7 @@ def is_video(shape: Sequence[int]) -> bool:
     return len(shape) == 4 and not is_volume(shape)
 
 
-def to_pixels(images: Any) -> Array:
+def to_pixels(images: ArrayLike) -> Array:
     """Examples of any rank, float in [-1, 1] or uint8, as uint8.
 
     Raises:
@@ -50,7 +50,7 @@ def to_pixels(images: Any) -> Array:
     return pixels if pixels.dtype == np.uint8 else to_uint8(pixels)
 
 
-def tiles(images: Any) -> Array:
+def tiles(images: ArrayLike) -> Array:
     """Each example as one picture: uint8 (n, height, width, 3).
 
     A volume is seen along its three axes (the means over each, bright to their maximum), a video is a row of frames.
@@ -95,7 +95,7 @@ def save(path: Path, columns: Columns, draw: Callable[[Columns], Image.Image]) -
     if not (drawn := [draw(one) for one in moments(columns)]):
         return (path,)
     moving = beside(path)
-    options: dict[str, Any] = {"lossless": True} if moving.suffix == ".webp" else {}
+    options: dict[str, bool] = {"lossless": True} if moving.suffix == ".webp" else {}
     rest = {"append_images": drawn[1:], "duration": _DURATION, "loop": 0}
     drawn[0].save(moving, format=moving.suffix[1:].upper(), save_all=True, **rest, **options)
     return path, moving
