@@ -39,6 +39,8 @@ class CriticAt(NamedTuple):
     score: Score
     make: Callable[[Mapping[str, jax.Array], Batch], jax.Array]
     """(drawn, batch) -> generated pictures; no gradient is wanted of it."""
+    rebuilt: Callable[[jax.Array, jax.Array], Mapping[str, tuple[jax.Array, jax.Array]]] | None = None
+    """(real pictures, keys) -> what its own decoders make of them and what they should, by name, where it has any."""
 
 
 class GeneratorAt(NamedTuple):
@@ -165,6 +167,21 @@ def pixel_mse(weight: float, every: int = 0) -> Term:
     return Term("pixel_mse", value, weight, every)
 
 
+def reconstruction(weight: float, every: int = 0) -> Term:
+    """Sum over the critic's decoders of |G(f) - T(x)|, a mean over pixels, at real x (Liu et al. 2021, eq. 2)."""
+
+    def prepare(keys: Keys, scene: Scene) -> Scene:
+        return scene._replace(drawn={**scene.drawn, "decoders": keys("decoders")})
+
+    def value(critic: CriticAt, scene: Scene) -> Values:
+        assert critic.rebuilt is not None
+        pairs = critic.rebuilt(scene.batch["image"], scene.drawn["decoders"]).values()
+        losses = [jnp.mean(jnp.abs(made - wanted), axis=tuple(range(1, made.ndim))) for made, wanted in pairs]
+        return sum(losses[1:], losses[0]), {}
+
+    return Term("reconstruction", value, weight, every, prepare=prepare)
+
+
 def orthogonal(weight: float, every: int = 0) -> Term:
     """|W'W (1 - I)|^2 summed over all kernels, as matrices (rest, features) (Brock et al. 2019, section 3.1)."""
 
@@ -215,6 +232,7 @@ CRITIC_TERMS: Mapping[str, Callable[..., Term]] = {
     "consistency": consistency,
     "latent_consistency": latent_consistency,
     "orthogonal": orthogonal,
+    "reconstruction": reconstruction,
 }
 """What `step.critic-terms` may name."""
 

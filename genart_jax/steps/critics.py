@@ -3,6 +3,9 @@
 A critic scores each example by one number, by many (patches: (batch, height, width)) or by a tree of such arrays
 (several scales). Losses are taken number by number; an example's value is the mean over its numbers, then over leaves.
 
+Roles `features` and `mixing`, where a model has them, stand in front of its critic and never train: it sees what they
+make of the pictures.
+
 A critic whose scores depend on neighbouring examples says so in its `Network.group`; real and generated pictures are
 never in one group.
 
@@ -11,7 +14,8 @@ What a critic drops in training, it draws from Flax's stream "dropout", of which
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +29,19 @@ from genart_jax.types import Condition, Tree, Variables
 
 Scores = Tree
 """A tree of arrays with the batch as leading axis."""
+
+
+IN_FRONT = ("features", "mixing")
+
+Rebuilt = Mapping[str, tuple[jax.Array, jax.Array]]
+"""By name: what a critic's own decoder makes of its features, and what it should make, each (batch, ...)."""
+
+
+@runtime_checkable
+class DecodingModule(Protocol):
+    """A critic with decoders: given `keys`, one an example, its intermediates have `rebuilt`, a `Rebuilt`."""
+
+    decodes: bool
 
 
 def value_of(loss: Callable[..., jax.Array], *scores: Scores) -> jax.Array:
@@ -58,10 +75,36 @@ class Critic:
         self, at: Variables, images: jax.Array, condition: Condition, key: jax.Array, advance: bool = False
     ) -> tuple[Scores, Tree]:
         """Scores in training, and its collections; `key` for dropout, `advance` as in `networks.apply`."""
+        seen = self.seen(at, images)
         (scores, _), mutable = networks.apply(
-            self.roles, at, self.role, images, condition, train=True, advance=advance, rngs={"dropout": key}
+            self.roles, at, self.role, seen, condition, train=True, advance=advance, rngs={"dropout": key}
         )
         return scores, mutable
+
+    def seen(self, at: Variables, images: jax.Array) -> Tree:
+        """What the critic is applied to: the pictures, or what the frozen roles in front of it make of them."""
+        for role in IN_FRONT:
+            if role in self.roles:
+                (images, _), _ = networks.apply(self.roles, at, role, images)
+        return images
+
+    def judged(self, at: Variables, images: jax.Array, condition: Condition) -> Scores:
+        """Scores as in evaluation."""
+        (scores, _), _ = networks.apply(self.roles, at, self.role, self.seen(at, images), condition)
+        return scores
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it has decoders of its own."""
+        return isinstance(self.roles[self.role].module, DecodingModule)
+
+    def rebuilt(self, at: Variables, images: jax.Array, condition: Condition, keys: jax.Array) -> Rebuilt:
+        """What its decoders make of pictures in training; `keys` (batch,) for what is drawn for that."""
+        (_, aux), _ = networks.apply(
+            self.roles, at, self.role, self.seen(at, images), condition, train=True, advance=False, keys=keys
+        )
+        rebuilt: Rebuilt = aux["rebuilt"]
+        return rebuilt
 
     def both(
         self,

@@ -30,7 +30,7 @@ from genart_jax.nn import random
 from genart_jax.steps import common, generators, networks, play, schedules, uses
 from genart_jax.steps.augmentation import Augmentation
 from genart_jax.steps.common import per_example
-from genart_jax.steps.critics import Critic, Scores, spread, told_apart, value_of
+from genart_jax.steps.critics import Critic, Rebuilt, Scores, spread, told_apart, value_of
 from genart_jax.steps.family import Family
 from genart_jax.steps.generators import Drawn
 from genart_jax.steps.networks import Networks
@@ -117,7 +117,12 @@ class Adversarial(Family):
         # Scaled by the updates in between, to keep the penalty's weight while it is computed only so often (Karras et
         # al. 2020, appendix B).
         old = (terms.r1(0.5 * gan.r1_gamma * gan.d_steps, gan.r1_every),) if gan.r1_gamma > 0 else ()
-        return terms.parse("step.critic-terms", gan.critic_terms, terms.CRITIC_TERMS, gan.d_steps, old)
+        found = terms.parse("step.critic-terms", gan.critic_terms, terms.CRITIC_TERMS, gan.d_steps, old)
+        if "reconstruction" in [term.name for term in found] and not self.critic.decodes:
+            raise UserError(
+                f"step.critic-terms: the critic of {self.config.name} has no decoders; leave reconstruction out"
+            )
+        return found
 
     def _generator_terms(self) -> tuple[Term, ...]:
         gan = self.options
@@ -227,7 +232,12 @@ class Adversarial(Family):
             seen = self.augment(images, scene.view, role)
             return per_example(self.critic.score(at, seen, scene.batch["condition"], _drops(scene, role))[0])
 
-        return terms.CriticAt(at.params["critic"], score, lambda drawn, batch: self._generated(at, drawn, batch)[0])
+        def rebuilt(images: jax.Array, keys: jax.Array) -> Rebuilt:
+            seen = self.augment(images, scene.view, "real")
+            return self.critic.rebuilt(at, seen, scene.batch["condition"], keys)
+
+        make = lambda drawn, batch: self._generated(at, drawn, batch)[0]
+        return terms.CriticAt(at.params["critic"], score, make, rebuilt if self.critic.decodes else None)
 
     def _generator_at(self, at: Variables, scene: Scene) -> terms.GeneratorAt:
         params, generator = at.params["generator"], self.generator
@@ -254,7 +264,7 @@ class Adversarial(Family):
         fake = self._show(state, drawn["z"], drawn.get("keys"), condition, 1.0)
         other = self.generator.draw(self._keys(random.stream(key, "again"), len(weight)))
         again = self._show(state, other["z"], other.get("keys"), condition, 1.0)
-        critic_of = lambda x: networks.run(self.roles, state.variables, "critic", x, condition)[0]
+        critic_of = lambda x: self.critic.judged(state.variables, x, condition)
         values = self._figures(critic_of(real), critic_of(fake), real, fake, weight)
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         # How far apart two pictures of equal conditions are, relative to two real ones (neighbours may be alike).

@@ -2,7 +2,7 @@
 
 A generator may offer its two halves, `mapping(z, condition, train, truncation) -> styles (batch, layers, features)` and
 `synthesis(styles, keys) -> (images, aux)`, with one key an example for what it draws (None: fixed noise). Then styles
-can be mixed, the path length regularised, and samples truncated.
+can be mixed, the path length regularised, and samples truncated. One that is a `NoisyModule` draws noise as well.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ class StyleModule(Protocol):
         """Styles -> images and named intermediates."""
 
 
+@runtime_checkable
+class NoisyModule(Protocol):
+    """A generator that draws noise of its own: it takes `keys`, one an example (None: fixed noise)."""
+
+    noisy: bool
+
+
 class Plain:
     """A generator that makes pictures of a latent and conditions at once."""
 
@@ -57,6 +64,28 @@ class Plain:
     ) -> jax.Array:
         """Pictures as they are sampled, without changing anything."""
         (images, _), _ = networks.apply(self.roles, at, "generator", z, condition)
+        return images
+
+
+class Noisy(Plain):
+    """A generator that also draws noise, a `NoisyModule`."""
+
+    def draw(self, keys: Keys) -> dict[str, jax.Array]:
+        """Latents, and a key for the noise of each."""
+        return super().draw(keys) | {"keys": keys("noise")}
+
+    def make(self, at: Variables, drawn: Drawn, condition: Condition) -> tuple[jax.Array, Tree]:
+        """Pictures in training, and changed collections."""
+        (images, _), mutable = networks.apply(
+            self.roles, at, "generator", drawn["z"], condition, train=True, keys=drawn["keys"]
+        )
+        return images, mutable
+
+    def show(
+        self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float | jax.Array
+    ) -> jax.Array:
+        """Pictures as they are sampled, without changing anything."""
+        (images, _), _ = networks.apply(self.roles, at, "generator", z, condition, keys=keys)
         return images
 
 
@@ -122,4 +151,5 @@ def bind(name: str, roles: Networks, latent_dim: int, mixing: float, path: float
         return Styled(roles, latent_dim, mixing)
     if path or mixing:
         raise UserError(f"step: {name} has no mapping network; set path-weight and style-mixing to 0")
-    return Plain(roles, latent_dim)
+    noisy = isinstance(roles["generator"].module, NoisyModule)
+    return (Noisy if noisy else Plain)(roles, latent_dim)

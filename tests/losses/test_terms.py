@@ -123,3 +123,21 @@ def test_texts():
 def test_wrong_texts(texts, said):
     with pytest.raises(ga.UserError, match=said):
         terms.parse("step.critic-terms", texts, terms.CRITIC_TERMS, 1)
+
+
+def test_reconstruction_is_the_sum_of_the_mean_distances_of_all_decoders():
+    """Of the real pictures, with a key for each."""
+    given, seen = scene(), []
+
+    def rebuilt(images, keys):
+        seen.append((images, keys.shape))
+        return {"whole": (images, images + 0.25), "part": (0 * images[:, :2, :2], images[:, :2, :2])}
+
+    term = terms.CRITIC_TERMS["reconstruction"](1.0)
+    at = terms.CriticAt(None, None, None, rebuilt)
+    keys = lambda name: random.example_keys(random.stream(KEY, name), 6)
+    values, carried = term.value(at, term.prepare(keys, given))
+    real = np.asarray(given.batch["image"])
+    np.testing.assert_allclose(values, 0.25 + np.abs(real[:, :2, :2]).mean((1, 2, 3)), rtol=1e-5)
+    assert not carried
+    assert [(np.array_equal(images, real), shape) for images, shape in seen] == [(True, (6,))]

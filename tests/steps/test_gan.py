@@ -9,8 +9,10 @@ import pytest
 import genart_jax as ga
 from genart_jax import registry
 from genart_jax.nn import random, spectral
-from genart_jax.steps import gan
+from genart_jax.steps import gan, networks
+from genart_jax.steps.critics import Critic
 from genart_jax.train import guard
+from genart_jax.types import Variables
 from tests import zoo
 
 KEY = jax.random.key(5)
@@ -273,11 +275,17 @@ def test_lipschitz_estimate_of_a_linear_critic():
 def test_scores_have_all_their_digits_in_bfloat16(name):
     """Differences of scores make a critic's gradient; a bfloat16 has three digits."""
     run = ga.configure(name, preset="tiny", image_shape=zoo.SHAPE, conditions=())
-    critic = registry.model_module(name).networks(run.model, dtype=jnp.bfloat16)["critic"].module
-    images = zoo.batch(zoo.tiny(name).batch_spec, 8)["image"]
-    scores = jax.jit(lambda x: critic.apply(critic.init(KEY, x, None, train=False), x, None, train=False)[0])(images)
-    assert scores.dtype == jnp.float32
-    assert not np.array_equal(scores, scores.astype(jnp.bfloat16))
+    roles = registry.model_module(name).networks(run.model, dtype=jnp.bfloat16)
+
+    @jax.jit
+    def judged(images):
+        made, frozen = networks.init(roles, KEY)
+        params, mutable = ({role: pair[i] for role, pair in made.items()} for i in (0, 1))
+        return Critic("critic", roles, joint=True).judged(Variables(params, mutable, frozen), images, None)
+
+    for scores in jax.tree.leaves(judged(zoo.batch(zoo.tiny(name).batch_spec, 8)["image"])):
+        assert scores.dtype == jnp.float32
+        assert not np.array_equal(scores, scores.astype(jnp.bfloat16))
 
 
 @pytest.mark.parametrize(("gamma", "first"), [(1.0, "r1"), (0.0, "generator_grad_norm")])
