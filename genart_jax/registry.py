@@ -39,6 +39,10 @@ _MODELS = _entries(
     ("stylegan2", "gan", "genart_jax.models.stylegan2", "genart_jax.steps.gan", "Karras et al. 2020, arXiv:1912.04958"),
     ("r3gan", "gan", "genart_jax.models.r3gan", "genart_jax.steps.gan", "Huang et al. 2024, arXiv:2501.05441"),
     ("fastgan", "gan", "genart_jax.models.fastgan", "genart_jax.steps.gan", "Liu et al. 2021, arXiv:2101.04775"),
+    (
+        *("projected_gan", "gan", "genart_jax.models.projected_gan", "genart_jax.steps.gan"),
+        "Sauer et al. 2021, arXiv:2111.01007",
+    ),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),

@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
-from genart_jax.nn.conv import Conv
+from genart_jax.nn.efficientnet import Layers, relu6, trunk
 from genart_jax.nn.random import Dropout
 from genart_jax.types import Network
 
@@ -61,55 +59,6 @@ class Config:
     """A bias in each block's last BatchNorm; it serves the published weights alone, as the next BatchNorm undoes it."""
 
 
-class Block(nn.Module):
-    """An inverted residual block: widen by 1x1, filter each channel, narrow by 1x1; the sum where shapes agree."""
-
-    width: int
-    kernel: int
-    stride: int
-    expand: int
-    bias: bool = True
-    dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """(batch, height, width, channels) -> the same divided by the stride, `width` channels."""
-        inputs = x
-        layer = _Layers(self.dtype, self.axis_name, train)
-        if self.expand > 1:
-            x = relu6(layer(x, "expand", x.shape[-1] * self.expand, 1))
-        x = relu6(layer(x, "depthwise", x.shape[-1], self.kernel, self.stride, x.shape[-1]))
-        x = layer(x, "project", self.width, 1, bias=self.bias)
-        return x + inputs if x.shape == inputs.shape else x
-
-
-class _Layers(NamedTuple):
-    """Convolution and BatchNorm, named in whatever module calls them."""
-
-    dtype: DTypeLike
-    axis_name: str | None
-    train: bool
-
-    def __call__(
-        self, x: jax.Array, name: str, features: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = True
-    ) -> jax.Array:
-        init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-        x = Conv(
-            features, (kernel, kernel), (stride, stride), feature_group_count=groups, use_bias=False, kernel_init=init,
-            dtype=self.dtype, name=name,
-        )(x)  # fmt: skip
-        return nn.BatchNorm(
-            not self.train, momentum=0.99, epsilon=1e-3, use_bias=bias, dtype=self.dtype, axis_name=self.axis_name,
-            name=f"{name}_norm",
-        )(x)  # fmt: skip
-
-
-def relu6(x: jax.Array) -> jax.Array:
-    """The part of x in [0, 6]."""
-    return jnp.clip(x, 0.0, 6.0)
-
-
 class EfficientNetLite(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
 
@@ -125,27 +74,11 @@ class EfficientNetLite(nn.Module):
 
         Also returns every intermediate: stem, block_0, block_1, ..., head (after ReLU6), and pooled (batch, head).
         """
-        c, aux = self.config, {}
-        layer = _Layers(self.dtype, self.axis_name, train)
-        # The published network's input is (pixel - 127) / 128.
-        x = (images * (127.5 / 128.0) + 0.5 / 128.0).astype(self.dtype)
-        aux["stem"] = x = relu6(layer(x, "stem", c.stem, 3, 2))
-        stages = zip(c.widths, c.depths, c.kernels, c.strides, strict=True)
-        for stage, (width, depth, kernel, stride) in enumerate(stages):
-            for i in range(depth):
-                name, expand = f"block_{len(aux) - 1}", c.expand if stage else 1
-                block = Block(
-                    width,
-                    kernel,
-                    stride if i == 0 else 1,
-                    expand,
-                    c.project_bias,
-                    self.dtype,
-                    self.axis_name,
-                    name=name,
-                )
-                aux[name] = x = checkpoint_name(block(x, train), "stage")
-        aux["head"] = x = relu6(layer(x, "head", c.head, 1))
+        c = self.config
+        layers = Layers(self.dtype, self.axis_name, train)
+        aux = trunk(layers, images, c.widths, c.depths, c.kernels, c.strides, c.expand, c.stem, c.project_bias)
+        x = [*aux.values()][-1]
+        aux["head"] = x = relu6(layers(x, "head", c.head, 1))
         aux["pooled"] = x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
         ((_, classes),) = classes_of(c.conditions)
         init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_out", "uniform")

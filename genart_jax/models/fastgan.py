@@ -26,13 +26,13 @@ Presets:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import random
@@ -40,9 +40,8 @@ from genart_jax.nn.conv import Conv
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.excitation import Gated, Generator, kernel_init, levels_of, norm
 from genart_jax.nn.pool import avg_pool
-from genart_jax.types import Network, untold
+from genart_jax.types import Condition, Network, Tree, untold
 
-Condition = Mapping[str, jax.Array] | None
 DOUBLINGS = 4
 """Most of a decoder: beyond them it is compared with a smaller picture."""
 
@@ -71,7 +70,7 @@ class Down(nn.Module):
     """Halving: the mean of two convolutions, the first of stride 2, and of a 1x1 convolution of the mean of 2x2."""
 
     features: int
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
@@ -95,7 +94,7 @@ class Decoder(nn.Module):
     features: int
     doublings: int
     channels: int
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
@@ -124,19 +123,20 @@ class Critic(nn.Module):
     """
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
     decodes: ClassVar[bool] = True
 
     @nn.compact
     def __call__(
-        self, images: jax.Array, condition: Condition = None, train: bool = False, keys: jax.Array | None = None
-    ) -> tuple[jax.Array, Any]:
+        self, images: jax.Array, condition: Condition | None = None, train: bool = False, keys: jax.Array | None = None
+    ) -> tuple[jax.Array, dict[str, Tree]]:
         """`keys` (batch,) choose the quarter. Also returns the activations of each stage."""
         sizes = levels(self.config)
         options: dict[str, Any] = {"dtype": self.dtype, "axis_name": self.axis_name}
         plain: dict[str, Any] = {"kernel_init": kernel_init, "dtype": self.dtype}
-        top, aux = len(sizes) - 1, {}
+        top = len(sizes) - 1
+        aux: dict[str, Tree] = {}
         x = nn.leaky_relu(Conv(sizes[top][1], (3, 3), name="in", **plain)(images.astype(self.dtype)), 0.2)
         aux[f"stage_{top}"] = x = checkpoint_name(x, "stage")
         for level in reversed(range(1, top)):
@@ -153,9 +153,10 @@ class Critic(nn.Module):
             aux["rebuilt"] = self._rebuilt(images, aux, keys, train)
         return scores, aux
 
-    def _rebuilt(self, images: jax.Array, aux: Any, keys: jax.Array | None, train: bool) -> dict[str, Any]:
+    def _rebuilt(self, images: jax.Array, aux: Tree, keys: jax.Array | None, train: bool) -> Tree:
         """The whole from the features at the second level, a quarter from those at the third."""
-        sizes, out = levels(self.config), {}
+        sizes = levels(self.config)
+        out: dict[str, Tree] = {}
         which = jnp.zeros(len(images), jnp.int32) if keys is None else random.randint(keys, 4)
         for name, level, cut in (("whole", 1, lambda x: x), ("part", 2, lambda x: quarter(x, which))):
             doublings = len(sizes) - 1 - level
@@ -184,7 +185,7 @@ def levels(config: Config) -> tuple[tuple[tuple[int, int], int], ...]:
     return found
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

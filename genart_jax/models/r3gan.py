@@ -31,21 +31,20 @@ Presets:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.resample import downsample, upsample
-from genart_jax.types import Network, untold
+from genart_jax.types import Condition, Network, untold
 
-Condition = Mapping[str, jax.Array] | None
 BILINEAR = (1.0, 2.0, 1.0)
 SLOPE = 0.2
 
@@ -111,7 +110,7 @@ class Block(nn.Module):
     expansion: int
     group_width: int
     depth: int
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -134,7 +133,7 @@ class _Layers(NamedTuple):
     """What both networks have at each resolution, named in whatever module calls them."""
 
     config: Config
-    dtype: Any
+    dtype: DTypeLike
 
     def blocks(self, x: jax.Array, level: int) -> jax.Array:
         """The residual blocks of a resolution."""
@@ -157,10 +156,12 @@ class Generator(nn.Module):
     """(batch, latent_dim) -> images (batch, height, width, channels), cut to [-1, 1] where they are not trained on."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(
+        self, z: jax.Array, condition: Condition | None = None, train: bool = False
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Also returns the activations of each stage."""
         c, layers = self.config, _Layers(self.config, self.dtype)
         sizes = levels(c)
@@ -183,10 +184,12 @@ class Critic(nn.Module):
     """Images (batch, height, width, channels) -> scores (batch,); what matters is the difference of two."""
 
     config: Config
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[jax.Array, Any]:
+    def __call__(
+        self, images: jax.Array, condition: Condition | None = None, train: bool = False
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Also returns the activations of each stage."""
         c, layers = self.config, _Layers(self.config, self.dtype)
         sizes = levels(c)
@@ -208,7 +211,7 @@ class Critic(nn.Module):
         return jnp.sum(x * sum(vectors[1:], vectors[0]), axis=-1) * (channels * len(vectors)) ** -0.5, aux
 
 
-def networks(config: Config, dtype: Any = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from genart_jax.nn.conv import Conv, conv, conv_transpose
 from genart_jax.nn.embed import ConditionEmbed
@@ -59,7 +60,7 @@ class SkipExcitation(nn.Module):
     """
 
     size: tuple[int, int]
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, low: jax.Array, high: jax.Array) -> jax.Array:
@@ -82,7 +83,7 @@ class Gated(nn.Module):
 
     features: int
     up: bool = False
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
     @nn.compact
@@ -100,7 +101,7 @@ class Gated(nn.Module):
         return glu(norm("norm", train, self.dtype, self.axis_name)(x))
 
 
-def norm(name: str, train: bool, dtype: Any, axis_name: str | None) -> nn.BatchNorm:
+def norm(name: str, train: bool, dtype: DTypeLike, axis_name: str | None) -> nn.BatchNorm:
     """BatchNorm as these networks have it."""
     return nn.BatchNorm(
         use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, axis_name=axis_name, name=name
@@ -124,7 +125,7 @@ class Generator(nn.Module):
     conditions: tuple[tuple[str, int], ...]
     embed_dim: int
     skip: int
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
     noisy: ClassVar[bool] = True
 
@@ -135,7 +136,7 @@ class Generator(nn.Module):
         condition: Mapping[str, jax.Array] | None = None,
         train: bool = False,
         keys: jax.Array | None = None,
-    ) -> tuple[jax.Array, Any]:
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """`keys` (batch,) for the noise; None: the same for all. Also returns the activations of each stage."""
         options: dict[str, Any] = {"dtype": self.dtype, "axis_name": self.axis_name}
         (size, features), *rest = self.levels

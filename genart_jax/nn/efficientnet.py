@@ -1,0 +1,100 @@
+"""The convolutions of EfficientNet-lite (Tan & Le 2019), for its classifier and as features of other models.
+
+The block is MBConv of Sandler et al. 2018, arXiv:1801.04381. Parameters have the same paths wherever `trunk` is called,
+so published weights fit them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
+
+from genart_jax.nn.conv import Conv
+
+
+class Layers(NamedTuple):
+    """Convolution and BatchNorm, named in whatever module calls them."""
+
+    dtype: DTypeLike
+    axis_name: str | None
+    train: bool
+
+    def __call__(
+        self, x: jax.Array, name: str, features: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = True
+    ) -> jax.Array:
+        """(batch, height, width, .) -> the same divided by the stride, `features` channels."""
+        init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        x = Conv(
+            features, (kernel, kernel), (stride, stride), feature_group_count=groups, use_bias=False, kernel_init=init,
+            dtype=self.dtype, name=name,
+        )(x)  # fmt: skip
+        return nn.BatchNorm(
+            not self.train, momentum=0.99, epsilon=1e-3, use_bias=bias, dtype=self.dtype, axis_name=self.axis_name,
+            name=f"{name}_norm",
+        )(x)  # fmt: skip
+
+
+def relu6(x: jax.Array) -> jax.Array:
+    """The part of x in [0, 6]."""
+    return jnp.clip(x, 0.0, 6.0)
+
+
+class Block(nn.Module):
+    """An inverted residual block: widen by 1x1, filter each channel, narrow by 1x1; the sum where shapes agree."""
+
+    width: int
+    kernel: int
+    stride: int
+    expand: int
+    bias: bool = True
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """(batch, height, width, channels) -> the same divided by the stride, `width` channels."""
+        inputs = x
+        layer = Layers(self.dtype, self.axis_name, train)
+        if self.expand > 1:
+            x = relu6(layer(x, "expand", x.shape[-1] * self.expand, 1))
+        x = relu6(layer(x, "depthwise", x.shape[-1], self.kernel, self.stride, x.shape[-1]))
+        x = layer(x, "project", self.width, 1, bias=self.bias)
+        return x + inputs if x.shape == inputs.shape else x
+
+
+def trunk(
+    layers: Layers,
+    images: jax.Array,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    kernels: Sequence[int],
+    strides: Sequence[int],
+    expand: int,
+    stem: int,
+    bias: bool,
+    last: str = "",
+) -> dict[str, jax.Array]:
+    """Stem and blocks on images in [-1, 1], in the module that calls it: stem, block_0, block_1, ... up to `last`.
+
+    `widths` to `strides` have one entry a stage: channels, blocks, side of the depthwise kernels, stride of the first
+    block.
+    """
+    # The published network's input is (pixel - 127) / 128.
+    x = (images * (127.5 / 128.0) + 0.5 / 128.0).astype(layers.dtype)
+    aux = {"stem": relu6(layers(x, "stem", stem, 3, 2))}
+    for stage, (width, depth, kernel, stride) in enumerate(zip(widths, depths, kernels, strides, strict=True)):
+        for i in range(depth):
+            if last in aux:
+                return aux
+            name, wider = f"block_{len(aux) - 1}", expand if stage else 1
+            block = Block(
+                width, kernel, stride if i == 0 else 1, wider, bias, layers.dtype, layers.axis_name, name=name
+            )
+            aux[name] = checkpoint_name(block([*aux.values()][-1], layers.train), "stage")
+    return aux
