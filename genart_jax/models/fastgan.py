@@ -17,8 +17,9 @@ which the paper has not, come in beside z, and in the critic by projection (Miya
 
 Presets:
 
-- `default`: `genart train fastgan`. For 32 px art on a CPU.
-- `few`: `genart train fastgan --preset few`. The same on a hundred pictures, without conditions.
+- `default`: `genart train fastgan`. For 32 px art on a CPU; benchmarks/results/gans.md has what 1,200 of its steps came
+  to.
+- `few`: `genart train fastgan --preset few`. The same on a hundred pictures, without conditions. Not measured here.
 - `256`: about the published widths at 256 px, for a GPU. Not measured here.
 - `tiny`: for tests.
 """
@@ -212,9 +213,9 @@ def _gan(**options: Any) -> Gan:
 _SMALL = Run(
     Config(latent_dim=128, channel_base=512, channel_max=128, skip=2),
     _gan(ema_images=10_000),
-    Optimizer(learning_rate=4e-4, b1=0.5),
+    Optimizer(learning_rate=5e-4, b1=0.5),
     Data(),
-    Train(steps=6000, batch=16, sample_every=1000, save_every=1000),
+    Train(steps=2000, batch=16, sample_every=400, save_every=400),
 )
 
 PRESETS = {

@@ -18,7 +18,8 @@ A critic that has seen lite0 is not to be judged by it: its distance is that ove
 
 Presets:
 
-- `default`: `genart train projected_gan`, after `genart assets fetch efficientnet_lite0`. For 32 px art on a CPU.
+- `default`: `genart train projected_gan`, after `genart assets fetch efficientnet_lite0`. For 32 px art on a CPU;
+  benchmarks/results/gans.md has what 460 of its steps came to.
 - `256`: about the published sizes at 256 px, for a GPU. Not measured here.
 - `tiny`: over a small random network, for tests.
 """
@@ -238,7 +239,7 @@ PRESETS = {
         _gan(ema_images=10_000),
         dataclasses.replace(_ADAM, learning_rate=4e-4),
         Data(),
-        Train(steps=4000, batch=16, sample_every=500, save_every=500),
+        Train(steps=2000, batch=16, sample_every=200, save_every=200),
     ),
     "256": Run(
         Config(image_shape=(256, 256, 3), conditions=()),

@@ -20,7 +20,8 @@ Channels are `channel_base` over the side, and at most `channel_max`; that gives
 
 Presets:
 
-- `default`: `genart train r3gan`. A fortieth of the width, for 32 px art on a CPU.
+- `default`: `genart train r3gan`. A sixth of the width and one block a resolution, for 32 px art on a CPU, with both
+  penalties in every fourth step. benchmarks/results/gans.md has what 2,400 of its steps came to.
 - `cifar`: `genart train r3gan --preset cifar`. 20.78 M and 21.28 M parameters with ten classes, as published: FID 1.96
   there. For a GPU; not measured here.
 - `ffhq-64`, `ffhq-256`: as published, without conditions; 22.43 M and 22.38 M, 23.06 M and 23.01 M parameters.
@@ -278,11 +279,10 @@ _SMALL = Run(
     Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9),
     Data(),
     Train(
-        steps=8000,
+        steps=3600,
         batch=16,
-        sample_every=1000,
-        save_every=1000,
-        steps_per_dispatch=10,
+        sample_every=400,
+        save_every=400,
         schedules=("learning_rate=1e-3..2.5e-4", "b2=0.9..0.99", "r1=1.0..0.25", "r2=1.0..0.25"),
     ),
 )
