@@ -55,7 +55,7 @@ def _row(score: Score) -> list[str]:
     others = [
         f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
         for name, value in score.details.items()
-        if name not in _FLOORS
+        if name not in _FLOORS and not isinstance(value, Mapping)
     ]
     direction = {"real": "as real", "": "?"}.get(score.better, score.better)
     about = "; ".join(filter(None, (f"+-: {score.error_by}" if score.error_by else "", ", ".join(others))))

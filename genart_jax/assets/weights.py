@@ -13,7 +13,7 @@ from genart_jax.runtime.values import Array
 
 Tree = dict[str, Any]
 
-VGG19_DEPTHS = (2, 2, 4, 4, 4)
+VGG16_DEPTHS, VGG19_DEPTHS = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
 _VGG19_CONVS = tuple(f"conv{i + 1}_{j + 1}" for i, depth in enumerate(VGG19_DEPTHS) for j in range(depth))
 _LITE0_BLOCKS = 16
 
@@ -29,7 +29,7 @@ def vgg19(parts: dict[str, dict[str, Array]]) -> Tree:
     because what is subtracted before a padding of zeros is not the same as a bias after it.
     """
     if "own" in parts:
-        return _torchvision_vgg19(parts["own"])
+        return _torchvision_vgg(parts["own"], VGG19_DEPTHS)
     tensors, params = parts["weights"], {}
     for name in _VGG19_CONVS:
         old = f"block{name[4]}_conv{name[6]}"
@@ -42,17 +42,23 @@ def vgg19(parts: dict[str, dict[str, Array]]) -> Tree:
     return {"params": params, "constants": {"mean": _f32(mean)}}
 
 
-def _torchvision_vgg19(tensors: dict[str, Array]) -> Tree:
+def vgg16(tensors: dict[str, Array]) -> Tree:
+    """VGG16 (Simonyan & Zisserman 2015, configuration D) from torchvision's state dict: as `vgg19`."""
+    return _torchvision_vgg(tensors, VGG16_DEPTHS)
+
+
+def _torchvision_vgg(tensors: dict[str, Array], depths: tuple[int, ...]) -> Tree:
     params, index = {}, 0
-    for i, depth in enumerate(VGG19_DEPTHS):
+    for i, depth in enumerate(depths):
         for j in range(depth):
             kernel = tensors[f"features.{index}.weight"].transpose(2, 3, 1, 0)
             params[f"conv{i + 1}_{j + 1}"] = {"kernel": _f32(kernel), "bias": _f32(tensors[f"features.{index}.bias"])}
             index += 2
         index += 1
     first = params["conv1_1"]["kernel"]
-    if first.shape != (3, 3, 3, 64) or params["conv5_4"]["kernel"].shape != (3, 3, 512, 512):
-        raise ValueError(f"kernels of VGG19's shapes (the first is {first.shape})")
+    last = params[f"conv5_{depths[-1]}"]["kernel"].shape
+    if first.shape != (3, 3, 3, 64) or last != (3, 3, 512, 512):
+        raise ValueError(f"kernels of VGG{3 + sum(depths)}'s shapes (the first is {first.shape})")
     # For RGB in 0..1, normalised; x in [-1, 1] is (x + 1) / 2 there.
     mean, std = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
     params["conv1_1"]["kernel"] = _f32(first / (2 * std)[:, None])

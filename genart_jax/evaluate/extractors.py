@@ -17,7 +17,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,26 @@ CUBIC = "bicubic (a = -0.5), antialiased, in float32 without clipping"
 
 Outputs = tuple[jax.Array, jax.Array | None]
 """Features (n, d), and logits or log probabilities (n, classes) where the network classifies."""
+
+
+class Seer(Protocol):
+    """What a score says of the network that it was made with."""
+
+    @property
+    def name(self) -> str:
+        """Part of the score's name."""
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 of the weights."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) that it sees."""
+
+    @property
+    def resize(self) -> str:
+        """How pictures are brought to that size."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

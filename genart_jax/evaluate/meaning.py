@@ -7,6 +7,10 @@ _DIRECTIONS = {
     "kid": "lower",
     "fd": "lower",
     "kd": "lower",
+    "mind": "lower",
+    "md": "lower",
+    "mifid": "lower",
+    "mifd": "lower",
     "swd": "lower",
     "precision": "higher",
     "recall": "higher",
@@ -61,3 +65,18 @@ def few_in_a_split(num_fake: int, splits: int, classes: int) -> str:
         f"splits of {num_fake // splits} pictures cannot show {classes} classes, so the score is too small;"
         " compare only with as many pictures"
     )
+
+
+def no_memory(held_out: float, threshold: float, extractor: str) -> str:
+    """The caveat of a MiFID's penalty, from how far held-out real pictures are from the training ones; "" if none.
+
+    The threshold is that of Inception's features; of others it is not known what it should be.
+    """
+    if held_out < threshold:
+        return (
+            f"held-out real pictures are as near to the training pictures ({held_out:.2g}, below the threshold of"
+            f" {threshold:g}), so the penalty does not tell copies from pictures of the same kind"
+        )
+    if extractor == "inception":
+        return ""
+    return f"the threshold of {threshold:g} is that of Inception's features; held-out pictures have {held_out:.2g} here"

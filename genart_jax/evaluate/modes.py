@@ -9,8 +9,9 @@ import numpy as np
 from genart_jax.config import UserError
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
+from genart_jax.evaluate.measures import REPLICATES, Measured
 from genart_jax.evaluate.pictures import open_run
-from genart_jax.evaluate.scores import REPLICATES, Measured, Score, contract_of, make_scores, write_scores
+from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
 from genart_jax.metrics.diversity import modes
 from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import read_config

@@ -26,6 +26,7 @@ from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import Model, Saved, load, read_config
 from genart_jax.use.sample import Samples, draw_samples
 
+_PART = 5000  # pictures
 REAL_SEED = 0
 """Of the choice of real pictures: every model is held against the same ones."""
 
@@ -136,3 +137,20 @@ def real_features(extractor: Extractor, source: Source, split: str, rows: Array)
     except OSError:
         pass  # a cache that cannot be written is none
     return features
+
+
+def real_sets(extractor: Extractor, source: Source, split: str, num: int, count: int) -> list[Features]:
+    """Up to `count` sets of `num` pictures of a split each, no two with a picture in common: as many as it has."""
+    part = split_of(source, split)
+    whole = min(count, part.size // num)
+    rows = [choose_rows(part, num, skip=i * num) for i in range(whole)]
+    return [real_features(extractor, source, split, chosen) for chosen in rows]
+
+
+def whole_split(extractor: Extractor, source: Source, split: str, most: int = 50_000) -> Features:
+    """The features of a split, or of `most` of its pictures, made in parts: few pictures are in memory at a time."""
+    part = split_of(source, split)
+    rows = choose_rows(part, min(part.size, most))
+    parts = [real_features(extractor, source, split, rows[i : i + _PART]) for i in range(0, len(rows), _PART)]
+    condition = {name: np.concatenate([p.condition[name] for p in parts]) for name in parts[0].condition}
+    return Features(np.concatenate([p.values for p in parts]), None, condition)

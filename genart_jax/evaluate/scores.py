@@ -8,43 +8,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from genart_jax.config import UserError
 from genart_jax.data.conditions import class_word
 from genart_jax.evaluate import meaning, pictures
 from genart_jax.evaluate.duration import estimate
-from genart_jax.evaluate.extractors import Extractor, make_extractor
+from genart_jax.evaluate.extractors import Extractor, Seer, make_extractor
+from genart_jax.evaluate.measures import NEIGHBOURS, Measured, measure, memorisation, named, to_statistics
+from genart_jax.evaluate.perceptual import make_perceptual, pair_diversity
 from genart_jax.evaluate.pictures import Features, Trained, open_run
-from genart_jax.metrics import accuracy, diversity, frechet, inception_score, kernel, precision_recall
+from genart_jax.evaluate.statistics import Statistics
+from genart_jax.metrics import accuracy
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.watch import clock
 from genart_jax.train.checkpoint import seals
 
 FILE = "scores.json"
-NEIGHBOURS = 5
-REPLICATES = 20
-SPLITS = 10
+ALSO = ("memorisation", "perceptual")
+"""Scores that are made where they are asked for: they see all training pictures, or need another network."""
 AS_DATA = "as in the training data"
 """Where no condition is given; a model without conditions makes all kinds of pictures by itself."""
-
-
-class Measured(NamedTuple):
-    """A figure, its standard error and what that is over, further figures, what its contract says besides, and what
-    keeps the figure from being relied on.
-    """
-
-    value: float
-    error: float | None
-    error_by: str
-    details: dict[str, Any]
-    contract: Mapping[str, Any] = {}
-    caveat: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +66,15 @@ class Score:
         error = "" if self.standard_error is None else f" +- {self.standard_error:.2g} ({self.error_by})"
         error += f" ({meaning.WORDS[self.better]})" if self.better else ""
         error += f" [caution: {self.caveat}]" if self.caveat else ""
-        details = "".join(f", {name.replace('_', ' ')} {_short(value)}" for name, value in self.details.items())
+        shown = {name: value for name, value in self.details.items() if not isinstance(value, Mapping)}
+        details = "".join(f", {name.replace('_', ' ')} {_short(value)}" for name, value in shown.items())
         averaged = "EMA" if c["ema"] else "no EMA"
         conditions = c["conditions"] if c["conditions"] != AS_DATA else f"conditions {AS_DATA}"
         conditions = conditions if self.model["conditions"] else "unconditional"
         made = f"{c['num_fake']} generated (seed {self.seeds['samples']}, {averaged}, {conditions})"
         real = f" vs {c['num_real']} real ({c['data']}, {c['split']})" if c["num_real"] else ""
+        if c["split"] == "statistics":
+            real = f" vs {c['num_real'] or 'so many'} real ({c['data']} {c['fingerprint'][:8]}, statistics)"
         weights = f" {c['weights'][:8]}" if c["weights"] else ""
         size = "x".join(map(str, c["image_size"]))
         network = f"{c['extractor']}{weights} at {size}, {c['resize']}"
@@ -97,7 +86,7 @@ def _short(value: Any) -> str:
 
 
 def contract_of(
-    trained: Trained, extractor: Extractor, split: str, num_real: int, num_fake: int, given: Mapping[str, int] | None
+    trained: Trained, extractor: Seer, split: str, num_real: int, num_fake: int, given: Mapping[str, int] | None
 ) -> dict[str, Any]:
     """What a score is made of, as far as it decides about the score's value."""
     names = trained.saved.data["class_names"]
@@ -126,6 +115,8 @@ def score_run(
     ema: bool = True,
     given: Mapping[str, int] | None = None,
     tell: Callable[[str], None] = lambda text: None,
+    reference: Statistics | None = None,
+    also: Collection[str] = (),
 ) -> list[Score]:
     """Scores of a run's pictures over one extractor; they are also written to RUN/scores.json.
 
@@ -138,11 +129,15 @@ def score_run(
       ema: sample with the moving averages of the parameters, where there are any.
       given: conditions by name; the others are drawn as in the training data.
       tell: called with a line of what is done.
+      reference: a file of statistics, to which there is a Frechet distance besides.
+      also: scores that take longer: of `ALSO`.
 
     Raises:
-      UserError: a run that makes no pictures, too few pictures, or an extractor without its weights.
+      UserError: a run that makes no pictures, too few pictures, an extractor without its weights, or a reference that
+        does not fit it.
     """
     network = make_extractor(extractor) if isinstance(extractor, str) else extractor
+    pairs = make_perceptual("vgg19") if "perceptual" in also else None
     trained = open_run(directory, ema=ema)
     part = pictures.split_of(trained.source, split)
     num_real = min(num, part.size)
@@ -155,18 +150,35 @@ def score_run(
     samples = pictures.draw(trained, num, seed, given)
     tell(f"features of {num} generated pictures: {network.name}")
     fake = pictures.extract(network, samples)
+    to_reference = {}
+    if reference is not None:
+        reference.check(network, fake.values.shape[1])
+        to_reference = to_statistics(network.name, reference, fake)
     tell(f"features of {num_real} real pictures: {network.name}")
-    rows = pictures.choose_rows(part, num_real)
-    real = pictures.real_features(network, trained.source, split, rows)
-    other = None
-    if part.size >= 2 * num_real:
-        rows = pictures.choose_rows(part, num_real, skip=num_real)
-        other = pictures.real_features(network, trained.source, split, rows)
+    real, *others = pictures.real_sets(network, trained.source, split, num_real, 2)
     tell("scores")
+    found = measure(network.name, real, fake, next(iter(others), None), trained.saved.data["class_names"])
+    if "memorisation" in also:
+        tell(f"features of the whole training split: {network.name}")
+        found |= _memorisation(trained, network, found, fake, num)
     contract = contract_of(trained, network, split, num_real, num, given)
-    scores = make_scores(trained, contract, measure(network.name, real, fake, other, trained.saved), seed)
+    scores = make_scores(trained, contract, to_reference, seed) + make_scores(trained, contract, found, seed)
+    if pairs is not None:
+        tell(f"pairs of pictures: {pairs.name}")
+        rows = pictures.read_rows(part, pictures.choose_rows(part, num_real))
+        contract = contract_of(trained, pairs.of(rows.images), split, num_real, num, given)
+        scores += make_scores(trained, contract, pair_diversity(pairs, rows.images, samples.images), seed)
     write_scores(directory, scores)
     return scores
+
+
+def _memorisation(
+    trained: Trained, network: Extractor, found: Mapping[str, Measured], fake: Features, num: int
+) -> dict[str, Measured]:
+    """The Frechet distance with the MiFID's penalty: how near generated and held-out pictures are to training ones."""
+    train = pictures.whole_split(network, trained.source, "train")
+    held_out, *_ = pictures.real_sets(network, trained.source, "test", min(num, trained.source.test.size), 1)
+    return memorisation(network.name, found[named("fd", network.name)], train, fake, held_out)
 
 
 def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[str, Measured], seed: int) -> list[Score]:
@@ -182,73 +194,6 @@ def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[st
               meaning.better(name), m.caveat)
         for name, m in measured.items()
     ]  # fmt: skip
-
-
-def measure(
-    name: str, real: Features, fake: Features, other: Features | None, saved: Any = None
-) -> dict[str, Measured]:
-    """All metrics over features. `other` are more real pictures, as many as `real`: the distances' floors."""
-    fd, kd = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
-    moments = frechet.fit(real.values)
-    floor = {} if other is None else {"floor": frechet.distance(moments, frechet.fit(other.values))}
-    value = frechet.distance(moments, frechet.fit(fake.values))
-    error = frechet.bootstrap_error(moments, fake.values, REPLICATES)
-    sizes = len(real.values), len(fake.values)
-    caveat = meaning.few_pictures(*sizes, fake.values.shape[1])
-    by = f"bootstrap of {REPLICATES} over the generated"
-    out: dict[str, Measured] = {fd: Measured(value, error, by, floor, caveat=caveat)}
-    if len(fake.values) >= 50:
-        line = frechet.extrapolate(moments, fake.values)
-        details = {"fit_error": line.fit_error, "sizes": f"{line.sizes[0]} to {line.sizes[-1]}"}
-        caveat = meaning.few_to_extrapolate(sizes[0], line.sizes[0], fake.values.shape[1])
-        # The line's error is not that of the pictures.
-        out[f"{fd}_infinity"] = Measured(line.value, None, "", details, caveat=caveat)
-    distance = kernel.polynomial(real.values, fake.values)
-    floor = {} if other is None else {"floor": kernel.polynomial(real.values, other.values).value}
-    out[kd] = Measured(*distance, "jackknife over both", floor)
-    for metric, (share, spread) in precision_recall.compute(real.values, fake.values, NEIGHBOURS)._asdict().items():
-        out[f"{metric}_{name}"] = Measured(share, spread, "over pictures", {"neighbours": NEIGHBOURS})
-    sliced = diversity.sliced_wasserstein(real.values, fake.values)
-    out[f"swd_{name}"] = Measured(*sliced, "bootstrap of 20 over the generated", {})
-    spread_of_real = diversity.pairwise(real.values)[0]
-    out[f"diversity_{name}"] = Measured(*diversity.pairwise(fake.values), "jackknife", {"real": spread_of_real})
-    if fake.logits is not None and real.logits is not None:
-        label = "inception_score" if name == "inception" else f"class_score_{name}"
-        out[label] = _class_score(real.logits, fake.logits)
-    return out | _within(kd, real, fake)
-
-
-def _class_score(real: Any, fake: Any) -> Measured:
-    """The Inception score as it is published: the mean of ten splits, and the spread between them.
-
-    The spread is that of ten parts; the mean's standard error is smaller by the root of their number less one.
-    """
-    mean, spread = inception_score.over_splits(fake, SPLITS)
-    details = {"spread": spread, "real": inception_score.over_splits(real, SPLITS)[0]}
-    caveat = meaning.few_in_a_split(len(fake), SPLITS, np.shape(fake)[1])
-    return Measured(mean, spread / math.sqrt(SPLITS - 1), f"{SPLITS} splits", details, {"splits": SPLITS}, caveat)
-
-
-def _within(name: str, real: Features, fake: Features, least: int = 20) -> dict[str, Measured]:
-    """The kernel distance within each class that has enough pictures, which few pictures do not bias."""
-    out: dict[str, Measured] = {}
-    for condition, labels in fake.condition.items():
-        if condition not in real.condition:
-            continue
-        mine, theirs = (np.where(np.isin(x, _frequent(x, least)), x, -1) for x in (labels, real.condition[condition]))
-        if not np.intersect1d(mine[mine >= 0], theirs[theirs >= 0]).size:
-            continue
-        each = diversity.per_condition(kernel.polynomial, real.values, theirs, fake.values, mine)
-        values, errors = (np.array(x) for x in zip(*each.values(), strict=True))
-        error = float(np.sqrt(np.sum(errors**2)) / len(errors))
-        found = {"classes": len(values)}
-        out[f"{name}_within_{condition}"] = Measured(float(values.mean()), error, "jackknife", found)
-    return out
-
-
-def _frequent(labels: Any, least: int) -> Any:
-    values, counts = np.unique(labels, return_counts=True)
-    return values[(counts >= least) & (values >= 0)]
 
 
 def accuracy_score(

@@ -13,9 +13,11 @@ from genart_jax.evaluate import evaluate_run, meaning, pictures
 from genart_jax.evaluate import modes as modes_module
 from genart_jax.evaluate import scores as scores_module
 from genart_jax.evaluate.extractors import make_extractor
+from genart_jax.evaluate.measures import measure
 from genart_jax.evaluate.modes import mode_labels, stacked_modes
-from genart_jax.evaluate.scores import Score, accuracy_score, measure, read_scores, score_run, write_scores
-from genart_jax.metrics import frechet, inception_score, kernel, precision_recall
+from genart_jax.evaluate.scores import Score, accuracy_score, read_scores, score_run, write_scores
+from genart_jax.evaluate.statistics import read_statistics, save_statistics
+from genart_jax.metrics import frechet, inception_score, kernel, mifid, monge, precision_recall
 from genart_jax.train.checkpoint import read_config
 from genart_jax.use.sample import draw_samples
 
@@ -47,6 +49,9 @@ def test_scores_are_those_of_the_metrics(runs, scores):
     np.testing.assert_allclose(scores["fd_pixels_8"].details["floor"], floor, rtol=1e-5)
     assert floor < scores["fd_pixels_8"].value
     np.testing.assert_allclose(scores["kd_pixels_8"].value, kernel.polynomial(real, fake).value, rtol=1e-4)
+    np.testing.assert_allclose(scores["md_pixels_8"].value, monge.monge(real, fake, replicates=0).value, rtol=1e-4)
+    floor = monge.monge(real, other, replicates=0).value
+    np.testing.assert_allclose(scores["md_pixels_8"].details["floor"], floor, rtol=1e-4)
     support = precision_recall.compute(real, fake, 5)
     for name in support._fields:
         assert scores[f"{name}_pixels_8"].value == pytest.approx(getattr(support, name)[0], abs=2 / NUM)
@@ -56,9 +61,10 @@ def test_scores_are_those_of_the_metrics(runs, scores):
 
 
 def test_every_score_says_what_it_is_made_of(runs, scores):
-    assert {"fd_pixels_8", "fd_pixels_8_infinity", "kd_pixels_8", "recall_pixels_8", "swd_pixels_8"} <= set(scores)
+    named = {"fd_pixels_8", "fd_pixels_8_infinity", "kd_pixels_8", "md_pixels_8", "recall_pixels_8", "swd_pixels_8"}
+    assert named <= set(scores)
     for score in scores.values():
-        assert set(score.contract) == CONTRACT
+        assert set(score.contract) == CONTRACT | ({"projections"} if score.name.startswith("md_") else set())
         assert score.better == ("real" if score.name.startswith("diversity") else meaning.better(score.name)) != ""
         assert meaning.WORDS[score.better] in score.line()
         assert score.contract["num_fake"] == score.contract["num_real"] == NUM
@@ -89,7 +95,9 @@ def test_every_score_says_what_it_is_made_of(runs, scores):
     ("name", "direction"),
     [
         ("fid", "lower"), ("fid_infinity", "lower"), ("kid_within_style", "lower"), ("fd_lite0_112", "lower"),
-        ("kd_pixels_8", "lower"), ("swd_lite0", "lower"), ("precision_x", "higher"), ("recall_x", "higher"),
+        ("kd_pixels_8", "lower"), ("mind", "lower"), ("md_lite0", "lower"), ("fd_lite0_within_style", "lower"),
+        ("mifid", "lower"), ("mifd_lite0", "lower"), ("diversity_lpips_like_vgg19", "real"),
+        ("swd_lite0", "lower"), ("precision_x", "higher"), ("recall_x", "higher"),
         ("density_x", "higher"), ("coverage_x", "higher"), ("diversity_x", "real"), ("inception_score", "higher"),
         ("class_score_lite0", "higher"), ("accuracy_simple_cnn_style", "higher"), ("modes_cnn", "higher"),
         ("modes_kl_cnn", "lower"), ("fiddle", ""),
@@ -115,6 +123,71 @@ def test_few_pictures_are_said_beside_the_number():
     assert "there are 60 real pictures in 60 dimensions" in meaning.few_to_extrapolate(60, 61, 60)
     assert not meaning.few_to_extrapolate(61, 61, 60)
     assert not meaning.few_in_a_split(80, 10, 8)
+
+
+def with_classes(counts, seed, shift=0.0):
+    """Features of classes (so many pictures of each), apart from one another."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(len(labels), 6)) + 3 * labels[:, None] + shift
+    return pictures.Features(values, None, {"style": np.where(labels == 3, -1, labels)})  # the last have no label
+
+
+def test_distances_within_classes():
+    """The mean over classes with enough pictures; the others are named, with what they have."""
+    real, fake = with_classes((60, 70, 30, 90), 0), with_classes((55, 80, 90, 60), 1, 0.5)
+    found = measure("x", real, fake, None, {"style": ("noto", "flat", "mono")})
+    score = found["fd_x_within_style"]
+    rows = [(real.condition["style"] == c, fake.condition["style"] == c) for c in range(2)]
+    each = [frechet.distance(frechet.fit(real.values[r]), frechet.fit(fake.values[f])) for r, f in rows]
+    assert score.value == pytest.approx(np.mean(each))
+    assert score.details["each"] == pytest.approx({"noto": each[0], "flat": each[1]})
+    assert score.details["left_out"] == "mono (90 generated, 30 real): fewer than 50"
+    assert score.details["classes"] == 2
+    assert score.details["fewest"] == 55
+    assert score.details["largest"].startswith(max(score.details["each"], key=score.details["each"].get))
+    assert score.error > 0
+    assert score.caveat == ""
+    kd = found["kd_x_within_style"]
+    assert kd.details["classes"] == 3
+    assert "left_out" not in kd.details
+    wide = [
+        pictures.Features(np.random.default_rng(seed).normal(size=(100, 60)), None, {"style": np.arange(100) % 2})
+        for seed in range(2)
+    ]
+    assert "50 pictures in 60 dimensions" in measure("x", *wide, None)["fd_x_within_style"].caveat
+    few = measure("inception", with_classes((30, 20), 0), with_classes((40, 10), 1), None)
+    assert not any(name.endswith("_within_style") for name in few if name.startswith("fid"))
+    assert few["kid_within_style"].details["left_out"] == "1 (10 generated, 20 real): fewer than 20"
+    assert {"fid", "kid", "mind"} <= set(few)
+
+
+def test_the_distance_to_statistics_and_memorisation(runs, tmp_path):
+    extractor = make_extractor("pixels:4")
+    split = open_source(Data()).train
+    real = extractor(split.images[:300])[0]
+    path = save_statistics(tmp_path / "real.npz", frechet.fit(real), {"pictures": 300})
+    reference = read_statistics(path)
+    found = score_run(runs / "gan", extractor, 60, reference=reference, also=["memorisation"])
+    (ours,) = (s for s in found if s.name == "fd_pixels_4" and s.contract["split"] == "statistics")
+    fake = extractor(draw_samples(ga.load(runs / "gan"), read_config(runs / "gan"), 60, 0).images)[0]
+    np.testing.assert_allclose(ours.value, frechet.distance(frechet.fit(real), frechet.fit(fake)), rtol=1e-6)
+    assert ours.contract["fingerprint"] == reference.digest
+    assert ours.contract["num_real"] == 300
+    assert "does not say by which network" in ours.caveat
+    assert f"vs 300 real (real.npz {reference.digest[:8]}, statistics)" in ours.line()
+    (plain,) = (s for s in found if s.name == "fd_pixels_4" and s.contract["split"] == "train")
+    (memory,) = (s for s in found if s.name == "mifd_pixels_4")
+    near = mifid.memorisation_distance(extractor(split.images)[0], fake)[0]
+    assert memory.details["memorisation_distance"] == pytest.approx(near, rel=1e-4)
+    assert memory.details["penalty"] == pytest.approx(mifid.penalty(near), rel=1e-4)
+    assert memory.value == pytest.approx(plain.value * memory.details["penalty"])
+    assert memory.contract["threshold"] == 0.1
+    assert memory.contract["num_memory"] == split.size
+    assert "held-out real pictures are as near" in memory.caveat  # pixels of icons on white are all alike
+    assert {s.name for s in read_scores(runs / "gan")} >= {"mifd_pixels_4"}
+    with pytest.raises(ga.UserError, match="48 numbers a picture, pixels_3 makes 27"):
+        score_run(runs / "gan", "pixels:3", 40, reference=reference)
 
 
 def test_the_class_score_is_the_mean_of_ten_splits_with_its_spread():
