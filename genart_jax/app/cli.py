@@ -20,6 +20,7 @@ COMMANDS = (
     "train",
     "sample",
     "evaluate",
+    "fid",
     "compare",
     "originality",
     "plot",

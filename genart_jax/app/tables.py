@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 
 from genart_jax.app.words import FIGURES
+from genart_jax.evaluate.meaning import better
+from genart_jax.evaluate.measures import Measured
 from genart_jax.evaluate.scores import Score
 from genart_jax.runtime.values import Json
 
@@ -36,12 +38,23 @@ def scores(found: Sequence[Score]) -> str:
         groups.setdefault(json.dumps([_made_of(score), score.seeds, score.model["step"]]), []).append(score)
     parts = []
     for group in groups.values():
-        rows = [["score", "value", "+-", "floor", "better", ""], *map(_row, group)]
-        cautions = [f"caution, {score.name}: {score.caveat}" for score in group if score.caveat]
-        parts.append("\n".join([_made_of(group[0]), columns(rows), *cautions]))
+        parts.append(f"{_made_of(group[0])}\n{_lines(group)}")
     if any(name in score.details for score in found for name in _FLOORS):
         parts.append("floor: what as many real pictures have in the model's place")
     return "\n\n".join(parts)
+
+
+def measured(found: Mapping[str, Measured]) -> str:
+    """Figures that are of no run, as `scores` shows those of a run; what made them is not said."""
+    return _lines([Score(name, m.value, m.error, m.error_by, {}, {}, {}, m.details, better(name), m.caveat)
+                   for name, m in found.items()])  # fmt: skip
+
+
+def _lines(group: Sequence[Score]) -> str:
+    """Scores of one contract, a line each, and the cautions."""
+    rows = [["score", "value", "+-", "floor", "better", ""], *map(_row, group)]
+    cautions = [f"caution, {score.name}: {score.caveat}" for score in group if score.caveat]
+    return "\n".join([columns(rows), *cautions])
 
 
 def _made_of(score: Score) -> str:

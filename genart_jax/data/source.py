@@ -233,11 +233,11 @@ def absolute(source: str) -> str:
     kind, _, rest = source.partition(":")
     if kind == "pictures":
         return f"{kind}:{join_list([expanded(path).resolve() for path in split_list(rest) if path])}"
-    return (
-        f"{kind}:{expanded(rest).resolve()}"
-        if kind in ("idx", "stacked", "folder", "pairs", "built") and rest
-        else source
-    )
+    from genart_jax.data.build import catalogue
+
+    if kind not in ("idx", "stacked", "folder", "pairs", "built") or not rest:
+        return source
+    return source if kind == "stacked" and catalogue.knows(rest) else f"{kind}:{expanded(rest).resolve()}"
 
 
 def _advice(source: str, kind: str) -> str:

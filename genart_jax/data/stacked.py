@@ -10,26 +10,30 @@ from pathlib import Path
 import numpy as np
 
 from genart_jax.config import Field, UserError
-from genart_jax.data import idx
+from genart_jax.data import built, idx
+from genart_jax.data.build import catalogue
 from genart_jax.data.source import Source, Split, fingerprint
 
 _SEED = 0
 
 
-def load(directory: str | Path) -> Source:
-    """Stacks of the pictures of `idx.load(directory)`, as many as there are in each split, the same at every call.
+def load(place: str | Path) -> Source:
+    """Stacks of grey pictures, as many as there are in each split, the same at every call.
 
     Images are uint8 (N, height, width, 3), without conditions: nothing tells a model which mode to make.
 
+    Args:
+      place: a folder for `idx.load`, or the name of a built set with labels, such as mnist.
+
     Raises:
-      UserError: what `idx.load` finds wrong, or pictures that are not grey.
+      UserError: what `idx.load` or `built.load` finds wrong, or a set that is not of grey pictures with a `label`.
     """
-    source = idx.load(directory)
-    if source.image_shape[-1] != 1:
-        raise UserError(f"stacked:{directory}: wanted grey pictures, not {source.image_shape}")
+    source = built.load(str(place)) if catalogue.knows(str(place)) else idx.load(place)
+    if source.image_shape[-1] != 1 or "label" not in source.class_names:
+        raise UserError(f"stacked:{place}: wanted grey pictures with labels, not {source.image_shape}")
     splits = [_stack(split, number) for number, split in enumerate((source.train, source.test))]
     return Source(
-        name=f"stacked:{directory}",
+        name=f"stacked:{place}",
         train=splits[0],
         test=splits[1],
         pictures={"image": Field((*source.image_shape[:2], 3))},

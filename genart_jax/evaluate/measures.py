@@ -49,8 +49,9 @@ def measure(
 
     `class_names` are those of the conditions; None: numbers.
     """
-    out = frechet_distances(name, real, fake, other) | kernel_distance(name, real, fake, other)
-    out |= supports(name, real, fake) | monge_distance(name, real, fake, other)
+    out = frechet_distance(name, real, fake, other) | at_infinity(name, real, fake)
+    out |= kernel_distance(name, real, fake, other) | monge_distance(name, real, fake, other)
+    out |= supports(name, real, fake)
     sliced = diversity.sliced_wasserstein(real.values, fake.values)
     out[f"swd_{name}"] = Measured(*sliced, "bootstrap of 20 over the generated", {})
     spread_of_real = diversity.pairwise(real.values)[0]
@@ -61,20 +62,23 @@ def measure(
     return out | _within_classes(name, real, fake, class_names or {})
 
 
-def frechet_distances(name: str, real: Features, fake: Features, other: Features | None) -> dict[str, Measured]:
-    """The Frechet distance, and that at infinitely many generated pictures where there are 50 of them."""
-    fd, moments = named("fd", name), frechet.fit(real.values)
+def frechet_distance(name: str, real: Features, fake: Features, other: Features | None) -> dict[str, Measured]:
+    """The Frechet distance: the FID over Inception's features."""
+    moments = frechet.fit(real.values)
     floor = {} if other is None else {"floor": frechet.distance(moments, frechet.fit(other.values))}
-    sizes = len(real.values), len(fake.values)
-    caveat = meaning.few_pictures(*sizes, fake.values.shape[1])
-    out = {fd: _to_moments(moments, fake)._replace(details=floor, caveat=caveat)}
-    if len(fake.values) >= 50:
-        line = frechet.extrapolate(moments, fake.values)
-        details = {"fit_error": line.fit_error, "sizes": f"{line.sizes[0]} to {line.sizes[-1]}"}
-        caveat = meaning.few_to_extrapolate(sizes[0], line.sizes[0], fake.values.shape[1])
-        # The line's error is not that of the pictures.
-        out[f"{fd}_infinity"] = Measured(line.value, None, "", details, caveat=caveat)
-    return out
+    caveat = meaning.few_pictures(len(real.values), len(fake.values), fake.values.shape[1])
+    return {named("fd", name): _to_moments(moments, fake)._replace(details=floor, caveat=caveat)}
+
+
+def at_infinity(name: str, real: Features, fake: Features) -> dict[str, Measured]:
+    """The Frechet distance at infinitely many generated pictures, where there are 50 of them."""
+    if len(fake.values) < 50:
+        return {}
+    line = frechet.extrapolate(frechet.fit(real.values), fake.values)
+    details = {"fit_error": line.fit_error, "sizes": f"{line.sizes[0]} to {line.sizes[-1]}"}
+    caveat = meaning.few_to_extrapolate(len(real.values), line.sizes[0], fake.values.shape[1])
+    # The line's error is not that of the pictures.
+    return {f"{named('fd', name)}_infinity": Measured(line.value, None, "", details, caveat=caveat)}
 
 
 def _to_moments(moments: frechet.Moments, fake: Features) -> Measured:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 from genart_jax.app.arguments import parse, peel, wants_help
 from genart_jax.app.extractor import default_extractor, note, tell
+from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
 
 USAGE = "evaluate RUN [--extractor NAME] ..."
@@ -24,8 +27,14 @@ class Options:
     """A run of a classifier that judges the model's own pictures: do they show the condition they were made for? On a
     run over stacked:DIR, a classifier of the grey pictures counts modes."""
     extractor: str | None = None
-    """Features for scores: lite0[:SIZE], vgg19[:SIZE], inception:FILE, classifier:RUN, pixels[:SIZE], or none. None:
-    lite0 where its weights are."""
+    """Features for scores: lite0[:SIZE], vgg19[:SIZE], inception:FILE, dinov2:FILE, classifier:RUN, pixels[:SIZE], or
+    none. None: lite0 where its weights are."""
+    reference: Path | None = None
+    """A file STATS.npz of mu and sigma over the same features, such as those that are published or that genart fid
+    --save writes: there is a Frechet distance to it besides."""
+    also: tuple[Literal["memorisation", "perceptual"], ...] = ()
+    """Scores that take longer: memorisation (the MiFID, over the whole training split), and perceptual (how different
+    two generated pictures look over VGG19)."""
     num: int | None = None
     """Generated pictures. None: 2,000 for scores, 1,000 for a classifier, 10,000 for modes."""
     split: str = "train"
@@ -59,6 +68,7 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.evaluate.extractors import make_extractor
     from genart_jax.evaluate.modes import stacked_modes
     from genart_jax.evaluate.scores import Score, score_run
+    from genart_jax.evaluate.statistics import read_statistics
     from genart_jax.train import parallel
     from genart_jax.train.checkpoint import load, member_directory, read_config
     from genart_jax.types import check_condition
@@ -75,6 +85,9 @@ def run(args: Sequence[str]) -> None:
         tell("no scores over features: networks see pictures, and this run is of videos or volumes")
     word = default_extractor(options.extractor, "lite0") if makes_pictures else None
     network = None if word is None else make_extractor(word)
+    reference = None if options.reference is None else read_statistics(options.reference)
+    if network is None and (reference or options.also):
+        raise UserError("--reference and --also need pictures and an --extractor, such as lite0")
     given = parse_conditions(options.condition, saved.data["class_names"])
     check_condition(given, algorithm.batch_spec)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
@@ -87,7 +100,9 @@ def run(args: Sequence[str]) -> None:
             scores = [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
     if network is not None:
         num = options.num or 2000
-        scores = score_run(run, network, num, options.seed, options.split, options.ema, given, tell) + scores
+        scores = score_run(
+            run, network, num, options.seed, options.split, options.ema, given, tell, reference, options.also
+        ) + scores  # fmt: skip
     if options.json:
         print(json.dumps(figures | {"scores": [dataclasses.asdict(s) for s in scores]}, indent=2))
         return
