@@ -61,7 +61,8 @@ class Perceptual:
     @functools.cached_property
     def _compiled(self) -> Callable[[Any, Any, Any], jax.Array]:
         layers = [f"relu{stage}_{depth}" for stage, depth in enumerate(self.depths, 1)]
-        trunk = VGG(depths=self.depths, until=layers[-1])
+        last = [self.variables["params"][layer.replace("relu", "conv")] for layer in layers]
+        trunk = VGG([conv["kernel"].shape[-1] for conv in last], self.depths, until=layers[-1])
 
         def distance(variables: Any, a: Any, b: Any) -> jax.Array:
             seen = [trunk.apply(variables, _colour(to_float(x)))[1] for x in (a, b)]
