@@ -3,6 +3,7 @@
     lite0[:SIZE]       EfficientNet-lite0's last features; the default
     vgg19[:SIZE]       the last convolution of VGG19, averaged over places
     inception:FILE     the FID's Inception network with weights of one's own (a PyTorch state dict)
+    dinov2:FILE        DINOv2's class token, with weights of one's own (small, base or large; .safetensors or .pth)
     classifier:RUN     the last hidden layer of a classifier that was trained here
     pixels[:SIZE]      the pictures themselves
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ from genart_jax import assets, registry
 from genart_jax.api import run as run_network
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import UserError, override
-from genart_jax.nn import inception
+from genart_jax.nn import dinov2, inception
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array
@@ -36,7 +37,7 @@ from genart_jax.steps import common, networks
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.types import Network, Variables, to_float
 
-KINDS = ("lite0", "vgg19", "inception", "classifier", "pixels")
+KINDS = ("lite0", "vgg19", "inception", "dinov2", "classifier", "pixels")
 CUBIC = "bicubic (a = -0.5), antialiased, in float32 without clipping"
 
 Outputs = tuple[jax.Array, jax.Array | None]
@@ -130,13 +131,13 @@ def make_extractor(word: str) -> Extractor:
     """
     kind, _, rest = word.partition(":")
     if kind not in KINDS:
-        raise UserError(
-            f"extractor {word!r} is unknown; there are lite0, vgg19, inception:FILE, classifier:RUN, pixels"
-        )
-    if kind in ("inception", "classifier"):
+        there = "lite0, vgg19, inception:FILE, dinov2:FILE, classifier:RUN, pixels"
+        raise UserError(f"extractor {word!r} is unknown; there are {there}")
+    if kind in _OF_ONES_OWN:
+        what, make = _OF_ONES_OWN[kind]
         if not rest:
-            raise UserError(f"extractor {kind} needs a {'file' if kind == 'inception' else 'run'}: {kind}:...")
-        return _inception(expanded(rest)) if kind == "inception" else _classifier(expanded(rest))
+            raise UserError(f"extractor {kind} needs a {what}: {kind}:...")
+        return make(expanded(rest))
     default = 16 if kind == "pixels" else 224
     if rest and not (rest.isdecimal() and int(rest) > 0):
         raise UserError(f"extractor {word!r}: the size is a number of pixels, as in {kind}:{default // 2}")
@@ -186,6 +187,15 @@ def _inception(file: Path) -> Extractor:
     return Extractor("inception", digest, (side, side), resize, apply, variables, batch=20)
 
 
+def _dinov2(file: Path) -> Extractor:
+    network, tensors = dinov2.variables(read_tensors(file))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    side = dinov2.SIZE
+    apply: Callable[[Any, jax.Array], Outputs] = lambda variables, x: (network.apply(variables, x)[0], None)
+    name = f"dinov2_{dinov2.NAMES[network.width]}"
+    return Extractor(name, digest, (side, side), CUBIC, apply, jax.tree.map(jnp.asarray, tensors), batch=20)
+
+
 def _classifier(run: Path) -> Extractor:
     """The last of the activations that the classifier names, averaged over places."""
     saved, (algorithm, state) = read_config(run), load(run)
@@ -203,3 +213,10 @@ def _classifier(run: Path) -> Extractor:
     label = algorithm.batch_spec.conditions[0][0]
     name = f"{saved.run.name}_{label}"
     return Extractor(name, digest, (height, width), CUBIC, apply, state.replace(opt={}), channels, batch=250)
+
+
+_OF_ONES_OWN: Mapping[str, tuple[str, Callable[[Path], Extractor]]] = {
+    "inception": ("file", _inception),
+    "dinov2": ("file", _dinov2),
+    "classifier": ("run", _classifier),
+}
