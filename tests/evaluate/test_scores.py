@@ -165,7 +165,7 @@ def test_distances_within_classes():
 def test_the_distance_to_statistics_and_memorisation(runs, tmp_path):
     extractor = make_extractor("pixels:4")
     split = open_source(Data()).train
-    real = extractor(split.images[:300])[0]
+    real = extractor(split.arrays["image"][:300])[0]
     path = save_statistics(tmp_path / "real.npz", frechet.fit(real), {"pictures": 300})
     reference = read_statistics(path)
     found = score_run(runs / "gan", extractor, 60, reference=reference, also=["memorisation"])
@@ -178,7 +178,7 @@ def test_the_distance_to_statistics_and_memorisation(runs, tmp_path):
     assert f"vs 300 real (real.npz {reference.digest[:8]}, statistics)" in ours.line()
     (plain,) = (s for s in found if s.name == "fd_pixels_4" and s.contract["split"] == "train")
     (memory,) = (s for s in found if s.name == "mifd_pixels_4")
-    near = mifid.memorisation_distance(extractor(split.images)[0], fake)[0]
+    near = mifid.memorisation_distance(extractor(split.arrays["image"])[0], fake)[0]
     assert memory.details["memorisation_distance"] == pytest.approx(near, rel=1e-4)
     assert memory.details["penalty"] == pytest.approx(mifid.penalty(near), rel=1e-4)
     assert memory.value == pytest.approx(plain.value * memory.details["penalty"])
