@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from genart_jax.app.words import FIGURES
 from genart_jax.evaluate.meaning import better
