@@ -150,26 +150,28 @@ def score_run(
     samples = pictures.draw(trained, num, seed, given)
     tell(f"features of {num} generated pictures: {network.name}")
     fake = pictures.extract(network, samples)
-    to_reference = {}
-    if reference is not None:
-        reference.check(network, fake.values.shape[1])
-        to_reference = to_statistics(network.name, reference, fake)
+    to_reference = {} if reference is None else _to_reference(network, reference, fake)
     tell(f"features of {num_real} real pictures: {network.name}")
     real, *others = pictures.real_sets(network, trained.source, split, num_real, 2)
     tell("scores")
     found = measure(network.name, real, fake, next(iter(others), None), trained.saved.data["class_names"])
     if "memorisation" in also:
-        tell(f"features of the whole training split: {network.name}")
         found |= _memorisation(trained, network, found, fake, num)
     contract = contract_of(trained, network, split, num_real, num, given)
     scores = make_scores(trained, contract, to_reference, seed) + make_scores(trained, contract, found, seed)
     if pairs is not None:
         tell(f"pairs of pictures: {pairs.name}")
-        rows = pictures.read_rows(part, pictures.choose_rows(part, num_real))
-        contract = contract_of(trained, pairs.of(rows.images), split, num_real, num, given)
-        scores += make_scores(trained, contract, pair_diversity(pairs, rows.images, samples.images), seed)
+        shown = pictures.read_rows(part, pictures.choose_rows(part, num_real)).images
+        contract = contract_of(trained, pairs.of(shown), split, num_real, num, given)
+        scores += make_scores(trained, contract, pair_diversity(pairs, shown, samples.images), seed)
     write_scores(directory, scores)
     return scores
+
+
+def _to_reference(network: Extractor, reference: Statistics, fake: Features) -> dict[str, Measured]:
+    """The distance to a file of statistics, if it fits the network."""
+    reference.check(network, fake.values.shape[1])
+    return to_statistics(network.name, reference, fake)
 
 
 def _memorisation(
