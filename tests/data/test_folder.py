@@ -12,7 +12,7 @@ from PIL import Image
 from genart_jax.config import Data, UserError
 from genart_jax.data import files, folder, picture, reader
 from genart_jax.data.conditions import condition_table, same_data
-from genart_jax.data.source import absolute, held_out, open_source
+from genart_jax.data.source import absolute, fingerprint, held_out, open_source
 
 RED = (255, 0, 0)
 
@@ -283,6 +283,20 @@ def test_copies_stay_on_one_side_and_the_split_is_stable(tmp_path):
     assert test <= {image.tobytes() for image in more.test.arrays["image"]}  # nothing moves when pictures come
 
 
+def test_the_fingerprint_sees_one_changed_pixel(tmp_path):
+    """In as many pictures, of as many bytes."""
+    for name, color in (("a", "red"), ("b", "green"), ("c", "blue")):
+        save(tmp_path / f"{name}.bmp", color)
+    before, length = opened(tmp_path).fingerprint, (tmp_path / "b.bmp").stat().st_size
+    with Image.open(tmp_path / "b.bmp") as image:
+        image.putpixel((3, 4), RED)
+        image.save(tmp_path / "b.bmp")
+    assert (tmp_path / "b.bmp").stat().st_size == length
+    assert opened(tmp_path).fingerprint != before
+    parts = [(b"ab", b"c"), (b"a", b"bc"), (b"ba", b"c"), (b"abc",)]  # and where each part ends
+    assert len({fingerprint(*part) for part in parts}) == 4
+
+
 def test_the_fingerprint_sees_a_picture_moved_to_another_class(tmp_path):
     """Order and bytes of the files stay the same; what was trained with a former fingerprint is still known."""
     for name in ("a/1", "a/2", "a/3", "a/4", "b/5", "b/6"):
@@ -294,8 +308,8 @@ def test_the_fingerprint_sees_a_picture_moved_to_another_class(tmp_path):
     assert after.fingerprint != before.fingerprint
     assert after.former == before.former
     facts = {"class_names": {"label": ["a", "b"]}, "condition_table": condition_table(after.train, ["label"])}
-    for fingerprint, now in ((after.fingerprint, after), (*after.former, after), (before.fingerprint, before)):
-        assert same_data(now, facts | {"fingerprint": fingerprint})
+    for known, now in ((after.fingerprint, after), (*after.former, after), (before.fingerprint, before)):
+        assert same_data(now, facts | {"fingerprint": known})
     assert not same_data(before, facts | {"fingerprint": after.fingerprint})
     assert not same_data(before, facts | {"fingerprint": before.former[0]})
 

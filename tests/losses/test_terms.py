@@ -52,6 +52,21 @@ def closed(name, w, given):
     }[name]
 
 
+def test_where_slopes_are_taken():
+    """Of sum(w x^2) / 2, whose slope is w x: at real pictures, at generated ones, and between the two."""
+    w, given = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32), scene()
+    real, fake = (np.asarray(x) for x in (given.batch["image"], given.made["fake"]))
+    share = np.asarray(random.uniform(random.example_keys(random.stream(random.stream(KEY, "zero_gp"), "share"), 6)))
+    share = share.reshape(6, 1, 1, 1)
+    for name, at in (("r1", real), ("r2", fake), ("zero_gp", share * real + (1 - share) * fake)):
+        got, _ = jax.jit(lambda w, n=name: value(terms.CRITIC_TERMS[n](1.0), _quadratic, w, given))(w)
+        np.testing.assert_allclose(got, np.sum(np.square(w * at), axis=(1, 2, 3)), rtol=1e-5, err_msg=name)
+
+
+def _quadratic(w, images):
+    return jnp.sum(w * jnp.square(images), axis=(1, 2, 3)) / 2
+
+
 @pytest.mark.parametrize("name", ["r1", "r2", "gp", "zero_gp", "lecam"])
 def test_closed_form_on_a_linear_critic(name):
     w, given = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32), scene()
