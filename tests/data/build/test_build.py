@@ -13,6 +13,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.app.cli import main
+from genart_jax.config import Field
 from genart_jax.data.build import catalogue, packages, recipe, run, store
 from genart_jax.data.build.packages import Package, members
 from tests.data.build import packages as fake
@@ -87,7 +88,8 @@ def test_a_set_is_built_kept_private_and_opened_by_its_name(toy, capsys):
     np.testing.assert_array_equal(data.train.arrays["image"][:, 0, 0, 0], range(3, 10))
     np.testing.assert_array_equal(data.test.arrays["target"][:, 0, 0, 0], [255, 254, 253])
     assert data.train.whole[0].name == "a.png"
-    assert data.spec == ga.BatchSpec((8, 8, 1), (("kind", 2),))
+    picture = Field((8, 8, 1))
+    assert data.spec == ga.BatchSpec(fields={"image": picture, "target": picture, "kind": Field((), "class", 2)})
     assert data.card["licence"] == "MIT"
     # Built again: nothing is done.
     assert main(["data", "build", "toy"]) == 0
