@@ -2,7 +2,8 @@
 
 A generator may offer its two halves, `mapping(z, condition, train, truncation) -> styles (batch, layers, features)` and
 `synthesis(styles, keys) -> (images, aux)`, with one key an example for what it draws (None: fixed noise). Then styles
-can be mixed, the path length regularised, and samples truncated. One that is a `NoisyModule` draws noise as well.
+can be mixed, the path length regularised, and samples truncated. One that is a `NoisyModule` draws noise as well;
+a `TruncatedModule` says how its latents are truncated.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ class StyleModule(Protocol):
 
     def synthesis(self, styles: jax.Array, keys: jax.Array | None) -> tuple[jax.Array, Tree]:
         """Styles -> images and named intermediates."""
+
+
+@runtime_checkable
+class TruncatedModule(Protocol):
+    """A generator that is made to be sampled with latents from a part of their distribution."""
+
+    def truncated(self, z: jax.Array, truncation: float | jax.Array) -> jax.Array:
+        """Latents (batch, latent) as they are drawn -> nearer to the middle, 1: as they are."""
 
 
 @runtime_checkable
@@ -65,6 +74,20 @@ class Plain:
         """Pictures as they are sampled, without changing anything."""
         (images, _), _ = networks.apply(self.roles, at, "generator", z, condition)
         return images
+
+
+class Truncated(Plain):
+    """A generator whose latents may be drawn from a part of their distribution, a `TruncatedModule`."""
+
+    options = (Input("truncation", "number", low=0.0, high=1.0, default=1.0),)
+
+    def show(
+        self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float | jax.Array
+    ) -> jax.Array:
+        """Pictures as they are sampled, of latents that are truncated first."""
+        module = self.roles["generator"].module
+        assert isinstance(module, TruncatedModule)
+        return super().show(at, module.truncated(z, truncation), keys, condition, truncation)
 
 
 class Noisy(Plain):
@@ -151,5 +174,7 @@ def bind(name: str, roles: Networks, latent_dim: int, mixing: float, path: float
         return Styled(roles, latent_dim, mixing)
     if path or mixing:
         raise UserError(f"step: {name} has no mapping network; set path-weight and style-mixing to 0")
+    if isinstance(roles["generator"].module, TruncatedModule):
+        return Truncated(roles, latent_dim)
     noisy = isinstance(roles["generator"].module, NoisyModule)
     return (Noisy if noisy else Plain)(roles, latent_dim)
