@@ -105,7 +105,7 @@ def test_every_layout_takes_the_same_steps(name, layout, full, monkeypatch):
         batch, due = zoo.full_batch(algorithm, BATCH, seed=i), algorithm.due(i)
         state, metrics = single(state, batch, KEY, due=due)
         other, other_metrics = other_step(other, batch, KEY, due)
-        for value in metrics:
+        for value in metrics.keys() - zoo.OF_PARTS:
             np.testing.assert_allclose(metrics[value], other_metrics[value], rtol=2e-4, atol=1e-5, err_msg=value)
     assert zoo.relative(state.params, other.params) < 2e-5
     np.testing.assert_allclose([s.extra["augment"]["p"] for s in (state, other)], 64 / 640, rtol=1e-5)
@@ -152,7 +152,7 @@ def test_microbatches_are_augmented_alike():
     expected, metrics = jax.jit(whole.step)(state, batch, KEY)
     got, other_metrics = jax.jit(parts.step)(state, batch, KEY)
     assert distance(expected, got) < 1e-6 < distance(expected, state)
-    for value in metrics:
+    for value in metrics.keys() - zoo.OF_PARTS:
         np.testing.assert_allclose(metrics[value], other_metrics[value], rtol=1e-3, atol=1e-5, err_msg=value)
 
 

@@ -90,8 +90,8 @@ def test_microbatches_equal_the_whole_batch(kind):
     for old, a, b in zip(*map(jax.tree.leaves, (state.params, expected.params, got.params)), strict=True):
         np.testing.assert_allclose(b - old, a - old, rtol=2e-3, atol=1e-6)
     assert metrics.keys() == expected_metrics.keys()
-    for name, value in metrics.items():
-        np.testing.assert_allclose(value, expected_metrics[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    for name in metrics.keys() - zoo.OF_PARTS:
+        np.testing.assert_allclose(metrics[name], expected_metrics[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_microbatches_are_refused_where_they_would_change_the_result():
