@@ -102,7 +102,9 @@ class Generator(nn.Module):
         embed = ConditionEmbed(
             classes_of(c.conditions), c.embed_dim, stddev=1 / math.sqrt(c.embed_dim), dtype=self.dtype, name="embed"
         )
-        shared = sum(embed(condition, len(z)), jnp.zeros((len(z), c.embed_dim if c.conditions else 0), self.dtype))
+        shared = sum(
+            embed(condition, z.shape[0]), jnp.zeros((z.shape[0], c.embed_dim if c.conditions else 0), self.dtype)
+        )
         x = spectral.Dense(
             height * width * features[0], kernel_init=orthogonal, dtype=self.dtype, axis_name=self.axis_name, name="in"
         )(first)

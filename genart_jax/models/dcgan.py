@@ -183,7 +183,7 @@ class Critic(nn.Module):
         init = normal(0.02) if c.critic_norm else nn.initializers.he_normal()
         keys = None
         if c.dropout and self.has_rng("dropout"):
-            keys = random.example_keys(self.make_rng("dropout"), len(images), self.axis_name)
+            keys = random.example_keys(self.make_rng("dropout"), images.shape[0], self.axis_name)
         x = images.astype(self.dtype)
         aux = {}
 
@@ -211,7 +211,7 @@ class Critic(nn.Module):
                 score = score + jnp.sum(vector[:, None, None] * exact, axis=-1)
             return score, aux
         pooled = jnp.sum(exact, axis=(1, 2))
-        score = nn.Dense(1, kernel_init=init, name="out")(exact.reshape(len(exact), -1))[:, 0]
+        score = nn.Dense(1, kernel_init=init, name="out")(exact.reshape(exact.shape[0], -1))[:, 0]
         for vector in vectors:
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score, aux

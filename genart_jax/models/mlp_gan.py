@@ -67,7 +67,7 @@ class Perceptron(nn.Module):
         """Also returns the activations of each hidden layer."""
         c, init = self.config, nn.initializers.he_normal()
         embed = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")
-        x = jnp.concatenate([x.astype(self.dtype), *embed(condition, len(x))], axis=-1)
+        x = jnp.concatenate([x.astype(self.dtype), *embed(condition, x.shape[0])], axis=-1)
         aux = {}
         for i, size in enumerate(c.hidden):
             x = nn.Dense(size, kernel_init=init, dtype=self.dtype, name=f"hidden_{i}")(x)
@@ -98,7 +98,7 @@ class Critic(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each hidden layer."""
-        pixels = images.reshape(len(images), -1)
+        pixels = images.reshape(images.shape[0], -1)
         scores, aux = Perceptron(self.config, 1, self.dtype, name="layers")(pixels, condition)
         return scores[:, 0], aux
 
