@@ -26,7 +26,7 @@ FIGURES: Mapping[str, str] = {
     "perplexity": "how many codes are in use, as if each were used equally often",
     "real_score": "mean score that the critic gives real pictures",
     "reconstruction": "nats that a picture costs, given its latents",
-    "variety": "how far apart two pictures of equal conditions are, relative to two real pictures of any; 0: collapsed",
+    "variety": "mean difference between two pictures of equal conditions, of values in [-1, 1]; 0: collapsed",
     "style_loss": "distance from the style picture's statistics of features",
 }
 """What each figure of an evaluation is."""

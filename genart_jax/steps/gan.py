@@ -210,7 +210,8 @@ class Adversarial(Family):
             "fake_score": jnp.mean(fake_scores),
         }
         if len(scene.batch["image"]) > 1:
-            metrics["diversity"] = spread(scene.made["fake"]) / jnp.maximum(spread(scene.batch["image"]), 1e-6)
+            metrics["spread"] = spread(scene.batch["image"])
+            metrics["diversity"] = spread(scene.made["fake"]) / jnp.maximum(metrics["spread"], 1e-6)
         metrics |= self.augment.metrics(real_scores, scene.view)
         return Outcome(values, metrics, {"critic": mutable})
 
@@ -266,13 +267,8 @@ class Adversarial(Family):
         again = self._show(state, other["z"], other.get("keys"), condition, 1.0)
         critic_of = lambda x: self.critic.judged(state.variables, x, condition)
         values = self._figures(critic_of(real), critic_of(fake), real, fake, weight)
+        values["variety"] = per_example(jnp.abs(fake - again))
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
-        # How far apart two pictures of equal conditions are, relative to two real ones (neighbours may be alike).
-        half = len(weight) // 2
-        first, second = slice(0, half), slice(half, 2 * half)
-        both = weight[first] * weight[second]
-        apart = lambda a, b: jnp.sum(both * per_example(jnp.abs(a - b)))
-        sums["variety"] = apart(fake[first], again[first]), apart(real[first], real[second])
         return common.all_sums(sums, self.axis_name)
 
     def _figures(

@@ -1,8 +1,8 @@
 """Watching the game of a GAN while it trains: what goes wrong is said once, in plain words, with what to change.
 
 What is looked at: the critic's accuracy on training pictures (`critic_accuracy` of a row of training) and on held-out
-ones (`held_out/critic_accuracy`), its scores of both, the norms of gradients, and how much pictures differ, relative to
-real ones (`diversity`; of equal conditions: `held_out/variety`).
+ones (`held_out/critic_accuracy`), its scores of both, the norms of gradients, and how much pictures differ
+(`held_out/variety`, of equal conditions; relative to real ones: `diversity`; of real ones: `spread`).
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ SIGNS = (
     ),
     Sign(
         "one picture a condition",
-        lambda row: row.get("held_out/variety", 1.0) < 0.15,
-        "two pictures of equal conditions differ {held_out/variety:.0%} as much as real ones: the latent is hardly "
-        "used. Try a larger weight of R1 (--step.r1-gamma), or --step.generator-terms latent_spread=0.1",
+        lambda row: row.get("held_out/variety", math.inf) < 0.15 * row.get("spread", 0.0),
+        "two pictures of equal conditions differ by {held_out/variety:.2f} in the mean, real ones by {spread:.2f}: "
+        "the latent is hardly used. Try a larger weight of R1 (--step.r1-gamma), or --step.generator-terms latent_spread=0.1",
     ),
     Sign(
         "saturation",
@@ -125,7 +125,7 @@ class Watch:
 def _filled(text: str, figures: Row) -> str:
     # Not str.format: names of figures have a slash.
     for name, value in figures.items():
-        for digits in (".0%", ".1%"):
+        for digits in (".0%", ".1%", ".2f"):
             text = text.replace(f"{{{name}:{digits}}}", format(value, digits))
     return text
 
