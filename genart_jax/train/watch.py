@@ -68,7 +68,8 @@ SIGNS = (
         "one picture a condition",
         lambda row: row.get("held_out/variety", math.inf) < 0.15 * row.get("spread", 0.0),
         "two pictures of equal conditions differ by {held_out/variety:.2f} in the mean, real ones by {spread:.2f}: "
-        "the latent is hardly used. Try a larger weight of R1 (--step.r1-gamma), or --step.generator-terms latent_spread=0.1",
+        "the latent is hardly used. Try a larger weight of R1 (--step.r1-gamma), or --step.generator-terms "
+        "latent_spread=0.1",
     ),
     Sign(
         "saturation",
