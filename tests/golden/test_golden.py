@@ -44,7 +44,7 @@ def test_five_steps_by_its_own_optimizer(case):
     golden = GOLDEN["cases"][case]
     got, wanted = cases.take(cases.restore(golden["run"])), golden["own"]
     for a, b in zip(got["metrics"], wanted["metrics"], strict=True):
-        assert a.keys() == b.keys()
+        assert a.keys() >= b.keys()  # others have come since
         for name in [n for n in b if "loss" in n]:
             np.testing.assert_allclose(a[name], b[name], rtol=1e-4, atol=1e-5, err_msg=name)
     for name in [n for n in wanted["change"] if n.startswith("params/")]:
