@@ -19,8 +19,8 @@ SHAPE = (16, 16, 3)
 SMALLER = {"stylegan2": (8, 8, 3)}
 """Where each doubling of the side is many more layers to compile."""
 CONDITIONS = (("style", 5), ("shape", 9))
-OF_PARTS = {"diversity"}
-"""Metrics that are ratios within each part of a batch: over microbatches or devices, no mean of the whole batch."""
+OF_PARTS = {"diversity", "spread"}
+"""Metrics of pairs within each part of a batch: over microbatches or devices, no mean of the whole batch."""
 SGD = {"name": "sgd", "learning_rate": 0.05, "b1": 0.0, "schedule": "constant"}
 
 
