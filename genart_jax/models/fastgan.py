@@ -148,7 +148,7 @@ class Critic(nn.Module):
         scores = Conv(1, (4, 4), padding="VALID", use_bias=False, kernel_init=kernel_init, name="out")(y)[..., 0]
         pooled = jnp.mean(y, axis=(1, 2))
         embed = ConditionEmbed(classes_of(self.config.conditions), y.shape[-1], stddev=0.02, name="embed")
-        for vector in embed(condition, len(images)):
+        for vector in embed(condition, images.shape[0]):
             scores = scores + jnp.sum(vector * pooled, axis=-1)[:, None, None]
         if keys is not None or self.is_initializing():
             aux["rebuilt"] = self._rebuilt(images, aux, keys, train)
@@ -158,7 +158,7 @@ class Critic(nn.Module):
         """The whole from the features at the second level, a quarter from those at the third."""
         sizes = levels(self.config)
         out: dict[str, Tree] = {}
-        which = jnp.zeros(len(images), jnp.int32) if keys is None else random.randint(keys, 4)
+        which = jnp.zeros(images.shape[0], jnp.int32) if keys is None else random.randint(keys, 4)
         for name, level, cut in (("whole", 1, lambda x: x), ("part", 2, lambda x: quarter(x, which))):
             doublings = len(sizes) - 1 - level
             window = 2 ** max(0, doublings - DOUBLINGS)

@@ -170,7 +170,7 @@ class Critic(nn.Module):
         embed = spectral.ConditionEmbed(
             classes_of(self.config.conditions), x.shape[-1], stddev=0.1, axis_name=axis, name=f"{name}_embed"
         )
-        for vector in embed(condition, len(x)):
+        for vector in embed(condition, x.shape[0]):
             score = score + jnp.sum(vector * pooled, axis=-1)[:, None, None]
         return score, x
 

@@ -168,7 +168,7 @@ class Generator(nn.Module):
         sizes = levels(c)
         size, channels = sizes[0]
         embed = ConditionEmbed(classes_of(c.conditions), c.embed_dim, name="embed")
-        style = jnp.concatenate([z, *embed(condition, len(z))], axis=-1)
+        style = jnp.concatenate([z, *embed(condition, z.shape[0])], axis=-1)
         scale = nn.Dense(channels, use_bias=False, kernel_init=scaled(1.0), name="in")(style)
         start = self.param("start", nn.initializers.normal(1.0), (*size, channels))
         x = (start * scale[:, None, None, :]).astype(self.dtype)
@@ -208,7 +208,7 @@ class Critic(nn.Module):
         x = nn.Dense(channels if conditions else 1, use_bias=False, kernel_init=scaled(1.0), name="out")(x)
         if not conditions:
             return x[:, 0], aux
-        vectors = ConditionEmbed(conditions, channels, name="embed")(condition, len(images))
+        vectors = ConditionEmbed(conditions, channels, name="embed")(condition, images.shape[0])
         return jnp.sum(x * sum(vectors[1:], vectors[0]), axis=-1) * (channels * len(vectors)) ** -0.5, aux
 
 

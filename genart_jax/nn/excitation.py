@@ -66,7 +66,7 @@ class SkipExcitation(nn.Module):
     def __call__(self, low: jax.Array, high: jax.Array) -> jax.Array:
         """Both (batch, height, width, channels), each of its own; the shape of `high`."""
         window = low.shape[1] // self.size[0], low.shape[2] // self.size[1]
-        x = avg_pool(low, window, window).reshape(len(low), -1)
+        x = avg_pool(low, window, window).reshape(low.shape[0], -1)
         dense = lambda name, features: nn.Dense(
             features, use_bias=False, kernel_init=kernel_init, dtype=self.dtype, name=name
         )
@@ -142,7 +142,7 @@ class Generator(nn.Module):
         (size, features), *rest = self.levels
         noise = layer_noise(keys, [at for at, _ in rest for _ in range(2)])
         embed = ConditionEmbed(self.conditions, self.embed_dim, dtype=self.dtype, name="embed")
-        x = jnp.concatenate([z.astype(self.dtype), *embed(condition, len(z))], axis=-1)
+        x = jnp.concatenate([z.astype(self.dtype), *embed(condition, z.shape[0])], axis=-1)
         dense = nn.Dense(
             size[0] * size[1] * 2 * features, use_bias=False, kernel_init=kernel_init, dtype=self.dtype, name="in"
         )

@@ -92,10 +92,14 @@ def ema_update(
     """Moving averages of the given roles' parameters and statistics.
 
     Spectral normalisation's u is taken as it is: a mean of unit vectors is shorter than one, and what is divided by the
-    sigma that it gives would be too large.
+    sigma that it gives would be too large. Behind a barrier its old value counts as read, and is freed when donated.
     """
     live = {role: {"params": params[role], **mutable[role]} for role in ema}
-    fixed = {role: {k: v for k, v in tree.items() if k == spectral.COLLECTION} for role, tree in live.items()}
+    kept = jax.lax.optimization_barrier
+    fixed = {
+        role: {k: kept((v, ema[role][k]))[0] for k, v in tree.items() if k == spectral.COLLECTION}
+        for role, tree in live.items()
+    }
     averaged = optax.incremental_update(live, ema, 1.0 - decay)
     return {role: {**averaged[role], **fixed[role]} for role in ema}
 

@@ -255,7 +255,7 @@ def pretrained(name: str, algorithm: Algorithm) -> State:
     return jax.device_put(state, jax.devices()[0])
 
 
-_MAY_DIFFER = re.compile(r"\['(embed|offsets|out)'\]")
+_MAY_DIFFER = re.compile(r"\['(embed|\w+_embed|offsets|out)'\]")
 """Parts that a fine-tuned model may begin anew: what belongs to classes of conditions, and last layers."""
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
-from genart_jax.runtime.values import Array
-
 from . import depth, ending, opening, profile
+from .depth import Array
 
 NO_END = "the end marker is missing, nothing else: kept"
 CLEAR = "wholly transparent, so all white"

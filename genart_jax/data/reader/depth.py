@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
-from genart_jax.runtime.values import Array
-
 from . import ending
+
+Array = np.ndarray[Any, np.dtype[Any]]  # not the package's own name: this folder is copied beside exported classifiers
 
 SMALL = "16 bits a channel, but no value above 16383 and no depth declared: dark (say it in the file, as PNG's sBIT)"
 WHOLE = "32-bit whole numbers, taken for a range of 0 to 65535"
