@@ -8,7 +8,7 @@ NEWEST ?= python3
 .PHONY: demo test test-full test-newest lint bench faults clean
 
 demo: $(VENV)/core
-	$(BIN)/genart train modgan --run runs/demo
+	$(BIN)/genart train modgan
 
 test: lint
 	$(BIN)/pytest
