@@ -276,4 +276,5 @@ def test_bfloat16_trains_alike(family_model):
         rows.append(metrics)
     for name, value in rows[0].items():
         if "loss" in name:
-            np.testing.assert_allclose(rows[1][name], value, rtol=0.05, err_msg=name)
+            # A difference of scores (wgan_gp's) may be near 0, and is as exact as the scores are.
+            np.testing.assert_allclose(rows[1][name], value, rtol=0.05, atol=2e-3, err_msg=name)
