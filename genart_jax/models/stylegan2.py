@@ -34,6 +34,7 @@ from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.config.ranges import Positive, Share
+from genart_jax.nn import pyramid
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.resample import upsample
 from genart_jax.nn.style import (
@@ -89,20 +90,7 @@ def levels(config: Config) -> list[tuple[tuple[int, int], int]]:
     Raises:
       UserError: a side is outside 8 to 1024, or the shape does not halve down far enough.
     """
-    shape = config.image_shape or ()
-    if len(shape) != 3:
-        raise UserError(f"stylegan2: image_shape {tuple(shape)}: wanted (height, width, channels)")
-    height, width = shape[:2]
-    count = 1
-    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 8:
-        height, width, count = height // 2, width // 2, count + 1
-    if not all(8 <= side <= 1024 for side in shape[:2]) or min(height, width) > 7:
-        raise UserError(
-            f"stylegan2: image_shape {tuple(shape)}: sides must be 8 to 1024 and halve evenly down to 4 to 7,"
-            " such as 28, 32, 48, 64, 96, 128 or 256; set --data.image-size"
-        )
-    channels = lambda i: max(1, min(config.channel_max, config.channel_base // (4 << i)))
-    return [((height << i, width << i), channels(i)) for i in range(count)]
+    return pyramid.levels("stylegan2", config.image_shape or (), config.channel_base, config.channel_max)
 
 
 def conditions_vector(config: Config, condition: Condition, batch: int) -> list[jax.Array]:
