@@ -114,8 +114,8 @@ def test_parameters_losses_and_gradient_norms_are_equal(family_model, layout):
             if jax.tree.leaves(expected.mutable):
                 assert zoo.relative(expected.mutable, state.mutable, least=1e-3) < 1e-5
         for name, value in expected_metrics.items():
-            # Later steps loosely: where a unit of a leaky ReLU is within rounding of its kink, gradients jump, and after
-            # them the other player's loss (fastgan's third step, by 3e-3; so it does where parameters change by 1e-5).
+            # Later steps loosely: where a unit of a leaky ReLU is within rounding of its kink, gradients jump, and then
+            # the other player's loss (fastgan's third step, by 3e-3; so it does where parameters change by 1e-5).
             near = {"rtol": 1e-2, "atol": 1e-3} if i else {"rtol": 1e-4, "atol": 1e-5}
             if "loss" in name or "grad_norm" in name:
                 np.testing.assert_allclose(value, metrics[name], err_msg=f"{i} {name}", **near)
