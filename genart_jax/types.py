@@ -112,7 +112,7 @@ class State(flax.struct.PyTreeNode):
         return Variables(self.params, self.mutable, self.frozen)
 
 
-Kind = Literal["pictures", "latents", "codes", "key", "count", "condition", "number"]
+Kind = Literal["pictures", "latents", "styles", "codes", "key", "count", "condition", "number"]
 
 
 class Input(NamedTuple):
@@ -121,6 +121,7 @@ class Input(NamedTuple):
     Attributes:
       name: by which the function takes it.
       kind: "pictures": (batch, *shape) float32 in [-1, 1]. "latents": (batch, *shape) float32, a standard normal's.
+        "styles": (batch, *shape) float32, as "map" makes them.
         "codes": (batch, *shape) int32 from 0 to below `classes`. "key": of `jax.random`. "count": how many, an int that
         is 1 or more. "condition": classes by name, an int or (batch,) of each; None or a name left out is for the use
         to fill. "number": from `low` to `high`, and `default` where it is left out: a slider.
@@ -158,7 +159,10 @@ class Algorithm(NamedTuple):
 
     `uses` is what the model is for, by name, as `steps.uses.table` makes it: "sample" draws pictures, "decode" makes
     them of latents or codes, "encode" is the way back, "transform" makes pictures of pictures, "predict" gives log
-    probabilities of classes. `algorithm.sample` and its like are these functions, or None.
+    probabilities of classes. `algorithm.sample` and its like are these functions, or None. For those who look inside,
+    "draw" gives the latents that "sample" draws with the same key, "activate" what a network's first named intermediate
+    is for latents, (batch, features); and where there is a mapping network, "map" makes styles of latents, and
+    "synthesize" pictures of styles.
 
     `order` is for a NaN, which spreads to all that follows: it is blamed on the first of these that has one.
 

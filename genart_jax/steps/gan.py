@@ -36,7 +36,21 @@ from genart_jax.steps.generators import Drawn
 from genart_jax.steps.networks import Networks
 from genart_jax.steps.optim import lazy_correction
 from genart_jax.steps.schedules import value_at
-from genart_jax.types import Algorithm, Batch, Condition, Keys, Outcome, Scene, State, Sums, Term, Told, Tree, Variables
+from genart_jax.types import (
+    Algorithm,
+    Batch,
+    Condition,
+    Input,
+    Keys,
+    Outcome,
+    Scene,
+    State,
+    Sums,
+    Term,
+    Told,
+    Tree,
+    Variables,
+)
 
 
 def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorithm:
@@ -53,8 +67,20 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     table = uses.table(
         decode=(made.decode, (latents, *shown)),
         sample=(made.sample, (uses.KEY, uses.NUM, *shown)),
+        draw=(made.latents, (uses.KEY, uses.NUM)),
+        **_inside(made, latents, shown),
     )
     return made.algorithm(table, order=_order(made.game))
+
+
+def _inside(
+    made: Adversarial, latents: Input, shown: tuple[Input, ...]
+) -> dict[str, tuple[uses.Function, tuple[Input, ...]]]:
+    """The uses that look into the generator, as `uses.table` takes them."""
+    if isinstance(made.generator, generators.Styled):
+        styles = uses.styles(made.generator.shape(made.spec.conditions))
+        return {"map": (made.map, (latents, *shown)), "synthesize": (made.synthesize, (styles,))}
+    return {"activate": (made.activate, (latents, shown[0]))}
 
 
 def _order(game: play.Game) -> tuple[str, ...]:
@@ -298,10 +324,36 @@ class Adversarial(Family):
         self, state: State, key: jax.Array, num: int, condition: Told = None, truncation: float = 1.0
     ) -> jax.Array:
         """Pictures of drawn latents, and drawn noise; `truncation` as in `decode`."""
-        key = random.stream(key, "sample")
-        drawn = self.generator.draw(lambda name: random.example_keys(random.stream(key, name), num))
-        wanted = common.wanted_condition(self.spec, condition, num, key)
+        drawn = self._drawn(key, num)
+        wanted = common.wanted_condition(self.spec, condition, num, random.stream(key, "sample"))
         return self._show(state, drawn["z"], drawn.get("keys"), wanted, truncation)
+
+    def _drawn(self, key: jax.Array, num: int) -> Drawn:
+        key = random.stream(key, "sample")
+        return self.generator.draw(lambda name: random.example_keys(random.stream(key, name), num))
+
+    def latents(self, state: State, key: jax.Array, num: int) -> jax.Array:
+        """The latents that `sample` draws with the same key. What is noise besides, `decode` has fixed."""
+        return self._drawn(key, num)["z"]
+
+    def activate(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
+        """The generator's first activations, (batch, features)."""
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
+        return networks.activations(self.roles, networks.averaged(state), "generator", latents, wanted)
+
+    def map(self, state: State, latents: jax.Array, condition: Told = None, truncation: float = 1.0) -> jax.Array:
+        """Styles of latents, (batch, layers, features), all layers of an example alike; `truncation` as in `decode`."""
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
+        made: jax.Array
+        made, _ = networks.apply(
+            self.roles, networks.averaged(state), "generator", latents, wanted, truncation=truncation, method="mapping"
+        )
+        return made
+
+    def synthesize(self, state: State, styles: jax.Array) -> jax.Array:
+        """Pictures of styles, with fixed noise."""
+        assert isinstance(self.generator, generators.Styled)
+        return jnp.clip(self.generator.synthesize(networks.averaged(state), styles, None), -1.0, 1.0)
 
 
 def _drops(scene: Scene, name: str) -> jax.Array:

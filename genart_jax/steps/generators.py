@@ -18,7 +18,7 @@ from genart_jax.config import UserError
 from genart_jax.nn import random
 from genart_jax.steps import networks
 from genart_jax.steps.networks import Networks
-from genart_jax.types import Condition, Input, Keys, Tree, Variables
+from genart_jax.types import Condition, Input, Keys, Tree, Variables, untold
 
 Drawn = Mapping[str, jax.Array]
 """All that a generator draws for its examples, by name."""
@@ -144,6 +144,19 @@ class Styled(Plain):
             first = 1 + jnp.floor(drawn["cut"] * (layers - 1))[:, None]  # `layers` where nothing is mixed
             styles = jnp.where((jnp.arange(layers) < first)[..., None], styles[0::2], styles[1::2])
         return styles, mutable
+
+    def shape(self, conditions: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
+        """(layers, features) of styles."""
+        module = self.roles["generator"].module
+
+        def styles() -> jax.Array:
+            given = jnp.zeros((2, self.latent_dim)), untold(conditions), False, 1.0
+            made: jax.Array = module.apply(
+                module.init(jax.random.key(0), *given, method="mapping"), *given, method="mapping"
+            )
+            return made
+
+        return jax.eval_shape(styles).shape[1:]
 
     def synthesize(self, at: Variables, styles: jax.Array, keys: jax.Array | None) -> jax.Array:
         """Pictures of styles."""

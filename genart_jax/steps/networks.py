@@ -105,6 +105,13 @@ def run(
     return output, {name: found[name] for name in (found if capture is None else capture)}
 
 
+def activations(networks: Networks, at: Variables, role: str, *inputs: Tree) -> jax.Array:
+    """A role's first named intermediate, or its output where it names none: (batch, features)."""
+    output, found = run(networks, at, role, *inputs, capture=None)
+    first: jax.Array = next(iter(found.values()), output)
+    return first.reshape(len(first), -1)
+
+
 def averaged(state: State) -> Variables:
     """Where the networks of a state stand to be used: at moving averages where there are any."""
     pairs = {role: common.sampling_variables(state, role) for role in state.mutable}

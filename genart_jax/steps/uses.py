@@ -34,6 +34,11 @@ def latents(length: int) -> Input:
     return Input("latents", "latents", (length,))
 
 
+def styles(shape: tuple[int, ...]) -> Input:
+    """What a mapping network makes of latents."""
+    return Input("styles", "styles", shape)
+
+
 def table(**uses: tuple[Function, tuple[Input, ...]]) -> dict[str, Use]:
     """`Algorithm.uses`, of name -> (function(state, *inputs), inputs): the functions check what they are given.
 
@@ -70,7 +75,7 @@ def _check(where: str, one: Input, value: Tree) -> None:
     known = not isinstance(value, jax.core.Tracer)
     if one.kind == "pictures":
         check_images(value, one.shape, where)
-    elif one.kind in ("latents", "codes"):
+    elif one.kind in ("latents", "styles", "codes"):
         _check_latents(where, one, value)
     elif one.kind == "condition":
         if not (value is None or isinstance(value, Mapping)):

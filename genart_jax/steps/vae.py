@@ -32,6 +32,8 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     table = uses.table(
         decode=(made.decode, (latents, condition)),
         sample=(made.sample, (uses.KEY, uses.NUM, condition)),
+        draw=(made.latents, (uses.KEY, uses.NUM)),
+        activate=(made.activate, (latents, condition)),
         encode=(made.encode, encoded),
         transform=(made.transform, encoded),
     )
@@ -161,9 +163,18 @@ class Variational(Family):
 
     def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
         """Pictures of drawn latents."""
-        key = random.stream(key, "sample")
-        z = random.normal(random.example_keys(random.stream(key, "latent"), num), (self.latent_dim,))
-        return self.decode(state, z, common.wanted_condition(self.spec, condition, num, key))
+        wanted = common.wanted_condition(self.spec, condition, num, random.stream(key, "sample"))
+        return self.decode(state, self.latents(state, key, num), wanted)
+
+    def latents(self, state: State, key: jax.Array, num: int) -> jax.Array:
+        """The latents that `sample` draws with the same key."""
+        keys = random.example_keys(random.stream(random.stream(key, "sample"), "latent"), num)
+        return random.normal(keys, (self.latent_dim,))
+
+    def activate(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
+        """The decoder's first activations, (batch, features)."""
+        wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
+        return networks.activations(self.roles, networks.averaged(state), "decoder", latents, wanted)
 
     def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""

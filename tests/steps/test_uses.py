@@ -19,6 +19,7 @@ def example(one, num=2):
     return {
         "pictures": lambda: jnp.asarray(rng.uniform(-1, 1, (num, *one.shape)), jnp.float32),
         "latents": lambda: jnp.asarray(rng.standard_normal((num, *one.shape)), jnp.float32),
+        "styles": lambda: jnp.asarray(rng.standard_normal((num, *one.shape)), jnp.float32),
         "codes": lambda: jnp.asarray(rng.integers(0, one.classes, (num, *one.shape)), jnp.int32),
         "key": lambda: KEY,
         "count": lambda: num,
@@ -38,15 +39,47 @@ def test_every_use_runs_from_its_declared_inputs(model):
         made = jax.eval_shape(lambda s, use=use, given=given: use.function(s, **given), state)
         by_place = jax.eval_shape(lambda s, use=use, given=given: use.function(s, *given.values()), state)
         assert made.shape == by_place.shape
-        if name in ("sample", "decode", "transform"):
+        if name in ("sample", "decode", "transform", "synthesize"):
             assert (made.shape, made.dtype) == (shape, jnp.float32), name
         if name == "encode":
             (latents,) = (one for one in algorithm.uses["decode"].inputs if one.kind in ("latents", "codes"))
             assert made.shape[1:] == latents.shape
             assert jnp.issubdtype(made.dtype, jnp.integer) == (latents.kind == "codes")
-        assert getattr(algorithm, name) is use.function
+        if name in ("draw", "map"):
+            (other,) = algorithm.uses["decode" if name == "draw" else "synthesize"].inputs[:1]
+            assert made.shape[1:] == other.shape
+        if name in ("sample", "decode", "encode", "predict", "transform"):
+            assert getattr(algorithm, name) is use.function
         with pytest.raises(ga.UserError, match=f"{name} takes .*; got flavour"):
             use.function(None, flavour=1)
+
+
+@pytest.mark.parametrize("name", ["modgan", "mlp_vae"])
+def test_what_is_drawn_is_what_samples_show(name):
+    algorithm = zoo.tiny(name)
+    state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, 2))
+    told = {"style": jnp.asarray([1, 2, 4]), "shape": jnp.asarray([0, 3, 8])}
+
+    @jax.jit
+    def both(state):
+        latents = algorithm.use("draw").function(state, KEY, 3)
+        return algorithm.decode(state, latents, told), algorithm.sample(state, KEY, 3, told)
+
+    decoded, sampled = both(state)
+    np.testing.assert_array_equal(decoded, sampled)
+
+
+def test_pictures_are_made_of_mapped_styles():
+    algorithm = zoo.tiny("stylegan2")
+    state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, 2))
+    latents, told = jax.random.normal(KEY, (2, 8)), {"style": jnp.asarray([1, 2]), "shape": jnp.asarray([0, 3])}
+
+    @jax.jit
+    def both(state):
+        styles = algorithm.use("map").function(state, latents, told, truncation=0.5)
+        return algorithm.use("synthesize").function(state, styles), algorithm.decode(state, latents, told, 0.5)
+
+    np.testing.assert_allclose(*both(state), atol=1e-6)
 
 
 INPUTS = (
