@@ -16,10 +16,17 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 MODELS = {"dcgan": (6, 5), "stylegan2": (3, 1), "conv_vae": (6, 10), "simple_cnn": (6, 10)}
 """Rounds, and steps in each."""
+
+CACHE = {
+    "JAX_COMPILATION_CACHE_DIR": tempfile.mkdtemp(prefix="step_pairs-"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
+"""Each checkout compiles its programs once, in its first pair."""
 
 ONE = """
 import json, sys, time
@@ -52,7 +59,7 @@ print(json.dumps([sorted(times)[len(times) // 2], peak, jax.__version__]))
 def measure(checkout: Path, python: str, model: str) -> tuple[float, float, str]:
     """CPU seconds of a step, MiB of the compiled program, and JAX's version."""
     rounds, steps = MODELS[model]
-    environment = os.environ | {"PYTHONPATH": str(checkout), "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"PYTHONPATH": str(checkout), "JAX_PLATFORMS": "cpu"} | CACHE
     command = [python, "-c", ONE, model, str(rounds), str(steps)]
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
     seconds, peak, version = json.loads(done.stdout.splitlines()[-1])

@@ -64,7 +64,9 @@ class Config:
     minibatch_group: int = 4
     """Neighbouring pictures whose deviation the critic sees as one more channel (1: none)."""
     patches: bool = True
-    """A second score for each place of the critic's second stage, without conditions, that counts as the first does."""
+    """A second score for each place of the critic's second stage, that counts as the first does."""
+    patch_conditions: bool = False
+    """The patches' scores know the conditions, too, by a projection at each place."""
 
 
 class Modulated(nn.Module):
@@ -146,8 +148,12 @@ class Critic(nn.Module):
             score = score + jnp.sum(vector * pooled, axis=-1)
         if not c.patches:
             return score, aux
-        patches = Conv(1, (1, 1), kernel_init=he, name="patches")(aux["stage_1"].astype(jnp.float32))
-        return {"image": score, "patches": patches[..., 0]}, aux
+        places = aux["stage_1"].astype(jnp.float32)
+        patches = Conv(1, (1, 1), kernel_init=he, name="patches")(places)[..., 0]
+        told = classes_of(c.conditions) if c.patch_conditions else ()
+        for vector in ConditionEmbed(told, places.shape[-1], stddev=0.02, name="patch_embed")(condition, len(x)):
+            patches = patches + jnp.sum(vector[:, None, None] * places, axis=-1)
+        return {"image": score, "patches": patches}, aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

@@ -82,6 +82,17 @@ def test_the_critic_sees_its_neighbours_and_patches():
     np.testing.assert_allclose(*(s["patches"][np.array([0, 2, 3])] for s in (changed, scores)), atol=1e-6)
 
 
+def test_patches_may_know_the_conditions():
+    critic = networks(patch_conditions=True)["critic"].module
+    x, told = jax.random.normal(KEY, (4, *SHAPE)), lambda *styles: {"style": jnp.array(styles)}
+    variables = jax.jit(lambda: critic.init(KEY, x, told(0, 1, 2, 0)))()
+    (first, aux), (other, _) = (critic.apply(variables, x, told(*s)) for s in ((0, 1, 2, 0), (1, 1, 2, 0)))
+    table = np.asarray(variables["params"]["patch_embed"]["style"])
+    wanted = np.asarray(aux["stage_1"][0]) @ (table[1] - table[0])
+    np.testing.assert_allclose(other["patches"][0] - first["patches"][0], wanted, atol=1e-5)
+    np.testing.assert_array_equal(other["patches"][1:], first["patches"][1:])
+
+
 def test_the_default_has_the_parameters_that_the_tries_had():
     config = ga.configure("modgan", image_shape=(32, 32, 3), conditions=(("style", 5), ("shape", 9), ("color", 10)))
     count = {}
