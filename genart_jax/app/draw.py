@@ -11,7 +11,7 @@ from typing import Literal
 from genart_jax.config import UserError
 from genart_jax.data.conditions import parse_conditions
 from genart_jax.steps import sweep
-from genart_jax.train.checkpoint import load, member_directory, read_config
+from genart_jax.train.checkpoint import described, load, member_directory
 from genart_jax.use.sample import draw_samples, write_samples
 
 _LONGEST = 100  # letters of a file's name that conditions make
@@ -36,7 +36,7 @@ def draw(
     Raises:
       UserError: what is wrong with the run or the options; of a sweep, if no member has pictures.
     """
-    members = range(len(sweep.runs(read_config(run).run))) if member is None else ()
+    members = range(len(sweep.runs(described(run).run))) if member is None else ()
     if not members:
         yield _one(member_directory(run, member), step, num, seed, words, truncation, out)
         return
@@ -64,8 +64,10 @@ def _one(
     truncation: float,
     out: Path | None,
 ) -> Path:
-    saved = read_config(run)
+    saved = described(run)
     names = saved.data["class_names"]
+    if out is None and run.is_file():
+        raise UserError(f"{run} is a file of weights; say where the pictures go: --out FILE.png")
     given = parse_conditions(words, names)
     numbers = {"truncation": truncation} if truncation != 1.0 else {}
     samples = draw_samples(load(run, step), saved, num, seed, given, numbers)

@@ -5,7 +5,8 @@ arXiv:1912.04958: modulated convolution (eq. 1 and 3), noise, skip generator and
 penalty (eq. 4), lazy regularisation (appendix B). From Karras et al. 2018, arXiv:1710.10196: equalised learning rates
 and the minibatch standard deviation; from Karras et al. 2019, arXiv:1812.04948: the mapping network, style mixing and
 truncation; from Karras et al. 2020b, arXiv:2006.06676: conditions (appendix D), the moving average's half-life in
-images and its ramp, and the settings of the presets for 32 and 256 pixels (figure 24).
+images and its ramp, and the settings of the presets for 32 and 256 pixels (figure 24). Published networks are read by
+`ga.load("FILE.safetensors")` (docs/gans.md).
 
 Presets:
 
@@ -68,6 +69,8 @@ class Config:
     """Length of w, and width of the mapping networks."""
     mapping_layers: int = 8
     """Layers of the mapping networks."""
+    critic_mapping_layers: int = 0
+    """Layers of the critic's, which conditions go through; 0: as many as the generator's."""
     mapping_rate: Positive = 0.01
     """The mapping networks learn at this multiple of the learning rate."""
     channel_base: int = 16_384
@@ -207,7 +210,8 @@ class Critic(nn.Module):
         if not vectors:
             return EqualDense(1, name="out")(x.astype(jnp.float32))[:, 0], aux
         # Projection on the mapped condition (Miyato & Koyama 2018, eq. 8; Karras et al. 2020b, appendix D).
-        mapped = mapping(vectors[0], [c.style_dim] * c.mapping_layers, c.mapping_rate)
+        layers = c.critic_mapping_layers or c.mapping_layers
+        mapped = mapping(vectors[0], [c.style_dim] * layers, c.mapping_rate)
         x = EqualDense(c.style_dim, name="out")(x.astype(jnp.float32))
         return jnp.sum(x * mapped, axis=-1) * c.style_dim**-0.5, aux
 
@@ -223,6 +227,8 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     for name in sizes:
         if getattr(config, name) < 1:
             raise UserError(f"stylegan2: {name} must be at least 1")
+    if config.critic_mapping_layers < 0:
+        raise UserError("stylegan2: critic_mapping_layers must be at least 0")
     latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
     images = lambda: (jnp.zeros((2, *(config.image_shape or ()))), untold(config.conditions))
     return {
@@ -264,7 +270,8 @@ PRESETS = {
     ),
     "cifar": Run(
         Config(
-            image_shape=(32, 32, 3), mapping_layers=2, channel_base=32_768, critic="plain", minibatch_group=32
+            image_shape=(32, 32, 3), mapping_layers=2, critic_mapping_layers=8, channel_base=32_768, critic="plain",
+            minibatch_group=32,
         ),
         dataclasses.replace(_GAN, r1_gamma=0.01, path_weight=0.0, style_mixing=0.0, ema_images=500_000),
         _optimizer(2.5e-3),

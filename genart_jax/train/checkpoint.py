@@ -23,7 +23,7 @@ from genart_jax.config.saved import read_config as read_config
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Json
 from genart_jax.steps import common, sweep
-from genart_jax.train import frozen, manifest
+from genart_jax.train import frozen, manifest, published
 from genart_jax.train.store import Checkpoints
 from genart_jax.types import Algorithm, Batch, State, Tree, batch_of
 
@@ -164,6 +164,8 @@ def seals(directory: str | Path) -> dict[int, str]:
 def load(directory: str | Path, step: int | Literal["best"] | None = None, member: int | None = None) -> Model:
     """The model of a run directory on the default device, at its newest good checkpoint, or at `step`.
 
+    In place of a run it may be a `.safetensors` file of StyleGAN2's published networks (docs/gans.md).
+
     "best" is the checkpoint with the best figure, where the run was trained with `train.best`. What is damaged is
     passed over, with a line in the log. Of a sweep, `member` says which; `load(f"{directory}/members/3")` does so too.
 
@@ -171,6 +173,10 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
       UserError: no run there, or no checkpoint that can be read; a sweep without `member`, or a member that
         has diverged.
     """
+    if published.is_file(directory):
+        if step is not None or member is not None:
+            raise UserError(f"{directory} is a file of weights; it has no steps and no members")
+        return Model(*published.model(directory))
     directory = member_directory(directory, member)
     saved = read_config(directory)
     home, index = _home(directory, saved), saved.data.get("member")
@@ -196,6 +202,11 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
     if lost := int(state.extra[sweep.DIVERGED][index]):
         raise UserError(f"{directory} diverged in step {lost}; name an earlier checkpoint, or another member")
     return Model(build(sweep.runs(saved.run)[index]), sweep.member(state, index))
+
+
+def described(directory: str | Path) -> Saved:
+    """What there is to know of what `load` loads: a run's config.json, or what a file of published weights says."""
+    return published.described(directory) if published.is_file(directory) else read_config(directory)
 
 
 def load_frozen(algorithm: Algorithm) -> dict[str, Tree]:
@@ -273,12 +284,13 @@ def take_parameters(state: State, init_from: str, name: str = "") -> tuple[State
     """`state` with parameters, statistics and averages of another run, and the paths of what was not taken.
 
     Where that run has no moving averages, they begin as its parameters. Optimizer and step stay fresh, and so do what
-    belongs to classes of conditions and last layers, where their shapes differ. `name` is this model's, for the error.
+    belongs to classes of conditions and last layers, where their shapes differ, and a network that the same model has
+    not there (published weights may come without a critic). `name` is this model's, for the error.
 
     Raises:
       UserError: no run there, or one of another model, or anything else has another shape.
     """
-    there, other = read_config(init_from).run.name, load(init_from).state
+    there, other = described(init_from).run.name, load(init_from).state
     live = {role: {"params": params, **other.mutable.get(role, {})} for role, params in other.params.items()}
     averages = {role: own | other.ema.get(role, {}) for role, own in live.items()}
     taken, left = {}, []
@@ -290,14 +302,15 @@ def take_parameters(state: State, init_from: str, name: str = "") -> tuple[State
             return _placed(found[where], leaf)
         if shape and _PICTURES.match(where) and (len(shape), shape[2:]) == (leaf.ndim, leaf.shape[2:]):
             return _placed(jax.image.resize(found[where], leaf.shape, "linear"), leaf)
-        if _MAY_DIFFER.search(where):
+        if _MAY_DIFFER.search(where) or (there == name and path[0].key not in other.params):
             left.extend([where] if part == "params" else [])
             return leaf
         model = f"--init-from {init_from}: that is a run of {there}"
         if name and there != name:
             raise UserError(f"{model}, not of {name}")
         differs = f"{part}{where} has shape {shape} there and {leaf.shape} here"
-        raise UserError(f"{model}; {differs}; give the same --model options")
+        options = f": {published.words(init_from)}" if published.is_file(init_from) else ""
+        raise UserError(f"{model}; {differs}; give the same --model options{options}")
 
     for part, theirs in (("params", other.params), ("mutable", other.mutable), ("ema", averages)):
         found = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(theirs)}
@@ -314,6 +327,8 @@ def with_age(run: Run, directory: Path, init_from: str | None) -> Run:
     age = run.train.ema_steps
     if (directory / "config.json").is_file():
         age = read_config(directory).run.train.ema_steps
+    elif init_from is not None and not age and published.is_file(init_from):
+        age = published.AGE
     elif init_from is not None and not age:
         saved = read_config(init_from)
         with open_checkpoints(init_from, saved) as checkpoints:

@@ -84,7 +84,7 @@ def fit(
       run: the configuration; what it leaves None is filled from the data.
       directory: where config.json, metrics.jsonl, samples/, checkpoints/ and summary.json go.
       callback: told of everything that happens, in the first of several processes; see `Callback`.
-      init_from: a run to take the parameters from, for a new run with a fresh optimizer.
+      init_from: a run to take the parameters from, for a new run with a fresh optimizer; or a file, as `load` takes it.
       force: go on with a run that was begun with other options or other data, as long as its state fits.
       data: what to train on, in place of `run.data.source`: what `open_data` gives, or arrays as it takes them. Arrays
         are not kept with the run: who goes on with it gives them again.

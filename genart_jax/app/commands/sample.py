@@ -40,7 +40,7 @@ class Options:
 
 def run(args: Sequence[str]) -> None:
     """The command."""
-    prog, text = "genart sample RUN", "Draws pictures from a trained model."
+    prog, text = "genart sample RUN", "Draws pictures from a run, or from StyleGAN2's published .safetensors."
     if wants_help(args):
         parse(Options, ["--help"], prog, text)
     run, rest = peel(args, "sample", "run")

@@ -39,7 +39,8 @@ class SharedOptions:
     preset: str = "default"
     """Which of the model's presets to start from."""
     init_from: Path | None = None
-    """A run to take the parameters from, for a new run with a fresh optimizer."""
+    """A run to take the parameters from, for a new run with a fresh optimizer; or StyleGAN2's published weights as
+    .safetensors."""
     optimizer: Optimizer = Optimizer()
     data: Data = Data()
     train: Train = Train()
