@@ -101,9 +101,10 @@ def main() -> None:
     lines = [row(model, args.old.resolve(), args.new.resolve(), args.python, args.pairs) for model in args.models]
     old, new = (name.stdout.strip() for name in names)
     head = (
-        f"# Steps before and after\n\nBy `python -m benchmarks.step_pairs`: {old} against {new}, {os.cpu_count()} CPU "
-        f"cores, {datetime.date.today().isoformat()}.\nCPU milliseconds of a step of 64 pictures of 32x32 without lazy "
-        "terms, and the compiled program's memory in MiB; medians.\n\n"
+        f"# Steps before and after\n\nBy `python -m benchmarks.step_pairs`: {old} against {new}, on "
+        f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} CPU cores, {datetime.date.today().isoformat()}.\n"
+        "CPU milliseconds of a step of 64 pictures of 32x32 without lazy terms, and the compiled program's memory in "
+        "MiB; medians.\n\n"
         "| model | before, ms | after, ms | ratio of pairs | before, MiB | after, MiB | ratio | pairs | jax |\n"
         "|---|---|---|---|---|---|---|---|---|\n"
     )
