@@ -18,7 +18,7 @@ from genart_jax.config import Run, UserError
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One model: name, family ("gan", "vae", "cnn", "prior"), module path, the step that trains it, and its paper."""
+    """One model: name, family ("gan", "restoration", ...), module path, the step that trains it, and its paper."""
 
     name: str
     family: str
@@ -58,6 +58,19 @@ _MODELS = _entries(
     ),
     ("simple_cnn", "cnn", "genart_jax.models.simple_cnn", "genart_jax.steps.classifier", "LeCun et al. 1998"),
     ("gatys", "style", "genart_jax.models.gatys", "genart_jax.steps.pixels", "Gatys et al. 2016, CVPR"),
+    (
+        *("super_resolution", "restoration", "genart_jax.models.super_resolution", "genart_jax.steps.translate"),
+        "Lim et al. 2017, arXiv:1707.02921",
+    ),
+    (
+        *("inpaint", "restoration", "genart_jax.models.inpaint", "genart_jax.steps.translate"),
+        "Yu et al. 2019, arXiv:1806.03589",
+    ),
+    ("dehaze", "restoration", "genart_jax.models.dehaze", "genart_jax.steps.translate", "He et al. 2009, CVPR"),
+    (
+        *("enhance", "restoration", "genart_jax.models.enhance", "genart_jax.steps.translate"),
+        "Perez et al. 2018, arXiv:1709.07871",
+    ),
     (
         *("vgg19", "cnn", "genart_jax.models.vgg19", "genart_jax.steps.classifier"),
         "Simonyan & Zisserman 2015, arXiv:1409.1556",

@@ -61,6 +61,25 @@ class Module(Protocol):
         """(output, dict of named intermediates); with `mutable=`, changed collections beside that."""
 
 
+class Translation(NamedTuple):
+    """What a network from pictures to pictures says of itself: what it takes besides, and what a pixel depends on.
+
+    Attributes:
+      takes: the inputs after the pictures, in order: "mask" (batch, height, width, 1), "overview" (batch, n) of a role
+        of that name, "keys" (batch,) of what is drawn for each example, "condition". Of a critic: "input", which the
+        pictures are then joined with along their channels.
+      scale: how many times longer and wider the pictures that it makes are.
+      reach: how many pixels of the input away what matters to a pixel may lie; None where all of the picture does. A
+        picture may be cut in tiles that overlap by so much.
+      multiple: sides and places of such tiles are multiples of it.
+    """
+
+    takes: tuple[str, ...] = ()
+    scale: int = 1
+    reach: int | None = None
+    multiple: int = 1
+
+
 class Network(NamedTuple):
     """A role's module, and all that is to be known to give it parameters.
 
@@ -71,12 +90,14 @@ class Network(NamedTuple):
         `assets.load(NAME)` returns. "run:DIR" is what that run samples with: of its only role, or of the one that is
         called as here. "random": they stay as they are initialised.
       group: on how many neighbours of the batch what it says of an example depends.
+      translation: of a network from pictures to pictures.
     """
 
     module: Module
     inputs: tuple[Tree, ...] | Callable[[], tuple[Tree, ...]]
     frozen: str = ""
     group: int = 1
+    translation: Translation | None = None
 
 
 def untold(conditions: Any, num: int = 2) -> dict[str, jax.Array]:
@@ -112,7 +133,9 @@ class State(flax.struct.PyTreeNode):
         return Variables(self.params, self.mutable, self.frozen)
 
 
-Kind = Literal["pictures", "latents", "styles", "codes", "key", "count", "condition", "number"]
+Kind = Literal[
+    "pictures", "mask", "latents", "styles", "codes", "overview", "key", "count", "condition", "number"
+]  # fmt: skip
 
 
 class Input(NamedTuple):
@@ -120,12 +143,14 @@ class Input(NamedTuple):
 
     Attributes:
       name: by which the function takes it.
-      kind: "pictures": (batch, *shape) float32 in [-1, 1]. "latents": (batch, *shape) float32, a standard normal's.
+      kind: "pictures": (batch, *shape) float32 in [-1, 1]. "mask": likewise in [0, 1], 1 where a picture is lost; None
+        where nothing is. "overview": (batch, *shape) float32, what the use of that name makes of whole pictures; None
+        for the use to make it of these. "latents": (batch, *shape) float32, a standard normal's.
         "styles": (batch, *shape) float32, as "map" makes them.
         "codes": (batch, *shape) int32 from 0 to below `classes`. "key": of `jax.random`. "count": how many, an int that
         is 1 or more. "condition": classes by name, an int or (batch,) of each; None or a name left out is for the use
         to fill. "number": from `low` to `high`, and `default` where it is left out: a slider.
-      shape: of one example.
+      shape: of one example; a length of 0 stands for any.
       spec: of a "condition": which names and classes there are, and which can be hidden.
     """
 
@@ -144,6 +169,8 @@ class Use(NamedTuple):
 
     function: Callable[..., jax.Array]
     inputs: tuple[Input, ...]
+    translation: Translation | None = None
+    """Of a use from pictures to pictures, if pictures may have any size."""
 
     def of_kind(self, kind: Kind) -> tuple[Input, ...]:
         """Its inputs of a kind."""
@@ -227,7 +254,7 @@ class Algorithm(NamedTuple):
 
     @property
     def transform(self) -> Callable[..., jax.Array] | None:
-        """The use: (state, images, key) -> images."""
+        """The use: (state, images, key) -> images; `uses["transform"].inputs` has what it may take besides."""
         return self._function("transform")
 
     @property
@@ -343,14 +370,19 @@ def to_uint8(images: ArrayLike) -> Array:
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
+def fits(shape: tuple[Any, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether lengths are the wanted ones, of which 0 stands for any."""
+    return len(shape) == len(wanted) and all(n in (0, m) for m, n in zip(shape, wanted, strict=True))
+
+
 def check_images(images: ArrayLike, shape: tuple[int, ...], name: str = "image") -> None:
     """Raises UserError unless `images` is a float32 batch of `shape` images in [-1, 1].
 
     Under `jit` the values are unknown, and only shape and dtype are checked.
     """
     got = getattr(images, "shape", None), getattr(images, "dtype", None)
-    wanted = f"({', '.join(['batch', *map(str, shape)])}) float32 in [-1, 1]"
-    if got[0] is None or len(got[0]) != len(shape) + 1 or tuple(got[0][1:]) != tuple(shape):
+    wanted = f"({', '.join(['batch', *(str(n or 'any') for n in shape)])}) float32 in [-1, 1]"
+    if got[0] is None or len(got[0]) != len(shape) + 1 or not fits(got[0][1:], shape):
         raise UserError(f"{name}: got shape {got[0]} {got[1]}, wanted {wanted}")
     if got[1] != jnp.float32:
         hint = "; scale uint8 pixels with genart_jax.to_float" if got[1] == jnp.uint8 else ""

@@ -28,5 +28,6 @@ from genart_jax.config.run import to_json as to_json
 from genart_jax.config.sweep import Sweep as Sweep
 from genart_jax.config.sweep import SweepOptimizer as SweepOptimizer
 from genart_jax.config.train import Train as Train
+from genart_jax.config.translate import Translate as Translate
 from genart_jax.config.vae import Vae as Vae
 from genart_jax.config.vq import VectorQuantized as VectorQuantized

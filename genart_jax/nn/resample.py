@@ -88,3 +88,15 @@ def conv_downsample(x: jax.Array, w: jax.Array, *, taps: Sequence[float] = FILTE
         return conv(downsample(x, 2, taps), w)
     x = upfirdn(x, _normalised(taps), padding=_halves(len(taps) - 3 + side))
     return conv(x, w, strides=2, padding="VALID")
+
+
+def bicubic(x: jax.Array, factor: int) -> jax.Array:
+    """(N, H, W, C) -> (N, H * factor, W * factor, C) by the cubic of Keys 1981 (a = -1/2), as Pillow's BICUBIC.
+
+    It overshoots at edges; what leaves the pixels' range is not clipped.
+    """
+    if factor == 1:
+        return x
+    n, height, width, channels = x.shape
+    with jax.default_matmul_precision("float32"):
+        return jnp.asarray(jax.image.resize(x, (n, height * factor, width * factor, channels), "cubic"))

@@ -38,7 +38,7 @@ def init(networks: Networks, key: Keys | jax.Array, train: bool = False) -> tupl
     """
     keys = key if callable(key) else lambda role: random.stream(key, role)
     made, frozen = {}, {}
-    for role, (module, inputs, source, _) in networks.items():
+    for role, (module, inputs, source, *_) in networks.items():
         given = inputs() if callable(inputs) else inputs
         if source:
             frozen[role] = dict(module.init(keys(role), *given))

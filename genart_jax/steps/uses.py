@@ -24,6 +24,11 @@ def pictures(spec: BatchSpec) -> Input:
     return Input("images", "pictures", spec.image_shape)
 
 
+def any_size(spec: BatchSpec) -> Input:
+    """Pictures with the channels that a model is trained on, of any height and width."""
+    return Input("images", "pictures", (0, 0, spec.image_shape[-1]))
+
+
 def condition(spec: BatchSpec) -> Input:
     """Classes by name."""
     return Input("condition", "condition", spec=spec)
@@ -63,7 +68,7 @@ def _checked(use: str, function: Function, inputs: tuple[Input, ...]) -> Functio
         for one in inputs:
             if one.name in given:
                 _check(f"{use}: {one.name}", one, given[one.name])
-            elif one.kind not in ("condition", "number"):
+            elif one.kind not in ("condition", "number", "mask", "overview"):
                 raise UserError(f"{use} takes {listed}; {one.name} is missing")
         return function(state, **given)
 
@@ -75,6 +80,11 @@ def _check(where: str, one: Input, value: Tree) -> None:
     known = not isinstance(value, jax.core.Tracer)
     if one.kind == "pictures":
         check_images(value, one.shape, where)
+    elif one.kind == "mask":
+        _check_mask(where, one, value)
+    elif one.kind == "overview":
+        if value is not None:
+            _check_latents(where, one, value)
     elif one.kind in ("latents", "styles", "codes"):
         _check_latents(where, one, value)
     elif one.kind == "condition":
@@ -95,6 +105,15 @@ def _check(where: str, one: Input, value: Tree) -> None:
             raise UserError(f"{where}: got {type(value).__name__}, wanted an int{hint}")
         if value < 1:
             raise UserError(f"{where} {value}: wanted at least 1")
+
+
+def _check_mask(where: str, one: Input, value: Tree) -> None:
+    """Raises UserError unless `value` is None or (batch, *shape) float32 in [0, 1]."""
+    if value is None:
+        return
+    check_images(value, one.shape, where)
+    if not isinstance(value, jax.core.Tracer) and float(np.asarray(value).min()) < 0:
+        raise UserError(f"{where}: got values below 0, wanted a mask in [0, 1]")
 
 
 def _check_latents(where: str, one: Input, value: Tree) -> None:

@@ -14,10 +14,13 @@ KEY = jax.random.key(3)
 
 
 def example(one, num=2):
-    """A value of an input."""
+    """A value of an input; a length that may be any is 16."""
     rng = np.random.default_rng(0)
+    one = one._replace(shape=tuple(n or 16 for n in one.shape))
     return {
         "pictures": lambda: jnp.asarray(rng.uniform(-1, 1, (num, *one.shape)), jnp.float32),
+        "mask": lambda: jnp.asarray(rng.integers(0, 2, (num, *one.shape)), jnp.float32),
+        "overview": lambda: jnp.asarray(rng.standard_normal((num, *one.shape)), jnp.float32),
         "latents": lambda: jnp.asarray(rng.standard_normal((num, *one.shape)), jnp.float32),
         "styles": lambda: jnp.asarray(rng.standard_normal((num, *one.shape)), jnp.float32),
         "codes": lambda: jnp.asarray(rng.integers(0, one.classes, (num, *one.shape)), jnp.int32),
@@ -40,7 +43,9 @@ def test_every_use_runs_from_its_declared_inputs(model):
         by_place = jax.eval_shape(lambda s, use=use, given=given: use.function(s, *given.values()), state)
         assert made.shape == by_place.shape
         if name in ("sample", "decode", "transform", "synthesize"):
-            assert (made.shape, made.dtype) == (shape, jnp.float32), name
+            scale = use.translation.scale if use.translation else 1
+            wanted = shape if scale == 1 else (2, *(n * scale for n in shape[1:3]), shape[3])
+            assert (made.shape, made.dtype) == (wanted, jnp.float32), name
         if name == "encode":
             (latents,) = (one for one in algorithm.uses["decode"].inputs if one.kind in ("latents", "codes"))
             assert made.shape[1:] == latents.shape

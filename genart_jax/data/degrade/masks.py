@@ -61,7 +61,9 @@ def free_form(
             share = jnp.clip((dy * along[0] + dx * along[1]) / (along @ along + 1e-6), 0.0, 1.0)
             return mask | ((dy - share * along[0]) ** 2 + (dx - share * along[1]) ** 2 <= r**2), None
 
-        nothing = jnp.zeros((height, width), bool)
+        nothing = jnp.broadcast_to(
+            radius[0] < 0, (height, width)
+        )  # of the example, for devices that each have their own
         return jax.lax.scan(add, nothing, (first, last, jnp.repeat(radius, pieces)))[0]
 
     return _cut(x, jax.vmap(one)(ends, radius))

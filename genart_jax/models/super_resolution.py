@@ -1,0 +1,131 @@
+"""Super-resolution: a residual network over bicubic interpolation, with sub-pixel upsampling.
+
+Lim et al. 2017, "Enhanced deep residual networks for single image super-resolution" (EDSR), arXiv:1707.02921, figure 3:
+residual blocks of convolution, ReLU and convolution without normalisation, and a skip over all of them. The last
+convolution gives scale^2 pixels at each place, which are laid side by side (Shi et al. 2016, arXiv:1609.05158,
+equation 4); what the network makes is added to the bicubic enlargement, with which an untrained one begins. The GAN
+preset adds a perceptual loss and a critic (Ledig et al. 2017, SRGAN, arXiv:1609.04802).
+
+`genart train super_resolution --data photos`; then `genart transform RUN PICTURE`. Presets:
+
+- `default`: twice the size, by L1 alone: the highest PSNR.
+- `x3`, `x4`: three and four times.
+- `gan`: four times, sharper and less faithful; begin it from a run of `x4` (`--init-from`).
+- `tiny`: for tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from genart_jax.config import Data, Optimizer, Run, Train, Translate, UserError
+from genart_jax.nn.conv import Conv
+from genart_jax.nn.judges import judges
+from genart_jax.nn.resample import bicubic
+from genart_jax.types import Network, Translation
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture of the network."""
+
+    image_shape: tuple[int, ...] | None = None
+    """(height, width, channels) of the large pictures that it is trained on; it enlarges any."""
+    scale: int = 2
+    """How many times longer and wider pictures become: 2, 3 or 4."""
+    width: int = 40
+    """Channels."""
+    blocks: int = 8
+    """Residual blocks, of two convolutions each."""
+    features: str = "vgg19"
+    """Network of the perceptual loss, where that has a weight: vgg19, lite0 or random."""
+    critic_width: int = 64
+    """Channels of the critic's first convolution, where there is a critic."""
+
+
+class Generator(nn.Module):
+    """Pictures (batch, height, width, channels) in [-1, 1] -> (batch, height * scale, width * scale, channels)."""
+
+    config: Config
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Also returns `detail`, what is added to the bicubic enlargement."""
+        c, channels = self.config, images.shape[-1]
+        init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+        conv = lambda size, name, init=init: Conv(size, (3, 3), kernel_init=init, dtype=self.dtype, name=name)
+        x = first = conv(c.width, "first")(images)
+        for i in range(c.blocks):
+            y = conv(c.width, f"block_{i}_conv_1")(nn.relu(conv(c.width, f"block_{i}_conv_0")(x)))
+            x = x + 0.1 * y
+        x = conv(c.width, "last")(x) + first
+        x = conv(channels * c.scale**2, "out", nn.initializers.zeros)(x).astype(jnp.float32)
+        detail = subpixel(x, c.scale)
+        return bicubic(images, c.scale) + detail, {"detail": detail}
+
+
+def subpixel(x: jax.Array, scale: int) -> jax.Array:
+    """(batch, H, W, C * scale^2) -> (batch, H * scale, W * scale, C): each place's numbers as a square of pixels."""
+    batch, height, width, size = x.shape
+    channels = size // scale**2
+    x = x.reshape(batch, height, width, scale, scale, channels).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, height * scale, width * scale, channels)
+
+
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
+
+    Raises:
+      UserError: a scale or a size that is not for it.
+    """
+    c, shape = config, config.image_shape or ()
+    if c.scale not in (2, 3, 4) or min(c.width, c.blocks, c.critic_width) < 1:
+        raise UserError("super_resolution: scale must be 2, 3 or 4; width, blocks and critic_width at least 1")
+    if len(shape) != 3 or min(shape[:2]) < c.scale:
+        raise UserError(f"super_resolution: image_shape {shape}: wanted (height, width, channels)")
+    about = Translation(scale=c.scale, reach=2 * c.blocks + 3)
+    pictures = lambda: (jnp.zeros((2, 16, 16, shape[-1])),)
+    generator = Network(Generator(c, dtype), pictures, translation=about)
+    return {"generator": generator, **judges(c.features, c.critic_width, shape[-1], dtype, axis_name)}
+
+
+_STEP = Translate(degradation="downsample", crop=48, turns=True, ema_decay=0.999)
+_ADAM = Optimizer(learning_rate=1e-3, b1=0.9, b2=0.99, schedule="cosine")
+_PHOTOS = Data(source="photos")
+_TRAIN = Train(steps=10_000, batch=16, samples=16, eval_every=2_000, save_every=1_000)
+
+PRESETS = {
+    "default": Run(Config(), _STEP, _ADAM, _PHOTOS, _TRAIN),
+    "x3": Run(Config(scale=3), dataclasses.replace(_STEP, crop=40), _ADAM, _PHOTOS, _TRAIN),
+    "x4": Run(Config(scale=4), dataclasses.replace(_STEP, crop=32), _ADAM, _PHOTOS, _TRAIN),
+    "gan": Run(
+        Config(scale=4),
+        dataclasses.replace(
+            _STEP, crop=32, perceptual_weight=0.01, adversarial_weight=0.005, loss="relativistic", ema_decay=0.999
+        ),
+        dataclasses.replace(_ADAM, learning_rate=1e-4),
+        _PHOTOS,
+        dataclasses.replace(_TRAIN, batch=8),
+    ),
+    "tiny": Run(
+        Config(width=4, blocks=1, features="random", critic_width=4),
+        Translate(
+            "downsample",
+            crop=6,
+            turns=True,
+            pixel_weight=10.0,
+            perceptual_weight=0.1,
+            adversarial_weight=0.1,
+            loss="least_squares",
+        ),
+        Optimizer(learning_rate=1e-3),
+        Data(),
+        Train(steps=4, batch=8, log_every=1, sample_every=2, save_every=2, samples=4),
+    ),
+}
