@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genart_jax.train.checkpoint import Model, load, load_frozen
     from genart_jax.train.trainer import fit
     from genart_jax.types import Algorithm, Batch, Metrics, Network, State, to_float, to_uint8
+    from genart_jax.use.explain import explain
 
 __version__ = "0.1.0"
 
@@ -30,13 +31,14 @@ _HOMES = {
     "genart_jax.registry": ("get_config", "list_models", "register"),
     "genart_jax.train.checkpoint": ("Model", "load", "load_frozen"),
     "genart_jax.train.trainer": ("fit",),
+    "genart_jax.use.explain": ("explain",),
     "genart_jax.types": ("Algorithm", "Batch", "Metrics", "Network", "State", "to_float", "to_uint8"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Algorithm", "Batch", "BatchSpec", "Dataset", "Metrics", "Model", "Network", "Run", "State", "UserError", "build",
-    "configure", "degrade", "fit", "get_config", "jit", "list_data", "list_models", "load", "load_frozen",
+    "configure", "degrade", "explain", "fit", "get_config", "jit", "list_data", "list_models", "load", "load_frozen",
     "make_grid", "open_data", "register", "run", "save_grid", "to_float", "to_uint8",
 ]  # fmt: skip
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
+from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import Model
 from genart_jax.types import check_images
@@ -68,7 +69,12 @@ def explain(
     check_images(images, tuple(model.algorithm.batch_spec.image_shape), "explain: images")
     given = jnp.asarray(images)
     seen = settled(functools.partial(see, model, role=role, condition=condition), given, what)
-    return np.asarray(MAPS[method](seen, given, jax.random.key(0) if key is None else key, stage))
+    return np.asarray(maps_of(seen, given, method, jax.random.key(0) if key is None else key, stage))
+
+
+def maps_of(seen: Seen, images: jax.Array, method: str, key: jax.Array, stage: str = "") -> jax.Array:
+    """A method's maps, compiled."""
+    return compiler.jit(lambda images, key: MAPS[method](seen, images, key, stage))(images, key)
 
 
 def settled(looking: Callable[..., Seen], images: jax.Array, what: int | None) -> Seen:

@@ -1,6 +1,6 @@
 """How much each pixel matters to a network's number, by its gradient and by covering places.
 
-Each returns maps (batch, height, width), one a picture.
+Each returns maps (batch, height, width), one a picture, and may be compiled, whole, by `genart_jax.jit`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import jax.numpy as jnp
 
 from genart_jax.config import UserError
 from genart_jax.nn import random
-from genart_jax.runtime import compiler
 from genart_jax.use.explain.seen import Seen
 
 Gradient = Callable[[jax.Array], jax.Array]
 
 
 def gradient(seen: Seen) -> Gradient:
-    """Images -> the gradient of each one's score by its own pixels; compiled."""
-    return compiler.jit(jax.grad(lambda images: jnp.sum(seen.score(images))))
+    """Images -> the gradient of each one's score by its own pixels."""
+    return jax.grad(lambda images: jnp.sum(seen.score(images)))
 
 
 def saliency(seen: Seen, images: jax.Array) -> jax.Array:
@@ -40,10 +39,8 @@ def smooth_grad(seen: Seen, images: jax.Array, key: jax.Array, num: int = 32, no
     """
     if num < 1 or noise < 0:
         raise UserError(f"smooth_grad: num {num} and noise {noise:g}: wanted at least 1, and not below 0")
-    slope, total = gradient(seen), jnp.zeros_like(images)
-    for i in range(num):
-        total = total + slope(images + 2 * noise * random.normal(_keys(key, i, len(images)), images.shape[1:]))
-    return jnp.max(jnp.abs(total / num), axis=-1)
+    copy = lambda i: images + 2 * noise * random.normal(_keys(key, i, len(images)), images.shape[1:])
+    return jnp.max(jnp.abs(_mean_gradient(seen, images, copy, num)), axis=-1)
 
 
 def integrated_gradients(
@@ -64,12 +61,9 @@ def integrated_gradients(
     if steps < 1:
         raise UserError(f"integrated_gradients: steps {steps}: wanted at least 1")
     start = jnp.broadcast_to(jnp.asarray(baseline, images.dtype), images.shape)
-    slope, total = gradient(seen), jnp.zeros_like(images)
-    for i in range(steps):
-        total = total + slope(start + (i + 0.5) / steps * (images - start))
-    maps = jnp.sum((images - start) * total / steps, axis=-1)
-    score = compiler.jit(seen.score)
-    return maps, score(images) - score(start) - jnp.sum(maps, axis=(1, 2))
+    slope = _mean_gradient(seen, images, lambda i: start + (i + 0.5) / steps * (images - start), steps)
+    maps = jnp.sum((images - start) * slope, axis=-1)
+    return maps, seen.score(images) - seen.score(start) - jnp.sum(maps, axis=(1, 2))
 
 
 def occlusion(seen: Seen, images: jax.Array, window: int = 0, stride: int = 0, fill: float = 1.0) -> jax.Array:
@@ -90,14 +84,27 @@ def occlusion(seen: Seen, images: jax.Array, window: int = 0, stride: int = 0, f
     stride = stride or max(1, window // 2)
     if not 1 <= window <= min(height, width) or not 1 <= stride <= window:
         raise UserError(f"occlusion: window {window}, stride {stride}: a square inside, and steps of at most its side")
-    score = compiler.jit(seen.score)
-    whole, total, count = score(images), jnp.zeros(images.shape[:3]), jnp.zeros((height, width))
-    for top in _starts(height, window, stride):
-        for left in _starts(width, window, stride):
-            box = (slice(top, top + window), slice(left, left + window))
-            fall = whole - score(images.at[:, box[0], box[1]].set(fill))
-            total, count = total.at[:, box[0], box[1]].add(fall[:, None, None]), count.at[box].add(1)
-    return total / count
+    cover = jnp.full((len(images), window, window, images.shape[3]), fill, images.dtype)
+    places = jnp.array(
+        [(top, left) for top in _starts(height, window, stride) for left in _starts(width, window, stride)]
+    )
+    whole = seen.score(images)
+
+    def fall(place: jax.Array) -> jax.Array:
+        return whole - seen.score(jax.lax.dynamic_update_slice(images, cover, (0, place[0], place[1], 0)))
+
+    falls = jax.lax.map(fall, places)  # (squares, batch): one after the other, as all at once are too much memory
+    rows, columns = (jnp.arange(side) - places[:, i : i + 1] for i, side in enumerate((height, width)))
+    inside = [((at >= 0) & (at < window)).astype(falls.dtype) for at in (rows, columns)]
+    total = jnp.einsum("sb,sh,sw->bhw", falls, *inside)
+    return total / jnp.einsum("sh,sw->hw", *inside)
+
+
+def _mean_gradient(seen: Seen, images: jax.Array, copy: Callable[[jax.Array], jax.Array], num: int) -> jax.Array:
+    """Over `num` copies, one after the other, as all at once are too much memory."""
+    slope = gradient(seen)
+    total = jax.lax.fori_loop(0, num, lambda i, total: total + slope(copy(i)), jnp.zeros_like(images))
+    return total / num
 
 
 def _starts(side: int, window: int, stride: int) -> list[int]:
@@ -105,5 +112,5 @@ def _starts(side: int, window: int, stride: int) -> list[int]:
     return sorted({*range(0, side - window, stride), side - window})
 
 
-def _keys(key: jax.Array, index: int, batch: int) -> jax.Array:
+def _keys(key: jax.Array, index: jax.Array, batch: int) -> jax.Array:
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, index), i))(jnp.arange(batch))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from genart_jax.runtime import compiler
 from genart_jax.use.explain.seen import Seen
 
 
@@ -42,13 +41,9 @@ def grad_cam_plus_plus(seen: Seen, images: jax.Array, stage: str = "") -> jax.Ar
 def _derivatives(seen: Seen, images: jax.Array, stage: str) -> tuple[jax.Array, jax.Array]:
     """An intermediate, and the derivative of each picture's score by it."""
     name = stage or seen.last_map()
-
-    def both(images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        values = seen.stage(images, name)
-        scores = seen.after(images, name)
-        return values, jax.grad(lambda v: jnp.sum(scores(v)))(values)
-
-    return compiler.jit(both)(images)
+    values = seen.stage(images, name)
+    scores = seen.after(images, name)
+    return values, jax.grad(lambda v: jnp.sum(scores(v)))(values)
 
 
 def _enlarged(maps: jax.Array, images: jax.Array) -> jax.Array:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
+from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array
 from genart_jax.steps import networks
 from genart_jax.train.checkpoint import Model
 from genart_jax.types import State, Tree
 
-Explanation = Callable[[Model], Array]
+Explanation = Callable[[Model], jax.Array]
 
 
 def randomised(model: Model, role: str, explanation: Explanation, key: jax.Array) -> dict[str, float]:
@@ -25,7 +27,7 @@ def randomised(model: Model, role: str, explanation: Explanation, key: jax.Array
     Args:
       model: the trained model.
       role: whose weights are randomised.
-      explanation: model -> maps (batch, height, width).
+      explanation: model -> maps (batch, height, width); compiled once.
       key: of the random weights.
 
     Returns:
@@ -35,15 +37,15 @@ def randomised(model: Model, role: str, explanation: Explanation, key: jax.Array
       UserError: the role's weights never train.
     """
     algorithm, state = model
-    made, _ = networks.init({role: algorithm.networks[role]}, key)
-    if role not in made:
+    if role not in state.params:
         raise UserError(f"{role} never trains; choose a role of {', '.join(state.params)}")
-    fresh = made[role][0]
-    whole = np.abs(np.asarray(explanation(model)))
+    fresh = compiler.jit(lambda key: networks.init({role: algorithm.networks[role]}, key)[0][role][0])(key)
+    maps = compiler.jit(lambda state: jnp.abs(explanation(Model(algorithm, state))))
+    whole = np.asarray(maps(state))
     found = {}
     for name in (*fresh, "all"):
-        other = Model(algorithm, _with(state, role, fresh if name == "all" else {name: fresh[name]}))
-        found[name] = rank_correlation(whole, np.abs(np.asarray(explanation(other))))
+        other = maps(_with(state, role, fresh if name == "all" else {name: fresh[name]}))
+        found[name] = rank_correlation(whole, np.asarray(other))
     return found
 
 

@@ -64,8 +64,15 @@ class Seen(NamedTuple):
 
     def stages(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the intermediates of one picture, from the first to the last."""
-        shapes = jax.eval_shape(self.outputs, jax.ShapeDtypeStruct((1, *self.shape), jnp.float32))[1]
-        return {name: tuple(leaf.shape[1:]) for name, leaf in shapes.items()}
+        names: list[str] = []  # in the network's own order, which a tree's is not
+
+        def named(images: jax.Array) -> dict[str, jax.Array]:
+            found = self.network(images)[1]
+            names[:] = found
+            return found
+
+        shapes = jax.eval_shape(named, jax.ShapeDtypeStruct((1, *self.shape), jnp.float32))
+        return {name: tuple(shapes[name].shape[1:]) for name in names}
 
     def last_map(self) -> str:
         """The last intermediate that has places.
