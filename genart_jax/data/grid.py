@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 
 from genart_jax.data import media
+from genart_jax.data.provenance import Provenance
 from genart_jax.runtime.paths import expanded
 
 _LINE = 1.4  # heights of a letter from line to line
@@ -83,11 +84,19 @@ def _wrapped(text: str, letters: int, width: int) -> list[str]:
 
 
 def save_grid(
-    path: str | Path, images: ArrayLike, columns: int | None = None, scale: int = 1, caption: str = ""
+    path: str | Path,
+    images: ArrayLike,
+    columns: int | None = None,
+    scale: int = 1,
+    caption: str = "",
+    about: Provenance | None = None,
 ) -> tuple[Path, ...]:
-    """Writes `make_grid(...)` as PNG, making its folder; of videos, an animation beside it. Returns the files."""
+    """Writes `make_grid(...)` as PNG, making its folder; of videos, an animation beside it. Returns the files.
+
+    With `about`, such as a loaded model's `provenance`, the files say that they are generated, and by whom.
+    """
     draw = lambda one: make_grid(one[""], columns, scale, caption)
-    return media.save(expanded(path), {"": np.asarray(images)}, draw)
+    return media.save(expanded(path), {"": np.asarray(images)}, draw, about)
 
 
 def scale_of(images: ArrayLike, least: int = 96) -> int:

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, features
 
 from genart_jax.config import UserError
+from genart_jax.data import provenance
+from genart_jax.data.provenance import Provenance
 from genart_jax.runtime.values import Array
 from genart_jax.types import to_uint8
 
@@ -85,19 +87,22 @@ def moments(columns: Columns) -> list[dict[str, Array]]:
     return [{label: at(label, t) for label in pixels} for t in range(max(lengths.values(), default=0))]
 
 
-def save(path: Path, columns: Columns, draw: Callable[[Columns], Image.Image]) -> tuple[Path, ...]:
+def save(
+    path: Path, columns: Columns, draw: Callable[[Columns], Image.Image], about: Provenance | None = None
+) -> tuple[Path, ...]:
     """Writes what `draw` makes of examples as PNG and, where there are videos, beside it as an animation.
 
-    See `beside`; it is a WebP, or a GIF where Pillow has none. Returns the files.
+    See `beside`; it is a WebP, or a GIF where Pillow has none. Generated ones say so, if `about` is given. Returns the
+    files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw(columns).save(path, format="PNG")
+    provenance.save(draw(columns), path, about, format="PNG")
     if not (drawn := [draw(one) for one in moments(columns)]):
         return (path,)
     moving = beside(path)
     options: dict[str, bool] = {"lossless": True} if moving.suffix == ".webp" else {}
     rest = {"append_images": drawn[1:], "duration": _DURATION, "loop": 0}
-    drawn[0].save(moving, format=moving.suffix[1:].upper(), save_all=True, **rest, **options)
+    provenance.save(drawn[0], moving, about, save_all=True, **rest, **options)
     return path, moving
 
 
