@@ -5,7 +5,9 @@ import itertools
 import os
 from pathlib import Path
 
-from tests import compiled
+from tests import compiled, shapes
+
+shapes.install()  # before anything of the package is imported that it looks at
 
 if compiled.flags() not in os.environ.get("XLA_FLAGS", ""):  # workers inherit them
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {compiled.flags()}".strip()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
-def kl_normal(mean: jax.Array, log_variance: jax.Array) -> jax.Array:
+
+def kl_normal(
+    mean: Float[jax.Array, "batch latent"], log_variance: Float[jax.Array, "batch latent"]
+) -> Float[jax.Array, "batch latent"]:
     """KL(N(mean, variance) || N(0, 1)) of each latent dimension: (batch, latent), not summed.
 
     Kingma & Welling 2013, appendix B, with its sign turned.
@@ -16,7 +22,9 @@ def kl_normal(mean: jax.Array, log_variance: jax.Array) -> jax.Array:
     return 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance)
 
 
-def gaussian_nll(x: jax.Array, mean: jax.Array, scale: jax.Array | float) -> jax.Array:
+def gaussian_nll(
+    x: Float[jax.Array, "batch *shape"], mean: Float[jax.Array, "batch *shape"], scale: jax.Array | float
+) -> Float[jax.Array, "batch"]:
     """-log N(x; mean, scale^2), summed over an example's pixels and channels: (batch,).
 
     A density over the units of x, so it may be negative. Kingma & Welling 2013, appendix C.2.
@@ -27,7 +35,9 @@ def gaussian_nll(x: jax.Array, mean: jax.Array, scale: jax.Array | float) -> jax
     return 0.5 * squared * jnp.exp(-2.0 * log_scale) + dimensions * (log_scale + 0.5 * math.log(2.0 * math.pi))
 
 
-def bernoulli_nll(x: jax.Array, logits: jax.Array) -> jax.Array:
+def bernoulli_nll(
+    x: Float[jax.Array, "batch *shape"], logits: Float[jax.Array, "batch *shape"]
+) -> Float[jax.Array, "batch"]:
     """-log Bernoulli(x; sigmoid(logits)), summed over an example's pixels and channels: (batch,).
 
     Kingma & Welling 2013, eq. 11. For x strictly between 0 and 1 this is a cross entropy and no likelihood.

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
-def squared_gradient(score: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
+
+def squared_gradient(
+    score: Callable[[jax.Array], jax.Array], images: Float[jax.Array, "batch *shape"]
+) -> Float[jax.Array, "batch"]:
     """|d score / d image|^2 of each image: summed over its pixels and channels, (batch,).
 
     At real images this is the R1 penalty without its factor gamma/2 (Mescheder et al. 2018, eq. 9), at generated ones
@@ -20,7 +26,12 @@ def squared_gradient(score: Callable[[jax.Array], jax.Array], images: jax.Array)
     return jnp.sum(jnp.square(gradient), axis=tuple(range(1, gradient.ndim)))
 
 
-def slope(scores: jax.Array, other_scores: jax.Array, images: jax.Array, other: jax.Array) -> jax.Array:
+def slope(
+    scores: Float[jax.Array, "batch"],
+    other_scores: Float[jax.Array, "batch"],
+    images: Float[jax.Array, "batch *shape"],
+    other: Float[jax.Array, "batch *shape"],
+) -> Float[jax.Array, "batch"]:
     """|s(x) - s(y)| / |x - y| of each pair of images, with the Euclidean distance over pixels and channels: (batch,).
 
     The critic's Lipschitz constant is the largest over all pairs there are (Miyato et al. 2018, eq. 4), so each of

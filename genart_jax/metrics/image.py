@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 RANGE = 2.0
 """Of pictures in [-1, 1]."""
 
 
-def psnr(a: jax.Array, b: jax.Array) -> jax.Array:
+def psnr(a: Float[jax.Array, "batch *shape"], b: Float[jax.Array, "batch *shape"]) -> Float[jax.Array, "batch"]:
     """10 log10(range^2 / mean squared error) in decibels: (batch,), of images (batch, ...) in [-1, 1]."""
     _check(a, b)
     error = jnp.mean(jnp.square(a - b), axis=tuple(range(1, a.ndim)))
     return 10 * jnp.log10(RANGE**2 / error)
 
 
-def ssim(a: jax.Array, b: jax.Array, sigma: float = 1.5, radius: int = 5) -> jax.Array:
+def ssim(
+    a: Float[jax.Array, "batch height width channels"],
+    b: Float[jax.Array, "batch height width channels"],
+    sigma: float = 1.5,
+    radius: int = 5,
+) -> Float[jax.Array, "batch"]:
     """Mean structural similarity (Wang et al. 2004, eq. 13) of images (batch, height, width, channels) in [-1, 1].
 
     Gaussian windows of 2 * radius + 1 pixels that lie wholly inside; (batch,), the mean over places and channels.

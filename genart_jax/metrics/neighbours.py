@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,15 @@ from genart_jax.config import UserError
 from genart_jax.metrics.exact import Array, Floats, exact
 from genart_jax.metrics.features import check_features
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 TILE = 2048
 """Rows and columns of a tile: 32 MiB of float64."""
 Best = tuple[jax.Array, jax.Array]
 
 
-def squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
+def squared_distances(a: Float[jax.Array, "n d"], b: Float[jax.Array, "m d"]) -> Float[jax.Array, "n m"]:
     """|a_i - b_j|^2 (len(a), len(b)), never below 0."""
     return jnp.maximum(jnp.sum(a * a, axis=1)[:, None] + jnp.sum(b * b, axis=1)[None] - 2 * (a @ b.T), 0)
 
