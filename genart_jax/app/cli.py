@@ -26,12 +26,12 @@ COMMANDS = (
     "plot",
     "checkpoint",
     "predict",
-    "explain",
     "stylize",
     "bench",
     "export",
     "assets",
     "data",
+    "completion",
 )
 """In the order of the list that `genart --help` prints."""
 
