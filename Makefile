@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 NEWEST ?= python3
-.PHONY: demo test test-full test-newest lint bench faults clean
+.PHONY: demo test test-full test-newest lint package bench faults clean
 
 demo: $(VENV)/core
 	$(BIN)/genart train modgan
@@ -24,6 +24,10 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A wheel and an sdist into build/dist, each installed into a fresh environment and tried.
+package: $(BIN)/python
+	JAX_PLATFORMS=cpu $(BIN)/python -m scripts.package
 
 bench: $(VENV)/core
 	$(BIN)/python -m benchmarks.throughput
