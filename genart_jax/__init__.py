@@ -10,36 +10,103 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genart_jax.api import build, configure, run
-    from genart_jax.config import BatchSpec, Run, UserError
+    from genart_jax.config import (
+        Autoregressive,
+        BatchSpec,
+        Classifier,
+        Data,
+        Field,
+        Gan,
+        NotFiniteError,
+        Optimizer,
+        Parallel,
+        Pixels,
+        Run,
+        Sweep,
+        SweepOptimizer,
+        Train,
+        UserError,
+        Vae,
+        VectorQuantized,
+    )
+    from genart_jax.config.saved import Saved, read_config
+    from genart_jax.data.conditions import draw_conditions
     from genart_jax.data.grid import make_grid, save_grid
     from genart_jax.data.open import Dataset, degrade, list_data, open_data
+    from genart_jax.evaluate.compare import compare_runs
+    from genart_jax.evaluate.extractors import make_extractor
+    from genart_jax.evaluate.figures import evaluate_run
+    from genart_jax.evaluate.folders import compare_folders
+    from genart_jax.evaluate.originality import originality
+    from genart_jax.evaluate.scores import Score, accuracy_score, read_scores, score_run
     from genart_jax.registry import get_config, list_models, register
     from genart_jax.runtime.compiler import jit
     from genart_jax.train.checkpoint import Model, load, load_frozen
-    from genart_jax.train.trainer import fit
-    from genart_jax.types import Algorithm, Batch, Metrics, Network, State, to_float, to_uint8
-    from genart_jax.use.explain import explain
+    from genart_jax.train.first import init
+    from genart_jax.train.log import read_rows
+    from genart_jax.train.trainer import Callback, fit
+    from genart_jax.types import Algorithm, Batch, Metrics, Network, State, Use, to_float, to_uint8
+    from genart_jax.use.export import export_run
+    from genart_jax.use.predict import classify, load_classifier
+    from genart_jax.use.sample import Samples, draw_samples, write_samples
+    from genart_jax.use.styled import stylize
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_HOMES: dict[str, tuple[str, ...]] = {
     "genart_jax.api": ("build", "configure", "run"),
-    "genart_jax.runtime.compiler": ("jit",),
-    "genart_jax.config": ("BatchSpec", "Run", "UserError"),
-    "genart_jax.data.open": ("Dataset", "degrade", "list_data", "open_data"),
+    "genart_jax.config": (
+        "Autoregressive",
+        "BatchSpec",
+        "Classifier",
+        "Data",
+        "Field",
+        "Gan",
+        "NotFiniteError",
+        "Optimizer",
+        "Parallel",
+        "Pixels",
+        "Run",
+        "Sweep",
+        "SweepOptimizer",
+        "Train",
+        "UserError",
+        "Vae",
+        "VectorQuantized",
+    ),
+    "genart_jax.config.saved": ("Saved", "read_config"),
+    "genart_jax.data.conditions": ("draw_conditions",),
     "genart_jax.data.grid": ("make_grid", "save_grid"),
+    "genart_jax.data.open": ("Dataset", "degrade", "list_data", "open_data"),
+    "genart_jax.evaluate.compare": ("compare_runs",),
+    "genart_jax.evaluate.extractors": ("make_extractor",),
+    "genart_jax.evaluate.figures": ("evaluate_run",),
+    "genart_jax.evaluate.folders": ("compare_folders",),
+    "genart_jax.evaluate.originality": ("originality",),
+    "genart_jax.evaluate.scores": ("Score", "accuracy_score", "read_scores", "score_run"),
     "genart_jax.registry": ("get_config", "list_models", "register"),
+    "genart_jax.runtime.compiler": ("jit",),
     "genart_jax.train.checkpoint": ("Model", "load", "load_frozen"),
-    "genart_jax.train.trainer": ("fit",),
-    "genart_jax.use.explain": ("explain",),
-    "genart_jax.types": ("Algorithm", "Batch", "Metrics", "Network", "State", "to_float", "to_uint8"),
+    "genart_jax.train.first": ("init",),
+    "genart_jax.train.log": ("read_rows",),
+    "genart_jax.train.trainer": ("Callback", "fit"),
+    "genart_jax.types": ("Algorithm", "Batch", "Metrics", "Network", "State", "Use", "to_float", "to_uint8"),
+    "genart_jax.use.export": ("export_run",),
+    "genart_jax.use.predict": ("classify", "load_classifier"),
+    "genart_jax.use.sample": ("Samples", "draw_samples", "write_samples"),
+    "genart_jax.use.styled": ("stylize",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Algorithm", "Batch", "BatchSpec", "Dataset", "Metrics", "Model", "Network", "Run", "State", "UserError", "build",
-    "configure", "degrade", "explain", "fit", "get_config", "jit", "list_data", "list_models", "load", "load_frozen",
-    "make_grid", "open_data", "register", "run", "save_grid", "to_float", "to_uint8",
+    "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Field",
+    "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
+    "Samples", "Saved", "Score", "State", "Sweep", "SweepOptimizer", "Train", "Use", "UserError", "Vae",
+    "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs", "configure",
+    "degrade", "draw_conditions", "draw_samples", "evaluate_run", "export_run", "fit", "get_config", "init",
+    "jit", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor",
+    "make_grid", "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run",
+    "save_grid", "score_run", "stylize", "to_float", "to_uint8", "write_samples",
 ]  # fmt: skip
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from genart_jax import registry
-from genart_jax.config import Run, UserError, check_ranges, classes_of, override
+from genart_jax.config import BatchSpec, Run, UserError, check_ranges, classes_of, override, resolve
 from genart_jax.runtime import heap
-from genart_jax.steps import networks, stages, sweep
+from genart_jax.runtime.cache import keep_programs
+from genart_jax.steps import described, networks, stages, sweep, uses
 from genart_jax.types import Algorithm, Module, Network, State, Tree
 
 _SECTIONS = ("step", "optimizer", "data", "train", "parallel", "sweep")
@@ -35,33 +36,54 @@ def configure(model: str | Run, *, preset: str = "default", **options: Any) -> R
     return override(dataclasses.replace(run, model=override(run.model, **options)), **sections)
 
 
-def build(model: str | Run, *, preset: str = "default", axis_name: str | None = None, **options: Any) -> Algorithm:
+def build(
+    model: str | Run,
+    *,
+    preset: str = "default",
+    axis_name: str | None = None,
+    spec: BatchSpec | None = None,
+    class_names: Mapping[str, Sequence[str]] | None = None,
+    **options: Any,
+) -> Algorithm:
     """The algorithm of a model: pure functions to initialise, train, evaluate and use it.
 
     With a section `sweep`, it is that of all its members: see `sweep.members`. How the process uses memory on CPU is
-    settled here (see `heap`), best before JAX makes its first array.
+    settled here (see `heap`), best before JAX makes its first array. Compiled programs are kept on the disk from here
+    on (see `cache.keep_programs`).
 
     Args:
       model: a name in the registry, `my_module:Config`, or a whole configuration.
       preset: which of the model's presets to start from, where `model` is a name.
       axis_name: axis of `jax.pmap` or `shard_map` over which gradients, statistics and metrics are averaged; None under
         plain `jit`, sharded or not.
-      **options: see `configure`. `image_shape` is needed; conditions that are left None are none.
+      spec: what the data offers, as `open_data(...).spec`; what the configuration leaves None is filled from it.
+      class_names: condition -> names of its classes, which uses then take besides their numbers; None: those of `spec`.
+      **options: see `configure`. Without `spec`, `image_shape` is needed, and conditions that are left None are none.
 
     Raises:
       UserError: no such model, preset or option, a number out of range, or a shape that the model cannot make.
     """
     heap.keep()
     heap.collect_less()
+    keep_programs()
     run = configure(model, preset=preset, **options)
     check_ranges(run)
+    run = run if spec is None else resolve(run, spec)
     if "conditions" in {field.name for field in dataclasses.fields(run.model)}:
         run = dataclasses.replace(run, model=override(run.model, conditions=classes_of(run.model.conditions)))
     run = stages.complete(run)
     if run.model.image_shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
     alone = functools.partial(_build_alone, axis_name=axis_name)
-    return sweep.members(run, alone) if sweep.runs(run) else alone(run)
+    built = sweep.members(run, alone) if sweep.runs(run) else alone(run)
+    return _named(built, class_names or (spec.class_names if spec is not None else {}))
+
+
+def _named(algorithm: Algorithm, class_names: Mapping[str, Sequence[str]]) -> Algorithm:
+    """The algorithm whose uses take names of classes."""
+    spec = algorithm.batch_spec.named(class_names)
+    named = {name: uses.named(use, spec.class_names) for name, use in algorithm.uses.items()}
+    return algorithm._replace(batch_spec=spec, uses=named if spec.class_names else algorithm.uses)
 
 
 def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
@@ -77,7 +99,16 @@ def _build_alone(run: Run, axis_name: str | None) -> Algorithm:
         if "Algorithm" not in str(error):
             raise
         raise UserError(f"{run.name}: its step is of an earlier version ({error}); see docs/extending.md") from error
-    return _with_precision(algorithm, run.train.precision)
+    return _described(_with_precision(algorithm, run.train.precision))
+
+
+def _described(algorithm: Algorithm) -> Algorithm:
+    """The algorithm whose functions say, to `help`, what they take here. It must be the only one that has them."""
+    for name, text in described.functions(algorithm).items():
+        getattr(algorithm, name).__doc__ = text
+    for name, use in algorithm.uses.items():
+        use.function.__doc__ = described.use(name, use.inputs, use.function.__doc__ or "")
+    return algorithm
 
 
 def rematerialized(roles: Mapping[str, Network]) -> dict[str, Network]:
@@ -146,5 +177,5 @@ def _with_precision(algorithm: Algorithm, policy: str) -> Algorithm:
         return wrapped
 
     functions: Any = {name: wrap(value) for name, value in algorithm._asdict().items() if callable(value)}
-    uses = {name: use._replace(function=wrap(use.function)) for name, use in algorithm.uses.items()}
-    return algorithm._replace(**functions, uses=uses, precision=precision)
+    wrapped = {name: use._replace(function=wrap(use.function)) for name, use in algorithm.uses.items()}
+    return algorithm._replace(**functions, uses=wrapped, precision=precision)

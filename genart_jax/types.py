@@ -6,8 +6,8 @@ videos NTHWC with the same range.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import flax.struct
 import jax
@@ -16,7 +16,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from genart_jax.config import BatchSpec, Field, UserError, classes_of
-from genart_jax.runtime.values import Array
+from genart_jax.runtime import shown
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
 
 Scalar = float | jax.Array | Callable[[jax.Array | float], jax.Array]
 """A number, or one of the step."""
@@ -43,8 +46,12 @@ the weight is not, the ratio is a distribution, and the figure is its perplexity
 Condition = Mapping[str, jax.Array]
 """Classes by name, integers (batch,)."""
 
-Told = Mapping[str, ArrayLike] | None
-"""Classes by name as a user gives them: one for all, or (batch,). What is left out is for the use to fill."""
+Classes = ArrayLike | str | Sequence[str]
+"""Of a condition, one for all examples or (batch,): integers, or words."""
+
+Told = Mapping[str, Classes] | None
+"""Classes by name as a user gives them; words where the model knows the names of its classes. What is left out is for
+the use to fill."""
 
 HIDDEN = -1
 """In place of a class: not told."""
@@ -132,6 +139,20 @@ class State(flax.struct.PyTreeNode):
         """Where the networks stand in training."""
         return Variables(self.params, self.mutable, self.frozen)
 
+    def _rows(self) -> list[shown.Row]:
+        parts = {name: getattr(self, name) for name in ("params", "mutable", "opt", "ema", "frozen")}
+        return shown.parts_of(parts | {"extra": {"": self.extra}})
+
+    def _title(self) -> str:
+        step = "" if isinstance(self.step, jax.core.Tracer | jax.ShapeDtypeStruct) else f" after step {self.step}"
+        return f"State{step}, {shown.size_of(self)}"
+
+    def __repr__(self) -> str:
+        return shown.text(self._title(), self._rows())
+
+    def _repr_html_(self) -> str:
+        return shown.page(self._title(), self._rows(), shown.leaves_of(self))
+
 
 Kind = Literal[
     "pictures", "mask", "latents", "styles", "codes", "overview", "key", "count", "condition", "number"
@@ -218,6 +239,26 @@ class Algorithm(NamedTuple):
     order: tuple[str, ...] = ()  # metrics in the order in which a step computes them, as far as it matters
     members: int = 0  # of a sweep, see `sweep.members`; 0: none, the state is one run's
     precision: str | None = None  # of products of float32 numbers, as `jax.default_matmul_precision` takes it
+
+    def _rows(self) -> list[shown.Row]:
+        spec = self.batch_spec
+        fields = [f"{name} {field.shape}" for name, field in spec.fields.items() if field.kind != "class"]
+        networks = [f"{role} ({network.frozen})" if network.frozen else role for role, network in self.networks.items()]
+        takes = [f"{name}({', '.join(one.name for one in use.inputs)})" for name, use in self.uses.items()]
+        rows = {
+            "takes": ", ".join([*fields, *(f"{name} ({count} classes)" for name, count in spec.conditions)]),
+            "networks": ", ".join(networks),
+            "uses": ", ".join(takes),
+            "lazy terms": ", ".join(f"{name} every {every} steps" for name, every in self.lazy),
+            "members": str(self.members or ""),
+        }
+        return [(name, said) for name, said in rows.items() if said]
+
+    def __repr__(self) -> str:
+        return shown.text("Algorithm", self._rows())
+
+    def _repr_html_(self) -> str:
+        return shown.page("Algorithm", self._rows())
 
     def use(self, name: str, model: str = "this model") -> Use:
         """A use by its name.
@@ -359,12 +400,12 @@ def batch_of(fields: Mapping[str, Field], leaf: Callable[[str, Field], Tree]) ->
     return batch | {"condition": condition}
 
 
-def to_float(images: ArrayLike) -> jax.Array:
+def to_float(images: ArrayLike) -> Float[jax.Array, "..."]:
     """uint8 images (any shape) -> float32 in [-1, 1]."""
     return jnp.asarray(images).astype(jnp.float32) / 127.5 - 1.0
 
 
-def to_uint8(images: ArrayLike) -> Array:
+def to_uint8(images: ArrayLike) -> UInt8[np.ndarray, "..."]:
     """Float images in [-1, 1] (any shape) -> uint8 on the host, rounded; values outside are clipped."""
     scaled = (np.asarray(images, np.float32) + 1.0) * 127.5
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
@@ -408,7 +449,8 @@ def check_condition(condition: Told, spec: BatchSpec) -> None:
         wanted = f"wanted 0 to {known[name] - 1}{', or -1 to hide it' if name in spec.hidden else ''}"
         value = np.asarray(value)
         if not np.issubdtype(value.dtype, np.integer):
-            raise UserError(f"condition {name}: got {value}, {wanted}")
+            names = "; ga.load knows names, and ga.build with spec= or class_names=" if value.dtype.kind in "US" else ""
+            raise UserError(f"condition {name}: got {value}, {wanted}{names}")
         if (value == HIDDEN).any() and name not in spec.hidden:
             raise UserError(f"condition {name}: this model has not learnt to do without it; {wanted}, {TO_HIDE}")
         if (wrong := value[(value < HIDDEN) | (value >= known[name])]).size:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from genart_jax.config import UserError
 from genart_jax.data.conditions import parse_conditions
+from genart_jax.runtime.packaged import results
 from genart_jax.steps import sweep
 from genart_jax.train.checkpoint import described, load, member_directory
 from genart_jax.use.sample import draw_samples, write_samples
@@ -26,25 +27,26 @@ def draw(
     words: Sequence[str],
     truncation: float,
     out: Path | None,
+    provenance: bool,
 ) -> Iterator[Path]:
     """Draws and writes pictures, and yields each file or folder.
 
-    Without `out`, a grid in RUN/samples whose name says what was asked for; none that is there already and shows
-    something else is overwritten. Of a sweep without `member`, each member has its own, and one that has diverged is
-    told of on stderr.
+    Without `out`, a grid in RUN/samples (see `packaged.results`) whose name says what was asked
+    for; none that is there already and shows something else is overwritten. Of a sweep without `member`, each member
+    has its own, and one that has diverged is told of on stderr.
 
     Raises:
       UserError: what is wrong with the run or the options; of a sweep, if no member has pictures.
     """
     members = range(len(sweep.runs(described(run).run))) if member is None else ()
     if not members:
-        yield _one(member_directory(run, member), step, num, seed, words, truncation, out)
+        yield _one(member_directory(run, member), step, num, seed, words, truncation, out, provenance)
         return
     drawn, failed = 0, None
     for i in members:
         place = None if out is None else out / str(i) if not out.suffix else out.with_stem(f"{out.stem}_member{i}")
         try:
-            path = _one(member_directory(run, i), step, num, seed, words, truncation, place)
+            path = _one(member_directory(run, i), step, num, seed, words, truncation, place, provenance)
         except UserError as error:
             failed = error
             print(f"genart: {error}", file=sys.stderr)
@@ -63,6 +65,7 @@ def _one(
     words: Sequence[str],
     truncation: float,
     out: Path | None,
+    provenance: bool,
 ) -> Path:
     saved = described(run)
     names = saved.data["class_names"]
@@ -70,10 +73,13 @@ def _one(
         raise UserError(f"{run} is a file of weights; say where the pictures go: --out FILE.png")
     given = parse_conditions(words, names)
     numbers = {"truncation": truncation} if truncation != 1.0 else {}
-    samples = draw_samples(load(run, step), saved, num, seed, given, numbers)
+    model = load(run, step)
+    samples = draw_samples(model, saved, num, seed, given, numbers)
+    about = model.provenance if provenance else None
     if out is not None:
-        return write_samples(out, samples, names, seed)
+        return write_samples(out, samples, names, seed, about=about)
     asked = [*words, *([f"truncation={truncation:g}"] if truncation != 1.0 else ())]
     asked += [f"step={step}"] if step is not None else []
     name = "_".join([f"sample_seed{seed}", *(re.sub(r"[^\w.=+-]", "-", word) for word in asked)])[:_LONGEST]
-    return write_samples(run / "samples" / f"{name}.png", samples, names, seed, overwrite=False)
+    place = results(run) / "samples" / f"{name}.png"
+    return write_samples(place, samples, names, seed, overwrite=False, about=about)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
+
+from genart_jax.config.errors import UserError
 
 Kind = Literal["pixels", "mask", "class"]
 
@@ -54,6 +56,8 @@ class BatchSpec:
     """By name: "image", maybe "target", "other" and "mask", then the classes."""
     hidden: tuple[str, ...] = ()
     """The conditions that the model also learns without: of these, -1 (not told) can be asked for."""
+    class_names: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict, compare=False)
+    """Condition -> the names of its classes in the order of their integers, where they are known."""
 
     def __init__(
         self,
@@ -61,15 +65,31 @@ class BatchSpec:
         conditions: tuple[tuple[str, int], ...] = (),
         hidden: tuple[str, ...] = (),
         fields: Mapping[str, Field] | None = None,
+        class_names: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Of pictures and conditions, (name, number of classes) each; or of `fields`, which say it all."""
+        """Of pictures and conditions, (name, number of classes) each; or of `fields`, which say it all.
+
+        Names of classes of what is no condition here are left out.
+
+        Raises:
+          UserError: a condition has another number of names than of classes.
+        """
         given = {"image": Field(tuple(image_shape)), **class_fields(conditions)} if fields is None else dict(fields)
         last = {name: field for name, field in given.items() if field.kind == "class"}
         object.__setattr__(self, "fields", {name: f for name, f in given.items() if name not in last} | last)
         object.__setattr__(self, "hidden", tuple(hidden))
+        names = {name: tuple(words) for name, words in (class_names or {}).items() if name in last}
+        for name, words in names.items():
+            if len(words) != last[name].classes:
+                raise UserError(f"class_names of {name!r}: {len(words)} names for {last[name].classes} classes")
+        object.__setattr__(self, "class_names", names)
 
     def __hash__(self) -> int:
         return hash((tuple(self.fields.items()), self.hidden))
+
+    def named(self, class_names: Mapping[str, Sequence[str]]) -> BatchSpec:
+        """The same with names of classes."""
+        return BatchSpec(hidden=self.hidden, fields=self.fields, class_names=class_names)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from genart_jax import registry
 from genart_jax.config import Run, UserError, from_dict
+from genart_jax.runtime import packaged
 from genart_jax.runtime.paths import expanded
 
 VERSION = 1
@@ -30,14 +31,16 @@ class Saved(NamedTuple):
 
 
 def read_config(directory: str | Path) -> Saved:
-    """Reads config.json.
+    """Reads config.json of a run, or of a folder of the hub's layout, which `packaged.place` finds.
 
     Raises:
       UserError: there is no such run, or another version wrote it.
     """
-    path = expanded(directory) / "config.json"
+    path = packaged.place(directory) / "config.json"
     if not path.is_file():
-        raise UserError(f"{directory} is not a run, it has no config.json; train one with genart train NAME --run DIR")
+        known = f" ({', '.join(packaged.names())})" if packaged.names() else ""
+        hint = f"train one with genart train NAME --run DIR, or name a model that comes with the package{known}"
+        raise UserError(f"{directory} is not a run, it has no config.json; {hint}")
     try:
         there = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin it with a byte order mark
         version, values, data = there["version"], there["run"], there["data"]

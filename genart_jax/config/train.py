@@ -47,6 +47,8 @@ class Train:
     """Steps run on the device at a time, in a loop there: pays for steps of a few milliseconds."""
     samples: Count = 64
     """Pictures in a sample grid."""
+    provenance: bool = True
+    """Write into sample grids that they are generated, by which model and run, and the licence of its data."""
     schedules: tuple[str, ...] = ()
     """Numbers that change over the run, as NAME=FROM..TO[:cosine|:linear][@STEPS], such as b2=0.9..0.99:cosine: of the
     optimizer learning_rate, b1, b2, and of a GAN ema_images, augment_p and its regularisers by name (their weights)."""

@@ -10,6 +10,7 @@ import numpy as np
 from genart_jax.config import UserError
 from genart_jax.data.source import Source, Split
 from genart_jax.runtime.values import Array, Json
+from genart_jax.types import Classes, Told
 
 Table = Sequence[Sequence[int]]
 """Rows of one class a condition, and last the number of training pictures that have them."""
@@ -88,14 +89,45 @@ def parse_conditions(words: Sequence[str], class_names: Mapping[str, Sequence[st
             raise UserError(f"condition {name!r} is given twice")
         if name not in class_names:
             raise UserError(f"condition {name!r} is unknown; this model has {', '.join(class_names) or 'none'}")
-        classes = list(class_names[name])
-        numbers = [str(i) for i in range(len(classes))]
-        if value in classes:
-            out[name] = classes.index(value)
-        elif value in numbers:
-            out[name] = numbers.index(value)
-        elif value in ("none", "-1"):
-            out[name] = -1
-        else:
-            raise UserError(f"condition {name}={value} is no class; choose from {', '.join(classes)}")
+        out[name] = class_number(name, value, class_names[name])
     return out
+
+
+def class_number(name: str, word: str, classes: Sequence[str]) -> int:
+    """The class of a condition that a word means: its name, else its number, else "none" or -1, which hide it.
+
+    Raises:
+      UserError: it means none.
+    """
+    numbers = [str(i) for i in range(len(classes))]
+    if word in classes:
+        return list(classes).index(word)
+    if word in numbers:
+        return numbers.index(word)
+    if word in ("none", "-1"):
+        return -1
+    raise UserError(f"condition {name}={word} is no class; choose from {', '.join(classes)}")
+
+
+def numbered(condition: Told, class_names: Mapping[str, Sequence[str]]) -> Told:
+    """Classes by name, with the words among them as integers: {"style": "noto"} -> {"style": 0}.
+
+    A list of words becomes an array. What is a number already, or has no names here, stays as it is.
+
+    Raises:
+      UserError: a word that is no class.
+    """
+    if not isinstance(condition, Mapping):
+        return condition
+    return {
+        name: _numbers(name, value, class_names[name]) if name in class_names else value
+        for name, value in condition.items()
+    }
+
+
+def _numbers(name: str, value: Classes, classes: Sequence[str]) -> Classes:
+    if isinstance(value, str):
+        return class_number(name, value, classes)
+    if isinstance(value, list | tuple | np.ndarray) and all(isinstance(word, str) for word in value):
+        return np.array([class_number(name, str(word), classes) for word in value], np.int32)
+    return value

@@ -96,7 +96,7 @@ class Source:
     def spec(self) -> BatchSpec:
         """The batch that this source offers."""
         classes = {name: len(names) for name, names in self.class_names.items()}
-        return BatchSpec(fields={**self.pictures, **class_fields(classes)})
+        return BatchSpec(fields={**self.pictures, **class_fields(classes)}, class_names=self.class_names)
 
 
 def open_source(data: Data) -> Source:

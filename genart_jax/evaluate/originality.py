@@ -15,6 +15,7 @@ from PIL import Image
 
 from genart_jax.config import UserError
 from genart_jax.data.grid import make_grid, write
+from genart_jax.data.provenance import save
 from genart_jax.data.source import Source, Split
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
@@ -24,7 +25,7 @@ from genart_jax.metrics import memorisation
 from genart_jax.metrics.neighbours import nearest
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
-from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.packaged import results
 from genart_jax.runtime.values import Array, Json
 from genart_jax.types import Algorithm, Condition, State, to_float
 from genart_jax.use.sample import Samples
@@ -46,6 +47,7 @@ def originality(
     seed: int = 0,
     shown: int = 10,
     tell: Callable[[str], None] = lambda text: None,
+    provenance: bool = True,
 ) -> Json:
     """Tests a run's pictures against its training set, with its test split as the yardstick.
 
@@ -62,6 +64,7 @@ def originality(
       seed: of them.
       shown: rows of the card.
       tell: called with a line of what is done.
+      provenance: whether the card says in its metadata that its pictures are generated, and by whom.
 
     Raises:
       UserError: the run makes no pictures, its test split is its training split, or the extractor is not to be had.
@@ -92,9 +95,9 @@ def originality(
     report["membership"] = membership(trained, train, test, seed)
     report["findings"] = findings(report)
     report["pictures"] = _neighbours_of(found, rows["train"])
-    last = list(found)[-1]
-    path = expanded(directory)
-    _card(found[last], train, fake, shown, last).save(path / "originality.png", format="PNG")
+    last, path = list(found)[-1], results(directory)
+    card, about = _card(found[last], train, fake, shown, last), trained.model.provenance if provenance else None
+    save(card, path / "originality.png", about)
     (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 

@@ -21,9 +21,8 @@ from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, Split, example, open_source
 from genart_jax.evaluate.extractors import Extractor
 from genart_jax.runtime.cache import cache_directory
-from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array
-from genart_jax.train.checkpoint import Model, Saved, load, read_config
+from genart_jax.train.checkpoint import Model, Saved, load, member_directory, read_config
 from genart_jax.use.sample import Samples, draw_samples
 
 _PART = 5000  # pictures
@@ -55,7 +54,8 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
       UserError: no run there, or its data is not to be had, has changed or does not fit.
     """
     saved = read_config(directory)
-    algorithm, state = load(directory)
+    model = load(directory)
+    algorithm, state = model
     options = saved.run.data
     if data is not None:
         height, width, channels = algorithm.batch_spec.image_shape[-3:]
@@ -71,7 +71,8 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
         if list(source.class_names.get(name, ())) != list(names):
             here = ", ".join(source.class_names.get(name, ())) or "none"
             raise UserError(f"{source.name}: the model knows {name} as {', '.join(names)}; here are {here}")
-    return Trained(expanded(directory), saved, Model(algorithm, state if ema else state.replace(ema={})), source)
+    used = Model(algorithm, state if ema else state.replace(ema={}), saved, model.run, model.sha256)
+    return Trained(member_directory(directory, None), saved, used, source)
 
 
 def draw(trained: Trained, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:

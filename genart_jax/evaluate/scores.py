@@ -22,7 +22,7 @@ from genart_jax.evaluate.perceptual import make_perceptual, pair_diversity
 from genart_jax.evaluate.pictures import Features, Trained, open_run
 from genart_jax.evaluate.statistics import Statistics
 from genart_jax.metrics import accuracy
-from genart_jax.runtime.paths import expanded
+from genart_jax.runtime.packaged import results
 from genart_jax.runtime.watch import clock
 from genart_jax.train.checkpoint import seals
 
@@ -239,7 +239,7 @@ def _real_accuracy(trained: Trained, network: Extractor, label: str, most: int =
 
 def write_scores(directory: str | Path, scores: list[Score]) -> None:
     """Adds scores to RUN/scores.json; those made the same way before, at the same step, are replaced."""
-    path = expanded(directory) / FILE
+    path = results(directory) / FILE
     same = lambda s: json.dumps([s.name, s.contract, s.seeds, s.model["step"]], sort_keys=True)
     kept = {same(s): s for s in [*(_all_scores(directory) if path.exists() else []), *scores]}
     content = json.dumps([dataclasses.asdict(s) for s in kept.values()], indent=1)
@@ -265,7 +265,7 @@ def _is_of(there: Mapping[int, str], model: Mapping[str, Any]) -> bool:
 
 
 def _all_scores(directory: str | Path) -> list[Score]:
-    path = expanded(directory) / FILE
+    path = results(directory) / FILE
     if not path.is_file():
         raise UserError(f"{directory} has no scores; make them with: genart evaluate {directory}")
     try:

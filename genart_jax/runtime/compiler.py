@@ -51,12 +51,12 @@ def jit(function: Callable[..., Any], *, once: bool = False, **kwargs: Any) -> A
     Args:
       function: the program.
       once: it runs once, so it need not be fast, but soon compiled.
-      **kwargs: those of `jax.jit`.
+      **kwargs: those of `jax.jit`; `compiler_options` come on top of those here.
     """
     found = options()
     if not found:
         return jax.jit(function, **kwargs)
-    given = found | _ONCE if once else found
+    given = found | (_ONCE if once else {}) | (kwargs.pop("compiler_options", None) or {})
 
     @functools.wraps(function)
     def traced(*args: Any, **kwargs: Any) -> Any:

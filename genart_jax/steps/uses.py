@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jax.export import is_symbolic_dim
 from jax.typing import ArrayLike, DTypeLike
 
 from genart_jax.config import BatchSpec, UserError
+from genart_jax.data.conditions import numbered
 from genart_jax.types import Input, State, Tree, Use, check_condition, check_images
 
 Function = Callable[..., jax.Array]
@@ -73,6 +74,21 @@ def _checked(use: str, function: Function, inputs: tuple[Input, ...]) -> Functio
         return function(state, **given)
 
     return call
+
+
+def named(use: Use, class_names: Mapping[str, Sequence[str]]) -> Use:
+    """The use, which takes names of classes besides their numbers; see `conditions.numbered`."""
+    places = {index: one.name for index, one in enumerate(use.inputs) if one.kind == "condition"}
+    if not places:
+        return use
+
+    @functools.wraps(use.function)
+    def call(state: State, *args: Tree, **options: Tree) -> jax.Array:
+        args = tuple(numbered(arg, class_names) if i in places else arg for i, arg in enumerate(args))
+        told = {name: numbered(options[name], class_names) for name in places.values() if name in options}
+        return use.function(state, *args, **options | told)
+
+    return use._replace(function=call)
 
 
 def _check(where: str, one: Input, value: Tree) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import html
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,10 +22,13 @@ from genart_jax.config import BatchSpec, Run, UserError, spec_of
 from genart_jax.config.saved import VERSION
 from genart_jax.config.saved import Saved as Saved
 from genart_jax.config.saved import read_config as read_config
+from genart_jax.data import provenance
+from genart_jax.data.provenance import Provenance
+from genart_jax.runtime import packaged
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Json
 from genart_jax.steps import common, sweep
-from genart_jax.train import frozen, manifest, published
+from genart_jax.train import frozen, hub, manifest, published
 from genart_jax.train.store import Checkpoints
 from genart_jax.types import Algorithm, Batch, State, Tree, batch_of
 
@@ -42,6 +47,7 @@ _FREE = (
                 "best",
                 "rollbacks",
                 "samples",
+                "provenance",
                 "ema_steps",
             ),
         )
@@ -54,11 +60,75 @@ _FREE = (
 )
 
 
-class Model(NamedTuple):
-    """A trained model: its algorithm and its state."""
+_log = logging.getLogger(__name__)
 
+
+class _Pair(NamedTuple):
     algorithm: Algorithm
     state: State
+
+
+class Model(_Pair):
+    """A trained model, as the pair of its algorithm and its state: `algorithm, state = model`.
+
+    Attributes:
+      saved: its run's configuration, and what it knows of its data; None where it was put together by hand.
+      run: the directory that it was loaded from, or None.
+      sha256: of the sums of the saved state, "" where it was not saved.
+    """
+
+    saved: Saved | None = None
+    run: Path | None = None
+    sha256: str = ""
+
+    def __new__(
+        cls,
+        algorithm: Algorithm,
+        state: State,
+        saved: Saved | None = None,
+        run: Path | None = None,
+        sha256: str = "",
+    ) -> Model:
+        """The pair, with what is known of its run."""
+        model = super().__new__(cls, algorithm, state)
+        model.saved, model.run, model.sha256 = saved, run, sha256
+        return model
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What its pictures are to say of themselves; None where it was put together by hand."""
+        return None if self.saved is None else provenance_of(self.saved, int(self.state.step), self.sha256)
+
+    @property
+    def config(self) -> Run:
+        """The resolved configuration.
+
+        Raises:
+          UserError: the model was put together by hand.
+        """
+        if self.saved is None:
+            raise UserError("this model was put together by hand: it has no configuration; ga.load(RUN) gives one")
+        return self.saved.run
+
+    def __repr__(self) -> str:
+        name = "" if self.saved is None else f" {self.saved.run.name}"
+        place = "" if self.run is None else f" of {self.run}"
+        return f"Model{name}{place}\n{self.algorithm}\n{self.state}"
+
+    def _repr_html_(self) -> str:
+        first, *_ = repr(self).partition("\n")
+        return f"<b>{html.escape(first)}</b>{self.algorithm._repr_html_()}{self.state._repr_html_()}"
+
+    @property
+    def class_names(self) -> Mapping[str, tuple[str, ...]]:
+        """Condition -> the names of its classes, in the order of their integers."""
+        return self.algorithm.batch_spec.class_names
+
+
+def provenance_of(saved: Saved, step: int, sha256: str = "") -> Provenance:
+    """What pictures of a run at a step are to say of themselves."""
+    run, data = str(saved.data.get("id", "")), str(saved.data.get("source", "unknown"))
+    return provenance.of_source(saved.run.name, run, sha256, step, data)
 
 
 def write_config(directory: Path, saved: Saved) -> None:
@@ -133,7 +203,7 @@ def member_directory(directory: str | Path, member: int | None) -> Path:
       UserError: it is no sweep, or has no such member.
     """
     if member is None:
-        return expanded(directory)
+        return packaged.place(directory)
     count = len(sweep.runs(read_config(directory).run))
     if not 0 <= member < count:
         there = f"members 0 to {count - 1}" if count else "no members, it is no sweep"
@@ -164,7 +234,9 @@ def seals(directory: str | Path) -> dict[int, str]:
 def load(directory: str | Path, step: int | Literal["best"] | None = None, member: int | None = None) -> Model:
     """The model of a run directory on the default device, at its newest good checkpoint, or at `step`.
 
-    In place of a run it may be a `.safetensors` file of StyleGAN2's published networks (docs/gans.md).
+    In place of a run it may be a model that comes with the package ("icons"), a folder of `genart export --hub`, one of
+    the hub's (hf://OWNER/NAME), or a `.safetensors` file of StyleGAN2's published networks (docs/gans.md): states
+    without an optimizer.
 
     "best" is the checkpoint with the best figure, where the run was trained with `train.best`. What is damaged is
     passed over, with a line in the log. Of a sweep, `member` says which; `load(f"{directory}/members/3")` does so too.
@@ -176,8 +248,12 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
     if published.is_file(directory):
         if step is not None or member is not None:
             raise UserError(f"{directory} is a file of weights; it has no steps and no members")
-        return Model(*published.model(directory))
+        return Model(*published.model(directory), published.described(directory), expanded(directory))
     directory = member_directory(directory, member)
+    if hub.is_folder(directory):
+        if step is not None:
+            raise UserError(f"{directory} holds one state; leave the step out")
+        return _load_folder(directory)
     saved = read_config(directory)
     home, index = _home(directory, saved), saved.data.get("member")
     if index is not None:
@@ -186,7 +262,7 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
         name = f"{directory}/members/0 to {len(members) - 1}"
         raise UserError(f"{directory} is a sweep; name one of its members, {name} (sample, evaluate: --member)")
     spec_of(saved.run)
-    algorithm = build(saved.run)
+    algorithm = build(saved.run, class_names=_names(saved))
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), abstract_state(algorithm)
@@ -195,13 +271,37 @@ def load(directory: str | Path, step: int | Literal["best"] | None = None, membe
         if step == "best" and (step := checkpoints.best()) is None:
             raise UserError(f"{directory}: no checkpoint has a figure to be the best by; train it with --train.best")
         state, _ = checkpoints.load(abstract, step)
+        sha256 = checkpoints.seal(int(state.step))
     kept = frozen.kept(home, saved.data.get("frozen", {}), abstract.frozen)
     state = state.replace(frozen=jax.device_put(kept, sharding))
     if index is None:
-        return Model(algorithm, state)
+        return Model(algorithm, state, saved, directory, sha256)
     if lost := int(state.extra[sweep.DIVERGED][index]):
         raise UserError(f"{directory} diverged in step {lost}; name an earlier checkpoint, or another member")
-    return Model(build(sweep.runs(saved.run)[index]), sweep.member(state, index))
+    own = build(sweep.runs(saved.run)[index], class_names=_names(saved))
+    return Model(own, sweep.member(state, index), read_config(directory), directory, sha256)
+
+
+def _load_folder(directory: Path) -> Model:
+    """The model of a folder of the hub's layout."""
+    saved = read_config(directory)
+    spec_of(saved.run)
+    algorithm = build(saved.run, class_names=_names(saved))
+    elsewhere = {role: source for role, source in algorithm.frozen if source.startswith("asset:")}
+    state = hub.read(directory, abstract_state(algorithm), elsewhere)
+    if elsewhere:
+        try:
+            state = state.replace(frozen=load_frozen(algorithm) | state.frozen)
+        except UserError as error:  # only training asks for them, mostly
+            _log.warning("%s: without %s (%s)", directory, ", ".join(elsewhere), error)
+    return Model(
+        algorithm, jax.device_put(state, jax.local_devices()[0]), saved, directory, hub.about(directory)["sha256"]
+    )
+
+
+def _names(saved: Saved) -> Mapping[str, Sequence[str]]:
+    names: Mapping[str, Sequence[str]] = saved.data["class_names"]
+    return names
 
 
 def described(directory: str | Path) -> Saved:

@@ -42,7 +42,7 @@ class Records:
         self.runs = sweep.runs(saved.run)
         self.places = [directory]
         self.last: dict[str, Array] = {}
-        self._note = note
+        self._note, self._saved = note, saved
         self._lost: set[int] = set()  # members that diverged
         if self.runs:
             self.places = [checkpoint.member_directory(directory, i) for i in range(len(self.runs))]
@@ -107,6 +107,7 @@ class Records:
 
         Those of one label are a grid; those of several stand side by side under their labels, above their `words`.
         """
+        about = checkpoint.provenance_of(self._saved, step) if self._saved.run.train.provenance else None
         for i, place in enumerate(self.places):
             path, own = place / "samples" / f"{step:06d}.png", {label: x[i] for label, x in pictures.items()}
             if not all(np.isfinite(x).all() for x in own.values()):
@@ -115,10 +116,10 @@ class Records:
                 continue
             try:
                 if len(own) > 1:
-                    media.save(path, own, lambda one: media.sheet(one, words))
+                    media.save(path, own, lambda one: media.sheet(one, words), about)
                 else:
                     (alone,) = own.values()
-                    save_grid(path, alone, scale=scale_of(alone))
+                    save_grid(path, alone, scale=scale_of(alone), about=about)
                 yield path
             except OSError as error:
                 self._note(f"{path} cannot be written ({error.strerror or error}); training goes on")

@@ -12,8 +12,7 @@ from genart_jax import assets
 from genart_jax.api import build
 from genart_jax.config import UserError
 from genart_jax.data import picture
-from genart_jax.runtime import compiler
-from genart_jax.runtime.paths import expanded
+from genart_jax.runtime import compiler, packaged
 from genart_jax.train.checkpoint import Model, load, pretrained, read_config
 from genart_jax.types import to_float
 
@@ -33,7 +32,7 @@ def load_classifier(name: str | Path) -> Classifier:
     Raises:
       UserError: neither of the two, or it classifies nothing.
     """
-    if (expanded(name) / "config.json").is_file():
+    if (packaged.place(name) / "config.json").is_file():
         saved = read_config(name)
         model = load(name)
         model.algorithm.use("predict", f"{name}, a run of {saved.run.name},")
@@ -41,7 +40,8 @@ def load_classifier(name: str | Path) -> Classifier:
         return Classifier(model, tuple(saved.data["class_names"][label]))
     known = [asset for asset in assets.names() if assets.class_names(asset)]
     if str(name) not in known:
-        raise UserError(f"{name} is neither a run nor published weights of a classifier ({', '.join(known)})")
+        here = ", ".join(packaged.names())
+        raise UserError(f"{name} is neither a run nor published weights of a classifier ({', '.join(known)}; {here})")
     names = assets.class_names(str(name))
     algorithm = build(str(name), image_shape=(_SIZE, _SIZE, 3), conditions=(("imagenet", len(names)),))
     return Classifier(Model(algorithm, pretrained(str(name), algorithm)), names)

@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 
 from genart_jax.config import UserError
-from genart_jax.data import media
+from genart_jax.data import media, provenance
 from genart_jax.data.conditions import class_word, draw_conditions
 from genart_jax.data.grid import make_grid, scale_of
+from genart_jax.data.provenance import Provenance
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
@@ -35,6 +36,12 @@ class Samples(NamedTuple):
 
     images: Array
     condition: dict[str, Array]
+
+    def _repr_png_(self) -> bytes:
+        """A grid of the pictures, as a notebook shows it."""
+        content = io.BytesIO()
+        make_grid(self.images[:_GRID], scale=scale_of(self.images)).save(content, format="PNG")
+        return content.getvalue()
 
 
 def draw_samples(
@@ -97,13 +104,19 @@ def caption(condition: Mapping[str, Array], class_names: Mapping[str, Sequence[s
 
 
 def write_samples(
-    out: Path, samples: Samples, class_names: Mapping[str, Sequence[str]], seed: int, overwrite: bool = True
+    out: Path,
+    samples: Samples,
+    class_names: Mapping[str, Sequence[str]],
+    seed: int,
+    overwrite: bool = True,
+    about: Provenance | None = None,
 ) -> Path:
     """Writes a grid (FILE.png), arrays (FILE.npz: images and each condition), or single pictures (a folder).
 
     Volumes are drawn as three projections and videos as a row of frames, with an animation beside the PNG.
 
     Returns the path. Without `overwrite`, another grid that lies there stays, and this one is FILE-2.png, and so on.
+    With `about`, pictures say in their metadata where they come from, and arrays under "provenance".
 
     Raises:
       UserError: another kind of file, or a place that cannot be written.
@@ -113,22 +126,23 @@ def write_samples(
         if out.suffix == ".npz":
             out.parent.mkdir(parents=True, exist_ok=True)
             names = {f"{name}_names": np.array(class_names[name]) for name in condition}
-            np.savez(out, allow_pickle=False, images=images, **condition, **names)
+            said = {} if about is None else {"provenance": np.array(about.content())}
+            np.savez(out, allow_pickle=False, images=images, **condition, **names, **said)
         elif out.suffix == ".png":
             if len(images) > _GRID:
                 raise UserError(f"--out {out}: a grid shows at most {_GRID} pictures; write FILE.npz or a folder")
             text = f"{caption(condition, class_names)}  seed={seed}".strip()
             draw = lambda one: make_grid(one[""], scale=scale_of(images), caption=text)
             content = io.BytesIO()
-            draw({"": images}).save(content, format="PNG")
+            provenance.save(draw({"": images}), content, about, format="PNG")
             out = out if overwrite else _free(out, content.getvalue())
-            media.save(out, {"": images}, draw)
+            media.save(out, {"": images}, draw, about)
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             for i, image in enumerate(images):
                 classes = [class_word(class_names[name], int(v[i])) for name, v in condition.items()]
                 classes = [re.sub(r"[^\w.-]", "-", word) for word in classes]  # "T-shirt/top" is no file name
-                media.save(out / ("_".join([f"{i:05d}", *classes]) + ".png"), {"": image[None]}, _single)
+                media.save(out / ("_".join([f"{i:05d}", *classes]) + ".png"), {"": image[None]}, _single, about)
         else:
             raise UserError(
                 f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures"

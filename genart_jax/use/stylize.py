@@ -15,12 +15,13 @@ from PIL import Image
 from genart_jax import assets
 from genart_jax.api import configure
 from genart_jax.config import Run, UserError
-from genart_jax.data import picture
+from genart_jax.data import picture, provenance
+from genart_jax.data.provenance import Provenance
 from genart_jax.data.source import open_source
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import join_list, split_list
 from genart_jax.runtime.values import Array, Json
-from genart_jax.train import manifest
+from genart_jax.train import checkpoint, manifest
 from genart_jax.train.checkpoint import load, read_config
 from genart_jax.train.owner import owning
 from genart_jax.train.trainer import Callback, fit
@@ -147,6 +148,11 @@ def _places(plan: list[Run], directory: Path) -> list[Path]:
     return [directory / "x".join(map(str, run.data.image_size)) for run in plan]
 
 
+def last_place(plan: list[Run], directory: Path) -> Path:
+    """The run that holds the finished picture."""
+    return _places(plan, directory)[-1]
+
+
 def _files(run: Run) -> list[str]:
     """The content and the style."""
     return split_list(run.data.source.partition(":")[2])
@@ -209,14 +215,21 @@ def check_out(out: Path) -> None:
         raise UserError(f"--out {out}: there is no folder {out.parent}")
 
 
-def write(out: Path, pixels: Array) -> None:
-    """Writes a picture in the format that its name says.
+def provenance_of(place: Path) -> Provenance:
+    """What the picture of a run is to say of itself: its data are two pictures of the user's own."""
+    step, sha256 = max(checkpoint.seals(place).items())
+    about = checkpoint.provenance_of(read_config(place), step, sha256)
+    return about._replace(data="two pictures", licence="that of the two pictures, which whoever made this must know")
+
+
+def write(out: Path, pixels: Array, about: Provenance | None = None) -> None:
+    """Writes a picture in the format that its name says, with what it is to say of itself.
 
     Raises:
       UserError: it cannot be written.
     """
     try:
         options: Json = {"quality": 95} if out.suffix.lower() in (".jpg", ".jpeg") else {}
-        Image.fromarray(pixels).save(out, **options)
+        provenance.save(Image.fromarray(pixels), out, about, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"--out {out} cannot be written: {error}") from None

@@ -147,3 +147,48 @@ def test_a_use_that_is_not_there_is_named_with_those_that_are():
     assert algorithm.sample is None
     with pytest.raises(ga.UserError, match="this model has no use 'sample'; it has predict"):
         algorithm.use("sample")
+
+
+NAMES = {"style": ("noto", "fluent", "3", "four", "five"), "shape": tuple(map(str, range(9)))}
+
+
+@pytest.fixture(scope="module")
+def named():
+    spec = ga.BatchSpec(zoo.SHAPE, zoo.CONDITIONS, class_names=NAMES)
+    algorithm = ga.build("mlp_vae", preset="tiny", spec=spec, conditions=("style", "shape"))
+    return algorithm, ga.init(algorithm, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        ({"style": "fluent", "shape": 2}, {"style": 1, "shape": 2}),
+        ({"style": "3", "shape": "3"}, {"style": 2, "shape": 3}),  # a class of that name before the number
+        ({"style": ["five", "noto"], "shape": 0}, {"style": np.array([4, 0]), "shape": 0}),
+        ({"style": np.array(["five", "noto"]), "shape": 0}, {"style": np.array([4, 0]), "shape": 0}),
+    ],
+)
+def test_classes_by_their_names(named, words, numbers):
+    algorithm, state = named
+    key = jax.random.key(0)
+    want = algorithm.sample(state, key, 2, numbers)
+    np.testing.assert_array_equal(algorithm.sample(state, key, 2, words), want)
+    np.testing.assert_array_equal(algorithm.sample(state, key, num=2, condition=words), want)
+    latents = jax.numpy.zeros((2, algorithm.uses["decode"].inputs[0].shape[0]))
+    got, want = (algorithm.decode(state, latents, told) for told in (words, numbers))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_words_that_are_no_classes(named):
+    algorithm, state = named
+    key = jax.random.key(0)
+    with pytest.raises(ga.UserError, match="style=apple is no class; choose from noto, fluent"):
+        algorithm.sample(state, key, 2, {"style": "apple"})
+    with pytest.raises(ga.UserError, match="has not learnt to do without"):
+        algorithm.sample(state, key, 2, {"style": "none"})
+    nameless = zoo.tiny("mlp_vae")
+    with pytest.raises(ga.UserError, match=r"got noto, wanted 0 to 4; ga\.load knows names"):
+        nameless.sample(state, key, 2, {"style": "noto"})
+    with pytest.raises(ga.UserError, match="2 names for 5 classes"):
+        ga.build("mlp_vae", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS,
+                 class_names={"style": ("a", "b")})  # fmt: skip

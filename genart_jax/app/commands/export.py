@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 from genart_jax.app.arguments import parse, peel, wants_help
+from genart_jax.runtime.paths import expanded
 
-USAGE = "export RUN OUT"
-SUMMARY = "a model as a folder that runs without this package"
+USAGE = "export RUN OUT [--hub]"
+SUMMARY = "a model as a folder: to run without this package, or to share"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,13 +19,18 @@ class Options:
 
     platforms: tuple[str, ...] = ("cpu", "cuda", "tpu")
     """What the exported program runs on."""
+    hub: bool = False
+    """In the layout of Hugging Face's hub instead: model.safetensors, config.json and a card. `ga.load` reads it, and
+    all commands that take a run."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of the parameters, with --hub."""
 
 
 def run(args: Sequence[str]) -> None:
     """The command."""
     prog, text = (
         "genart export RUN OUT",
-        "Writes a model to a folder that needs jax alone (to classify picture files also Pillow).",
+        "Writes a model to a folder that needs jax alone (to classify picture files also Pillow); or --hub.",
     )
     if wants_help(args):
         parse(Options, ["--help"], prog, text)
@@ -31,6 +38,14 @@ def run(args: Sequence[str]) -> None:
     out, rest = peel(rest, "export RUN", "out")
     options: Options = parse(Options, rest, prog, text)
 
+    if options.hub:
+        from genart_jax.app import tables
+        from genart_jax.evaluate.scores import FILE, read_scores
+        from genart_jax.use.hub import export_folder
+
+        measured = tables.scores(read_scores(run)) if (expanded(run) / FILE).is_file() else ""
+        print(export_folder(run, out, options.dtype, scores=measured))
+        return
     from genart_jax.use.export import export_run
 
     print(export_run(run, out, options.platforms))

@@ -36,6 +36,8 @@ class Options:
     out: Path | None = None
     """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples, beside
     those that were drawn before."""
+    provenance: bool = True
+    """Write into the files that they are generated, by which model and run, and the licence of its data."""
 
 
 def run(args: Sequence[str]) -> None:
@@ -53,7 +55,7 @@ def run(args: Sequence[str]) -> None:
     keep_programs()
     for path in draw(
         run, options.member, _step(options.step), options.num, options.seed, options.condition, options.truncation,
-        options.out and expanded(options.out),
+        options.out and expanded(options.out), options.provenance,
     ):  # fmt: skip
         print(path)
 

@@ -40,6 +40,8 @@ class Options:
     """Sizes gone through, each twice the one before (fewer where the first would be below 64 pixels)."""
     every: int = 20
     """Steps between intermediate pictures and checkpoints (0: no pictures)."""
+    provenance: bool = True
+    """Write into the file that it is generated, and how."""
     seed: int = 0
     """Seed of the noise that the picture starts with."""
     run: Path | None = None
@@ -88,5 +90,6 @@ def _stylize(args: Sequence[str]) -> None:
         print(f"stopped with a checkpoint in {directory}; the same command goes on from there")
         return
     out = out or directory / "stylized.png"
-    stylize.write(out, pixels)
+    about = stylize.provenance_of(stylize.last_place(plan, directory)) if options.provenance else None
+    stylize.write(out, pixels, about)
     print(out)
