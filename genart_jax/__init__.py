@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from genart_jax.train.log import read_rows
     from genart_jax.train.trainer import Callback, fit
     from genart_jax.types import Algorithm, Batch, Metrics, Network, State, Use, to_float, to_uint8
+    from genart_jax.use.explain import explain
     from genart_jax.use.export import export_run
     from genart_jax.use.predict import classify, load_classifier
     from genart_jax.use.sample import Samples, draw_samples, write_samples
@@ -91,7 +92,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "genart_jax.train.log": ("read_rows",),
     "genart_jax.train.trainer": ("Callback", "fit"),
     "genart_jax.types": ("Algorithm", "Batch", "Metrics", "Network", "State", "Use", "to_float", "to_uint8"),
-    "genart_jax.use.export": ("export_run",),
+    "genart_jax.use.explain": ("explain",),
+    "genart_jax.use.export": (
+        "explain",
+        "export_run",
+    ),
     "genart_jax.use.predict": ("classify", "load_classifier"),
     "genart_jax.use.sample": ("Samples", "draw_samples", "write_samples"),
     "genart_jax.use.styled": ("stylize",),
@@ -103,7 +108,7 @@ __all__ = [
     "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
     "Samples", "Saved", "Score", "State", "Sweep", "SweepOptimizer", "Train", "Use", "UserError", "Vae",
     "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs", "configure",
-    "degrade", "draw_conditions", "draw_samples", "evaluate_run", "export_run", "fit", "get_config", "init",
+    "degrade", "draw_conditions", "draw_samples", "evaluate_run", "explain", "export_run", "fit", "get_config", "init",
     "jit", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor",
     "make_grid", "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run",
     "save_grid", "score_run", "stylize", "to_float", "to_uint8", "write_samples",

@@ -26,6 +26,7 @@ COMMANDS = (
     "plot",
     "checkpoint",
     "predict",
+    "explain",
     "stylize",
     "bench",
     "export",
