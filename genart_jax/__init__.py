@@ -93,10 +93,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "genart_jax.train.trainer": ("Callback", "fit"),
     "genart_jax.types": ("Algorithm", "Batch", "Metrics", "Network", "State", "Use", "to_float", "to_uint8"),
     "genart_jax.use.explain": ("explain",),
-    "genart_jax.use.export": (
-        "explain",
-        "export_run",
-    ),
+    "genart_jax.use.export": ("export_run",),
     "genart_jax.use.predict": ("classify", "load_classifier"),
     "genart_jax.use.sample": ("Samples", "draw_samples", "write_samples"),
     "genart_jax.use.styled": ("stylize",),
