@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Sweep,
         SweepOptimizer,
         Train,
+        Translate,
         UserError,
         Vae,
         VectorQuantized,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from genart_jax.use.predict import classify, load_classifier
     from genart_jax.use.sample import Samples, draw_samples, write_samples
     from genart_jax.use.styled import stylize
+    from genart_jax.use.transform import transform
 
 __version__ = "0.1.0"
 
@@ -71,6 +73,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Sweep",
         "SweepOptimizer",
         "Train",
+        "Translate",
         "UserError",
         "Vae",
         "VectorQuantized",
@@ -97,18 +100,19 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "genart_jax.use.predict": ("classify", "load_classifier"),
     "genart_jax.use.sample": ("Samples", "draw_samples", "write_samples"),
     "genart_jax.use.styled": ("stylize",),
+    "genart_jax.use.transform": ("transform",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Field",
     "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
-    "Samples", "Saved", "Score", "State", "Sweep", "SweepOptimizer", "Train", "Use", "UserError", "Vae",
+    "Samples", "Saved", "Score", "State", "Sweep", "SweepOptimizer", "Train", "Translate", "Use", "UserError", "Vae",
     "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs", "configure",
     "degrade", "draw_conditions", "draw_samples", "evaluate_run", "explain", "export_run", "fit", "get_config", "init",
     "jit", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor",
     "make_grid", "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run",
-    "save_grid", "score_run", "stylize", "to_float", "to_uint8", "write_samples",
+    "save_grid", "score_run", "stylize", "to_float", "to_uint8", "transform", "write_samples",
 ]  # fmt: skip
 
 

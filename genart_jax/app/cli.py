@@ -27,6 +27,7 @@ COMMANDS = (
     "checkpoint",
     "predict",
     "explain",
+    "transform",
     "stylize",
     "bench",
     "export",

@@ -22,6 +22,10 @@ _DIRECTIONS = {
     "accuracy": "higher",
     "modes": "higher",
     "modes_kl": "lower",
+    "psnr": "higher",
+    "ssim": "higher",
+    "ms_ssim": "higher",
+    "lpips": "lower",
 }
 """By the words that a score's name begins with, the longest that fit."""
 

@@ -9,6 +9,9 @@ from genart_jax.types import Algorithm, Input
 
 _KINDS = {
     "pictures": "pictures (batch, {shape}) float32 in [-1, 1]",
+    "mask": "(batch, {shape}) float32 in [0, 1], 1 where a picture is lost; left out: nowhere",
+    "overview": "(batch, {shape}) float32, as the use `overview` makes it of whole pictures; left out: of these",
+    "styles": "(batch, {shape}) float32, as the use `map` makes them",
     "latents": "(batch, {shape}) float32, such as a standard normal's",
     "codes": "(batch, {shape}) integers from 0 to {last}",
     "key": "one key of `jax.random`",
@@ -66,7 +69,7 @@ def use(name: str, inputs: Sequence[Input], said: str) -> str:
 
 def _input(one: Input) -> str:
     classes = _classes(one.spec) if one.spec is not None else ""
-    shape = ", ".join(map(str, one.shape))
+    shape = ", ".join(str(n or "any") for n in one.shape)
     return _KINDS[one.kind].format(
         shape=shape,
         last=one.classes - 1,

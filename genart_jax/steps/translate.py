@@ -134,7 +134,7 @@ class Translator(Family):
 
     def _trained_on(self, batch: Batch, key: jax.Array) -> Batch:
         """The pairs, cut and turned; what the overview sees stays whole."""
-        pair = self.pair(self.told(batch, key) | {k: batch[k] for k in ("target", "mask") if k in batch}, key)
+        pair = self.pair(self.told(batch, key), key)
         num = len(pair["input"])
         keys = lambda name: random.example_keys(random.stream(key, name), num, self.axis_name)
         factors = {"input": 1, "mask": 1, "image": self.about.scale}

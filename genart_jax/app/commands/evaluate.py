@@ -6,12 +6,15 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from genart_jax.app.arguments import parse, peel, wants_help
 from genart_jax.app.extractor import default_extractor, note, tell
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
+
+if TYPE_CHECKING:
+    from genart_jax.evaluate.scores import Score
 
 USAGE = "evaluate RUN [--extractor NAME] ..."
 SUMMARY = "figures, and scores of a run's pictures"
@@ -34,7 +37,7 @@ class Options:
     --save writes: there is a Frechet distance to it besides."""
     also: tuple[Literal["memorisation", "perceptual"], ...] = ()
     """Scores that take longer: memorisation (the MiFID, over the whole training split), and perceptual (how different
-    two generated pictures look over VGG19)."""
+    two generated pictures look over VGG19; of a model from pictures to pictures, how far from what is wanted)."""
     num: int | None = None
     """Generated pictures. None: 2,000 for scores, 1,000 for a classifier, 10,000 for modes."""
     split: str = "train"
@@ -51,12 +54,28 @@ class Options:
     """As JSON."""
 
 
+def _check(options: Options, from_pictures: bool, features: bool) -> None:
+    """Raises UserError where scores are asked for that such a model has not."""
+    if from_pictures and (set(options.also) - {"perceptual"} or options.reference):
+        raise UserError("this model makes pictures of pictures: of --also, it has perceptual alone, and no --reference")
+    if not features and not from_pictures and (options.reference or options.also):
+        raise UserError("--reference and --also need pictures and an --extractor, such as lite0")
+
+
+def _by_classifier(run: str, options: Options, source: str) -> list[Score]:
+    """Modes of stacked digits, or the share of pictures that show what they were made for."""
+    from genart_jax.evaluate import accuracy_score
+    from genart_jax.evaluate.modes import stacked_modes
+
+    assert options.classifier is not None
+    if source.startswith("stacked:"):
+        return stacked_modes(run, options.classifier, options.num or 10_000, options.seed, options.ema)
+    return [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
+
+
 def run(args: Sequence[str]) -> None:
     """The command."""
-    prog, text = (
-        "genart evaluate RUN",
-        "Figures on the test split, and scores of a model's pictures with what made them.",
-    )
+    prog, text = "genart evaluate RUN", "Figures on the test split, and scores of pictures with what made them."
     if wants_help(args):
         parse(Options, ["--help"], prog, text)
     run, rest = peel(args, "evaluate", "run")
@@ -64,10 +83,11 @@ def run(args: Sequence[str]) -> None:
 
     from genart_jax.app import tables
     from genart_jax.data.conditions import parse_conditions
-    from genart_jax.evaluate import accuracy_score, evaluate_run
+    from genart_jax.evaluate import evaluate_run
     from genart_jax.evaluate.extractors import make_extractor
-    from genart_jax.evaluate.modes import stacked_modes
-    from genart_jax.evaluate.scores import Score, score_run
+    from genart_jax.evaluate.perceptual import make_perceptual
+    from genart_jax.evaluate.restoration import score_translation, translates
+    from genart_jax.evaluate.scores import score_run
     from genart_jax.evaluate.statistics import read_statistics
     from genart_jax.train import parallel
     from genart_jax.train.checkpoint import load, member_directory, read_config
@@ -86,18 +106,18 @@ def run(args: Sequence[str]) -> None:
     word = default_extractor(options.extractor, "lite0") if makes_pictures else None
     network = None if word is None else make_extractor(word)
     reference = None if options.reference is None else read_statistics(options.reference)
-    if network is None and (reference or options.also):
-        raise UserError("--reference and --also need pictures and an --extractor, such as lite0")
+    from_pictures = translates(algorithm)
+    _check(options, from_pictures, network is not None)
     given = parse_conditions(options.condition, saved.data["class_names"])
     check_condition(given, algorithm.batch_spec)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
     scores: list[Score] = []
     if options.classifier is not None:
-        if saved.run.data.source.startswith("stacked:"):
-            scores = stacked_modes(run, options.classifier, options.num or 10_000, options.seed, options.ema)
-        else:
-            scores = [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
+        scores = _by_classifier(run, options, saved.run.data.source)
+    if from_pictures:
+        distance = make_perceptual("vgg19") if "perceptual" in options.also else None
+        scores += score_translation(run, options.num or 256, options.seed, options.ema, distance, tell)
     if network is not None:
         num = options.num or 2000
         scores = score_run(

@@ -11,7 +11,7 @@ from .depth import Array
 NO_END = "the end marker is missing, nothing else: kept"
 CLEAR = "wholly transparent, so all white"
 BLANK = "an animation whose first picture, the one that is taken, is blank"
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -79,7 +79,7 @@ def to_uint8_picture(
     except depth.UnknownRangeError as error:
         raise opening.BadPictureError(str(error)) from None
     flat = _over_white(whole, notes)
-    if (turn := _TURNS.get(picture.getexif().get(0x0112, 1))) is not None:
+    if (turn := TURNS.get(picture.getexif().get(0x0112, 1))) is not None:
         flat = flat.transpose(turn)
     # Files that hold several pictures have `n_frames`.
     if flat.convert("L").getextrema()[0] == flat.convert("L").getextrema()[1] and getattr(picture, "n_frames", 1) > 1:

@@ -92,6 +92,11 @@ def _declared(picture: Image.Image) -> int:
     return 16
 
 
+def is_wide(picture: Image.Image) -> bool:
+    """Whether a picture that is not loaded yet has more than 8 bits a channel, in whole numbers."""
+    return ";16" in _raw_mode(picture) or picture.mode.startswith("I")
+
+
 def _raw_mode(picture: Image.Image) -> str:
     """What Pillow calls the layout of the pixels in the file; empty where they are loaded."""
     if not isinstance(picture, ImageFile.ImageFile) or not picture.tile:

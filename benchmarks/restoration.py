@@ -1,0 +1,217 @@
+"""Runs of restoration on the test scenes of `photos`: whole photographs that no one was trained on.
+
+    python -m benchmarks.restoration RUN ... [--scenes N] [--pictures DIR] [--out benchmarks/results/restoration.md]
+
+Each scene is degraded as the run's step does it (keyed by its name; rounded to whole levels; holes are drawn anew in
+each square of 128 pixels, so that they are as large as in training), and restored as `genart transform` does it. Beside
+that stand the degraded picture and what is done without learning: bicubic interpolation; OpenCV's Telea and
+Navier-Stokes; the dark channel prior with a guided filter (He et al. 2009, 2010); equalised luma and a power that
+brings its mean to the middle. They need OpenCV (pip install opencv-python-headless); without it they are left out.
+
+PSNR and SSIM are on luma with a border of the scale cut off (super-resolution), inside of the holes (inpainting: PSNR;
+SSIM of all of the picture), else on RGB. Mean over scenes, and the scene with the least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image
+
+from benchmarks import machine
+from genart_jax.config.saved import read_config
+from genart_jax.data.built import open_stored
+from genart_jax.data.degrade import named
+from genart_jax.evaluate.restoration import measures
+from genart_jax.runtime.cache import keep_programs
+from genart_jax.runtime.values import Array
+from genart_jax.train.checkpoint import load
+from genart_jax.types import to_float, to_uint8
+from genart_jax.use.anysize import Tiled
+
+SQUARE = 128
+Restored = Callable[[Array, "Array | None"], Array]
+
+
+class Row(NamedTuple):
+    """Decibels and structural similarities of one way to restore, scene by scene."""
+
+    psnr: list[float]
+    ssim: list[float]
+
+
+def degraded(kind: str, scale: int, scene: Array, name: str) -> tuple[Array, Array | None]:
+    """A scene (height, width, 3) uint8 as its model gets it, and where it has holes."""
+    key = jax.random.fold_in(jax.random.key(0), zlib.crc32(name.encode()))
+    degrade = jax.jit(named(kind, scale))
+    if kind != "holes":
+        found = degrade(to_float(scene[None]), key[None])
+        mask = found.parameters.get("mask")
+        return to_uint8(found.image)[0], None if mask is None else np.asarray(mask)[0, ..., 0] > 0
+    rows, columns = (-(-n // SQUARE) for n in scene.shape[:2])
+    blank = np.zeros((rows * columns, SQUARE, SQUARE, 3), np.float32)
+    masks = np.asarray(degrade(blank, jax.random.split(key, rows * columns)).parameters["mask"])[..., 0] > 0
+    mask = masks.reshape(rows, columns, SQUARE, SQUARE).swapaxes(1, 2).reshape(rows * SQUARE, columns * SQUARE)
+    mask = mask[: scene.shape[0], : scene.shape[1]]
+    return np.where(mask[..., None], np.uint8(128), scene), mask
+
+
+def dark_channel(scene: Array, radius: int = 7) -> Array:
+    """He et al. 2009, with the guided filter of 2010 in place of matting: omega 0.95, t at least 0.1."""
+    import cv2
+
+    hazy = scene.astype(np.float32) / 255
+    dark = cv2.erode(hazy.min(-1), np.ones((2 * radius + 1,) * 2, np.uint8))
+    brightest = np.argsort(dark.ravel())[-max(1, dark.size // 1000) :]
+    airlight = hazy.reshape(-1, 3)[brightest].max(0)
+    raw = 1 - 0.95 * cv2.erode((hazy / airlight).min(-1), np.ones((2 * radius + 1,) * 2, np.uint8))
+    guide, side = cv2.cvtColor(hazy, cv2.COLOR_RGB2GRAY), (8 * radius + 1,) * 2
+    mean = functools.partial(cv2.blur, ksize=side)
+    slope = (mean(guide * raw) - mean(guide) * mean(raw)) / (mean(guide * guide) - mean(guide) ** 2 + 1e-3)
+    offset = mean(raw) - slope * mean(guide)
+    transmission = np.maximum(mean(slope) * guide + mean(offset), 0.1)[..., None]
+    return np.rint(255 * np.clip((hazy - airlight) / transmission + airlight, 0, 1)).astype(np.uint8)
+
+
+def equalised(scene: Array) -> Array:
+    """Luma with a flat histogram."""
+    import cv2
+
+    planes = cv2.cvtColor(scene, cv2.COLOR_RGB2YCrCb)
+    planes[..., 0] = cv2.equalizeHist(np.ascontiguousarray(planes[..., 0]))
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YCrCb2RGB))
+
+
+def brightened(scene: Array) -> Array:
+    """A power that brings the mean of all pixels to one half."""
+    x = scene.astype(np.float64) / 255
+    return np.rint(255 * x ** (np.log(0.5) / np.log(np.clip(x.mean(), 0.02, 0.98)))).astype(np.uint8)
+
+
+def baselines(kind: str) -> dict[str, Restored]:
+    """What is done without learning, by name."""
+    try:
+        import cv2
+    except ImportError:
+        print("without OpenCV: no classical baselines (pip install opencv-python-headless)", flush=True)
+        return {}
+    filled = lambda method: lambda scene, mask: np.asarray(cv2.inpaint(scene, mask.astype(np.uint8), 3, method))
+    return {
+        "holes": {"Telea": filled(cv2.INPAINT_TELEA), "Navier-Stokes": filled(cv2.INPAINT_NS)},
+        "haze": {"dark channel prior": lambda scene, mask: dark_channel(scene)},
+        "faults": {
+            "equalised histogram": lambda scene, mask: equalised(scene),
+            "power to the middle": lambda scene, mask: brightened(scene),
+        },
+    }.get(kind, {})
+
+
+def figures(kind: str, scale: int, scene: Array, made: Array, mask: Array | None) -> tuple[float, float]:
+    """PSNR and SSIM, as the head of this file says."""
+    found = measures(scene[None], made[None], scale if scale > 1 else 0)
+    if scale > 1:
+        return float(found["psnr_y"][0]), float(found["ssim_y"][0])
+    if kind == "holes" and mask is not None:
+        error = np.mean((scene.astype(np.float64) - made)[mask] ** 2)
+        return float(10 * np.log10(255**2 / error)), float(found["ssim_rgb"][0])
+    return float(found["psnr_rgb"][0]), float(found["ssim_rgb"][0])
+
+
+def score(run: Path, scenes: Mapping[str, Array], pictures: Path | None) -> tuple[str, dict[str, Row]]:
+    """The heading of a run, and the row of each way to restore."""
+    saved = read_config(run)
+    model = load(run)
+    tiled, kind = Tiled(model), saved.run.step.degradation
+    scale = tiled.about.scale
+    first = "bicubic" if scale > 1 else "degraded"
+    ways: dict[str, Restored] = {first: lambda given, mask: _enlarged(given, scale)}
+    ways |= baselines(kind)
+    ways[saved.run.name] = lambda given, mask: tiled(given, mask if tiled.takes_mask else None)
+    rows = {name: Row([], []) for name in ways}
+    for name, whole in scenes.items():
+        scene = whole[: whole.shape[0] // scale * scale, : whole.shape[1] // scale * scale]
+        given, mask = degraded(kind, scale, scene, name)
+        shown = []
+        for way, restore in ways.items():
+            made = restore(given, mask)
+            psnr, ssim = figures(kind, scale, scene, made, mask)
+            rows[way].psnr.append(psnr)
+            rows[way].ssim.append(ssim)
+            shown.append(made)
+        print(name, *(f"{way} {rows[way].psnr[-1]:.2f}" for way in ways), flush=True)
+        if pictures is not None:
+            strip(scene, [shown[0], shown[-1]]).save(pictures / f"{run.name}-{name}.jpg", quality=90)
+    parameters = sum(x.size for role in model.state.params.values() for x in jax.tree.leaves(role))
+    title = f"{saved.run.name}, {kind}{f' x{scale}' if scale > 1 else ''}"
+    data = saved.run.data.source
+    return f"{title}: {parameters:,} parameters, {int(model.state.step):,} steps on {data}", rows
+
+
+def _enlarged(given: Array, scale: int) -> Array:
+    if scale == 1:
+        return given
+    size = given.shape[1] * scale, given.shape[0] * scale
+    return np.asarray(Image.fromarray(given).resize(size, Image.Resampling.BICUBIC))
+
+
+def strip(scene: Array, others: list[Array], side: int = 256) -> Image.Image:
+    """The middle of what goes in, of what comes out and of the scene, side by side."""
+    parts = [*others, scene]
+    top, left = ((n - min(side, n)) // 2 for n in scene.shape[:2])
+    page = Image.new("RGB", (len(parts) * (side + 4), side), "white")
+    for i, part in enumerate(parts):
+        page.paste(Image.fromarray(part[top : top + side, left : left + side]), (i * (side + 4), 0))
+    return page
+
+
+def table(title: str, rows: Mapping[str, Row], names: list[str]) -> list[str]:
+    """A run's lines."""
+    lines = [f"## {title}", "", "| | PSNR, dB | worst scene | SSIM | worst scene |", "|---|---|---|---|---|"]
+    for name, row in rows.items():
+        least = int(np.argmin(row.psnr))
+        lines.append(
+            f"| {name} | {np.mean(row.psnr):.2f} | {row.psnr[least]:.2f} ({names[least]}) |"
+            f" {np.mean(row.ssim):.4f} | {np.min(row.ssim):.4f} |"
+        )
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Scores the runs and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--scenes", type=int, default=0, help="so many of the test scenes; 0: all")
+    parser.add_argument("--pictures", type=Path, help="a folder for strips: in, out, wanted")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/restoration.md"))
+    args = parser.parse_args()
+    keep_programs()
+    files = open_stored("photos").whole["test"]
+    files = files[: args.scenes] if args.scenes else files
+    scenes = {file.stem: np.asarray(Image.open(file).convert("RGB")) for file in files}
+    if args.pictures:
+        args.pictures.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "# Restoration of photographs",
+        "",
+        f"`python -m benchmarks.restoration RUN ...` on the {len(scenes)} test scenes of `photos`, whole, which no run",
+        f"was trained on. {machine.about()}.",
+        "Haze is synthetic, of a smooth depth. PSNR and SSIM: super-resolution on luma, with a border of the scale cut",
+        "off; inpainting inside of the holes (SSIM of all of the picture); else on RGB.",
+        "",
+    ]
+    for run in args.runs:
+        title, rows = score(run, scenes, args.pictures)
+        lines += table(title, rows, list(scenes))
+        args.out.write_text("\n".join(lines))
+        print("\n".join(lines[-len(rows) - 5 :]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`genart transform RUN PICTURE ...`: pictures restored, enlarged or translated."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from genart_jax.app.arguments import leading, parse, peel, wants_help
+from genart_jax.config import UserError
+from genart_jax.runtime.cache import keep_programs
+from genart_jax.runtime.paths import expanded
+
+USAGE = "transform RUN PICTURE|FOLDER ... [--out FILE]"
+SUMMARY = "restore, enlarge or translate pictures"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of `genart transform`."""
+
+    out: Path | None = None
+    """FILE.png (or .jpg, ...) of one picture, or a folder; None: beside each picture, as PICTURE-MODEL.png."""
+    mask: Path | None = None
+    """A picture of the same size that is white where something is missing, or a folder of masks by name."""
+    scale: int = 0
+    """How many times larger pictures become, a power of what the model does at once (0: that)."""
+    strength: float = 1.0
+    """Share of the change: 0 leaves a picture as it is."""
+    compare: bool = False
+    """Also write a strip of before and after, PICTURE-compare.png."""
+    seed: int = 0
+    """Of what is drawn, where the model draws anything."""
+
+
+def run(args: Sequence[str]) -> None:
+    """The command."""
+    prog, text = "genart transform RUN PICTURE ...", "Restores, enlarges or translates pictures by a run."
+    if wants_help(args):
+        parse(Options, ["--help"], prog, text)
+    name, rest = peel(args, "transform", "run")
+    pictures, rest = leading(rest)
+    if not pictures:
+        raise UserError(f"transform needs pictures: genart transform {name} PICTURE ...")
+    options: Options = parse(Options, rest, prog, text)
+
+    from genart_jax.train.checkpoint import load, read_config
+    from genart_jax.use.transform import Job, transform_files
+
+    keep_programs()
+    saved = read_config(name)
+    model = load(name)
+    model.algorithm.use("transform", f"{name}, a run of {saved.run.name},")
+    mask = options.mask and expanded(options.mask)
+    job = Job(options.scale, options.strength, mask, options.compare, options.seed)
+    written = 0
+    for done in transform_files(model, saved.run.name, pictures, options.out and expanded(options.out), job):
+        for note in done.notes:
+            print(f"{done.path}: {'' if done.out else 'passed over: '}{note}", file=sys.stderr)
+        if done.out is not None:
+            written += 1
+            print(done.out, flush=True)
+    if not written:
+        raise UserError("no picture could be read")

@@ -1,0 +1,50 @@
+"""`genart evaluate` of a model from pictures to pictures: against scikit-image, with what made each score."""
+
+import json
+
+import numpy as np
+import pytest
+from skimage import metrics as skimage
+from skimage.color import rgb2ycbcr
+
+import genart_jax as ga
+from genart_jax.app.cli import main
+from genart_jax.evaluate import restoration
+from genart_jax.evaluate.pictures import open_run
+from genart_jax.evaluate.scores import read_scores
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    place = tmp_path_factory.mktemp("restored") / "r"
+    options = {"train": {"steps": 1}, "parallel": {"data": 1}, "data": {"source": "emoji"}}
+    ga.fit(ga.configure("super_resolution", preset="tiny", **options), place)
+    return place
+
+
+def test_scores_are_those_of_scikit_image(run, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", str(run), "--num", "8", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["psnr"] > 5
+    scores = {score["name"]: score for score in found["scores"]}
+    shown = restoration._shown(open_run(run), 8, 0)
+    pairs = [*zip(shown["target"], shown["output"], strict=True)]
+    expected = [skimage.peak_signal_noise_ratio(a, b) for a, b in pairs]
+    np.testing.assert_allclose(scores["psnr_rgb"]["value"], np.mean(expected), rtol=1e-5)
+    np.testing.assert_allclose(scores["psnr_rgb"]["details"]["worst"], np.min(expected), rtol=1e-5)
+    luma = [[rgb2ycbcr(x)[2:-2, 2:-2, 0] for x in pair] for pair in pairs]
+    expected = [skimage.peak_signal_noise_ratio(a, b, data_range=255) for a, b in luma]
+    np.testing.assert_allclose(scores["psnr_y"]["value"], np.mean(expected), rtol=1e-5)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    expected = [skimage.structural_similarity(a, b, full=True, **options)[1][5:-5, 5:-5].mean() for a, b in luma]
+    np.testing.assert_allclose(scores["ssim_y"]["value"], np.mean(expected), rtol=1e-4)
+    assert scores["psnr_y"]["contract"]["border"] == 2
+    assert scores["psnr_rgb"]["contract"]["border"] == 0
+    assert {s["better"] for s in scores.values()} == {"higher"}
+    assert {score.name for score in read_scores(run)} == scores.keys() >= {"ssim_rgb"}
+
+
+def test_what_is_of_drawn_pictures_alone_is_refused(run, capsys):
+    assert main(["evaluate", str(run), "--also", "memorisation"]) == 2
+    assert "it has perceptual alone" in capsys.readouterr().err
