@@ -4,6 +4,7 @@ import ast
 import importlib
 import io
 import pydoc
+import typing
 from pathlib import Path
 
 import jax
@@ -12,7 +13,9 @@ import pytest
 from PIL import Image
 
 import genart_jax as ga
+from genart_jax.steps import described
 from genart_jax.train.checkpoint import Model, Saved
+from genart_jax.types import Input, Kind
 from tests import zoo
 
 
@@ -44,6 +47,14 @@ def test_help_says_what_a_function_takes(trained, name):
     assert "Args:" in text
     assert "style 0 to 4" in text or name == "encode"
     assert ("float32 in [-1, 1]" in text) == (name not in ("sample", "decode"))
+
+
+def test_every_kind_of_input_is_described():
+    kinds = typing.get_args(Kind)
+    assert set(described._KINDS) == set(kinds)
+    text = described.use("sample", [Input(kind, kind, (3,)) for kind in kinds], "Draws.")
+    assert "(batch, 3) float32 in [0, 1], 1 where a picture is lost" in text
+    assert "whatever: new (batch, 3)" in described.use("sample", [Input("whatever", "new", (3,))], "Draws.")
 
 
 def test_repr_is_short(trained):

@@ -70,7 +70,8 @@ def use(name: str, inputs: Sequence[Input], said: str) -> str:
 def _input(one: Input) -> str:
     classes = _classes(one.spec) if one.spec is not None else ""
     shape = ", ".join(str(n or "any") for n in one.shape)
-    return _KINDS[one.kind].format(
+    words = _KINDS.get(one.kind, f"{one.kind} (batch, {{shape}})")  # a kind that has come since
+    return words.format(
         shape=shape,
         last=one.classes - 1,
         classes=classes or "none here",
