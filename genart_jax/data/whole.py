@@ -22,6 +22,7 @@ FIRST = "an animation or several pictures: the first alone"
 EIGHT = "16 bits a channel are kept in grey PNG and TIFF alone: written with 8"
 OPAQUE = "this format holds no transparency: laid over white"
 _ORIENTATION = 0x0112
+_STRIP = 256  # rows
 _KEPT = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".avif")
 """Suffixes that an output takes over from its input, where this Pillow writes them; others become PNG."""
 _CLEAR = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000")
@@ -96,13 +97,22 @@ def _planes(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Ar
     alpha = None
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")
-        alpha = np.asarray(image.getchannel("A"))
+        alpha = _pixels(image.getchannel("A"))[..., 0]
     if image.mode == "CMYK":
-        return np.asarray(profile.to_srgb(image, icc, notes).convert("RGB")), alpha, None
+        return _pixels(profile.to_srgb(image, icc, notes).convert("RGB")), alpha, None
     if image.mode in ("YCbCr", "LAB", "HSV"):
         icc = None
-    flat = image.convert("L" if grey else "RGB")
-    return np.asarray(flat).reshape(flat.height, flat.width, -1), alpha, icc
+    mode = "L" if grey else "RGB"
+    return _pixels(image if image.mode == mode else image.convert(mode)), alpha, icc
+
+
+def _pixels(image: Image.Image) -> Array:
+    """(height, width, channels) uint8, taken in strips: Pillow would make two copies more of the whole on the way."""
+    out = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        out[top : top + _STRIP] = np.asarray(strip).reshape(strip.height, strip.width, -1)
+    return out
 
 
 def suffix_for(path: Path) -> str:

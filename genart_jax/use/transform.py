@@ -130,14 +130,15 @@ def transform_files(model: Model, name: str, words: Sequence[str], out: Path | N
             given = whole.read(path, notes)
             mask = None if job.mask is None else _mask(job.mask, path, given)
             made = _made(tiled, given, mask, job)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            whole.write(place, made, notes)
         except BadPictureError as error:
             yield Done(path, None, (str(error),))
             continue
-        if job.compare:
-            strip = place.with_name(f"{place.stem}-compare.png")
-            whole.write(strip, _strip(given, made), notes)
+        strip = _strip(given, made) if job.compare else None
+        del given, mask  # large ones are not to be in memory three times
+        place.parent.mkdir(parents=True, exist_ok=True)
+        whole.write(place, made, notes)
+        if strip is not None:
+            whole.write(place.with_name(f"{place.stem}-compare.png"), strip, notes)
         yield Done(path, place, tuple(notes))
 
 

@@ -1,6 +1,7 @@
 """`genart transform`: any picture through a model, in tiles without a seam, with what belongs to the picture kept."""
 
 import functools
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from PIL import Image, ImageCms
 
 import genart_jax as ga
 from genart_jax.app.cli import main
+from genart_jax.data import whole
 from genart_jax.train.checkpoint import Model
 from genart_jax.types import Translation
 from genart_jax.use import anysize
@@ -65,14 +67,14 @@ def test_tiled_equals_whole(name):
     if "overview" in algorithm.uses:
         small = ga.to_float(anysize._small(colors)[None])
         given["overview"] = algorithm.uses["overview"].function(state, small)
-    whole = ga.to_uint8(jax.jit(algorithm.transform)(state, ga.to_float(colors[None]), KEY, **given))[0]
+    all_of_it = ga.to_uint8(jax.jit(algorithm.transform)(state, ga.to_float(colors[None]), KEY, **given))[0]
     scale = algorithm.uses["transform"].translation.scale
     assert got.shape == (150 * scale, 138 * scale, 3)
     inner = np.s_[: 120 * scale, : 108 * scale]
-    difference = np.abs(got[inner].astype(int) - whole[inner])
+    difference = np.abs(got[inner].astype(int) - all_of_it[inner])
     assert difference.max() <= 1  # where rounding falls the other way
     assert (difference > 0).mean() < 0.001
-    assert np.abs(whole[::scale, ::scale].astype(int) - colors).max() > 3, "nothing was changed"
+    assert np.abs(all_of_it[::scale, ::scale].astype(int) - colors).max() > 3, "nothing was changed"
 
 
 def saved(folder, name, **how):
@@ -106,7 +108,6 @@ def test_transparency_profile_and_orientation_are_kept(tmp_path):
 
 
 def test_every_orientation_is_upright():
-    from genart_jax.data import whole
     from genart_jax.data.reader.convert import TURNS
 
     for turn in TURNS.values():
@@ -143,6 +144,37 @@ def test_a_bad_file_is_named_and_passed_over(tmp_path):
     assert bad.notes
     assert done.out.exists()
     assert missing.notes == ("No such file or directory",)
+
+
+def test_what_is_done_stays_when_it_is_stopped(tmp_path, monkeypatch):
+    first, second = saved(tmp_path, "a.png"), saved(tmp_path, "b.png")
+    done = transform_files(model("enhance"), "enhance", [str(first), str(second)], None, Job())
+    assert next(done).out.exists()
+
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        next(done)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-enhance.png", "a.png", "b.png"]
+
+
+def test_memory_on_the_host_is_bounded(tmp_path, monkeypatch):
+    """Beside what Pillow holds: what is given and what is made, and tiles."""
+    Image.fromarray(np.zeros((1000, 1200, 3), np.uint8)).save(tmp_path / "large.png")
+    unchanged = lambda self: lambda state, images, key, told: images
+    monkeypatch.setattr(anysize.Tiled, "_compiled", property(unchanged))
+    tracemalloc.start()
+    try:
+        tiled = anysize.Tiled(model("dehaze"))
+        tiled.about = Translation(reach=8)
+        given = whole.read(tmp_path / "large.png", [])
+        tiled(given.colors)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * given.colors.nbytes
 
 
 def test_nothing_that_is_there_is_overwritten(tmp_path):

@@ -12,7 +12,7 @@ from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
 from genart_jax.runtime.paths import expanded
 
-USAGE = "transform RUN PICTURE|FOLDER ... [--out FILE]"
+USAGE = "transform RUN PICTURE ... [--out FILE]"
 SUMMARY = "restore, enlarge or translate pictures"
 
 
