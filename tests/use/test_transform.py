@@ -162,7 +162,7 @@ def test_what_is_done_stays_when_it_is_stopped(tmp_path, monkeypatch):
 
 def test_memory_on_the_host_is_bounded(tmp_path, monkeypatch):
     """Beside what Pillow holds: what is given and what is made, and tiles."""
-    Image.fromarray(np.zeros((1000, 1200, 3), np.uint8)).save(tmp_path / "large.png")
+    Image.fromarray(np.zeros((1500, 2000, 3), np.uint8)).save(tmp_path / "large.png")
     unchanged = lambda self: lambda state, images, key, told: images
     monkeypatch.setattr(anysize.Tiled, "_compiled", property(unchanged))
     tracemalloc.start()
