@@ -37,7 +37,7 @@ def make_grid(images: ArrayLike, columns: int | None = None, scale: int = 1, cap
     rows = math.ceil(n / columns)
     size = columns * (width + media.GAP) + media.GAP, rows * (height + media.GAP) + media.GAP
     letters = max(14, min(28, size[0] // 40))
-    lines = _wrapped(caption, letters, max(size[0], 24 * letters) - 8)
+    lines = wrapped(caption, letters, max(size[0], 24 * letters) - 8)
     text_width = max((math.ceil(text_length(line, letters)) + 8 for line in lines), default=0)
     text_height = math.ceil(_LINE * letters * len(lines)) + 4 if lines else 0
     canvas = Image.new("RGB", (max(size[0], text_width), size[1] + text_height), "white")
@@ -50,9 +50,9 @@ def make_grid(images: ArrayLike, columns: int | None = None, scale: int = 1, cap
     return canvas
 
 
-def write(canvas: Image.Image, place: tuple[int, int], text: str, letters: int = 14) -> None:
-    """Writes a line of text with its upper left corner at `place`, black, `letters` pixels high."""
-    ImageDraw.Draw(canvas).text(place, text.replace(" ", _SPACE), fill="black", font=_font(letters))
+def write(canvas: Image.Image, place: tuple[int, int], text: str, letters: int = 14, color: str = "black") -> None:
+    """Writes a line of text with its upper left corner at `place`, `letters` pixels high."""
+    ImageDraw.Draw(canvas).text(place, text.replace(" ", _SPACE), fill=color, font=_font(letters))
 
 
 def text_length(text: str, letters: int = 14) -> float:
@@ -68,7 +68,7 @@ def _font(letters: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
         return ImageFont.load_default()
 
 
-def _wrapped(text: str, letters: int, width: int) -> list[str]:
+def wrapped(text: str, letters: int, width: int) -> list[str]:
     """Lines of words, each at most `width` pixels long where a word allows it."""
     lines: list[str] = []
     for given in text.splitlines():

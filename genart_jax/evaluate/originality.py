@@ -11,13 +11,11 @@ from statistics import NormalDist
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from genart_jax.config import UserError
-from genart_jax.data.grid import make_grid, write
 from genart_jax.data.provenance import save
 from genart_jax.data.source import Source, Split
-from genart_jax.evaluate import pictures
+from genart_jax.evaluate import card, pictures
 from genart_jax.evaluate.extractors import Extractor, make_extractor
 from genart_jax.evaluate.pictures import Trained, open_run
 from genart_jax.evaluate.scores import contract_of
@@ -96,8 +94,8 @@ def originality(
     report["findings"] = findings(report)
     report["pictures"] = _neighbours_of(found, rows["train"])
     last, path = list(found)[-1], results(directory)
-    card, about = _card(found[last], train, fake, shown, last), trained.model.provenance if provenance else None
-    save(card, path / "originality.png", about)
+    about = trained.model.provenance if provenance else None
+    save(card.draw(found[last], train, fake, shown, last), path / "originality.png", about)
     (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 
@@ -265,29 +263,3 @@ def _neighbours_of(found: Json, rows: Array) -> list[Json]:
         }
         for i in range(number)
     ]
-
-
-def _card(found: Json, train: Samples, fake: Samples, shown: int, space: str) -> Image.Image:
-    """Rows of a generated picture and its nearest in the training set, each with its percentile below."""
-    order = np.argsort(found["percentile"][:, 0], kind="stable")[:shown]
-    scale = max(1, 64 // fake.images.shape[1])
-    cells = []
-    for i in order:
-        cells.append(_cell(fake.images[i], f"sample {i}", scale))
-        for row, percentile in zip(found["index"][i], found["percentile"][i], strict=True):
-            cells.append(_cell(train.images[row], f"{percentile:.0f} %", scale))
-    lines = [
-        f"left: the generated pictures nearest to the training set, in {space}",
-        "right: their nearest training pictures; below: the share of held-out",
-        "pictures that lie nearer to the training set than that",
-    ]
-    return make_grid(np.stack(cells), NEIGHBOURS + 1, caption="\n".join(lines))
-
-
-def _cell(image: Array, text: str, scale: int) -> Array:
-    """A picture with a line of text below it, uint8."""
-    picture = make_grid(image[None], scale=scale)
-    canvas = Image.new("RGB", (max(picture.width, 80), picture.height + 18), "white")
-    canvas.paste(picture)
-    write(canvas, (2, picture.height), text)
-    return np.asarray(canvas)

@@ -1,0 +1,78 @@
+"""The card of originality: generated pictures beside the training pictures that they are nearest to."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from scipy import stats
+
+from genart_jax.data.grid import make_grid, wrapped, write
+from genart_jax.runtime.values import Array, Json
+from genart_jax.use.sample import Samples
+
+CLOSE = 1.0
+"""Percentile of held-out pictures' distances below which a picture is nearer to the training set than new drawings."""
+
+
+def sentence(nearest: Array) -> tuple[str, bool]:
+    """What the card says, and whether it is an alarm: more are near than chance explains (one in a thousand).
+
+    Args:
+      nearest: (num,), of each generated picture the percentile of its distance to the nearest training picture, among
+        those of held-out pictures.
+    """
+    num, close = len(nearest), int(np.sum(nearest < CLOSE))
+    expected = num * CLOSE / 100
+    alarm = bool(stats.binom.sf(close - 1, num, CLOSE / 100) < 0.001)
+    said = f"{num - close} of {num} are no nearer to a training picture than new drawings are."
+    if close:
+        said += f" {close} {'is' if close == 1 else 'are'}; of {num} new drawings about {expected:.0f} would be."
+    return said, alarm
+
+
+_ALARM, _CALM = "#c1272d", "#bbbbbb"
+
+
+def draw(found: Json, train: Samples, fake: Samples, shown: int, space: str) -> Image.Image:
+    """What was found, in a sentence, and rows of a generated picture in a frame and its nearest in the training set,
+    each with its percentile below. What is nearer than new drawings are has a red frame.
+    """
+    order = np.argsort(found["percentile"][:, 0], kind="stable")[:shown]
+    scale = max(1, 64 // fake.images.shape[1])
+    cells = []
+    for i in order:
+        close = found["percentile"][i, 0] < CLOSE
+        cells.append(_cell(fake.images[i], f"sample {i}", scale, _ALARM if close else _CALM))
+        for row, percentile in zip(found["index"][i], found["percentile"][i], strict=True):
+            cells.append(_cell(train.images[row], f"{percentile:.0f} %", scale, _ALARM if percentile < CLOSE else ""))
+    lines = [
+        f"Left, framed: the generated pictures nearest to the training set, in {space}. Right: their nearest training "
+        f"pictures. Below: how many in 100 new drawings (held-out pictures) lie nearer to the training set; red: fewer "
+        f"than {CLOSE:g}.",
+    ]
+    rows = make_grid(np.stack(cells), 1 + found["index"].shape[1], caption="\n".join(lines))
+    said, alarm = sentence(found["percentile"][:, 0])
+    return _headed(rows, said, _ALARM if alarm else "#1b6e3c")
+
+
+def _headed(below: Image.Image, text: str, color: str) -> Image.Image:
+    """A picture under lines of text in white on a colour."""
+    letters = 18
+    lines = wrapped(text, letters, below.width - 16)
+    head = 10 + len(lines) * round(1.4 * letters)
+    canvas = Image.new("RGB", (below.width, below.height + head), color)
+    for i, line in enumerate(lines):
+        write(canvas, (8, 5 + i * round(1.4 * letters)), line, letters, "white")
+    canvas.paste(below, (0, head))
+    return canvas
+
+
+def _cell(image: Array, text: str, scale: int, frame: str = "") -> Array:
+    """A picture with a line of text below it, uint8; in a frame, of a colour."""
+    picture = make_grid(image[None], scale=scale)
+    canvas = Image.new("RGB", (max(picture.width, 80) + 8, picture.height + 26), "white")
+    if frame:
+        canvas.paste(frame, (0, 0, picture.width + 8, picture.height + 8))
+    canvas.paste(picture, (4, 4))
+    write(canvas, (2, picture.height + 8), text)
+    return np.asarray(canvas)
