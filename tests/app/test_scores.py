@@ -5,12 +5,15 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import genart_jax as ga
-from genart_jax.app import plots
+from genart_jax.app import figures, plots
 from genart_jax.app.cli import main
+from genart_jax.app.histories import Line, aligned, comparable, lines_of, names_of, read_history
+from genart_jax.app.report import report
 from genart_jax.evaluate.scores import Score
 from tests.data.test_idx import write
 
@@ -60,8 +63,10 @@ def test_evaluate_compare_and_plot(runs, capsys):
     assert "by more than chance" in out
     assert main(["compare", gan, vae, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["entries"][0]["label"] == gan
-    assert main(["plot", gan, vae, "--out", "both.png"]) == 0
-    assert capsys.readouterr().out.split() == ["both.png", "both.html"]
+    assert main(["plot", gan, vae, "--out", "both"]) == 0
+    files = capsys.readouterr().out.split()
+    assert {"both/losses.png", "both/scores.png", "both/samples_0.png"} <= {*files}
+    assert files[-1] == "both/report.html"
 
 
 def test_scores_of_other_contracts_are_refused(runs, capsys):
@@ -100,19 +105,56 @@ def test_originality(runs, capsys):
     assert main(["originality", run, "--num", "0"]) == 2
 
 
-def test_the_picture_and_the_page(runs, tmp_path):
-    png, page = plots.write([runs / "dcgan", runs / "simple_cnn"], tmp_path / "new" / "plot.png")
-    picture = Image.open(png)
-    assert picture.size[0] > 1000
+def test_the_figures_and_the_page(runs, tmp_path):
+    *files, page = plots.write([runs / "dcgan", runs / "simple_cnn"], tmp_path / "new", ("svg",))
+    assert {path.suffix for path in files} == {".svg"}
+    assert "critic_loss" in (tmp_path / "new" / "losses.svg").read_text()  # letters stay letters
     text = page.read_text()
     assert not re.search(r"(src|href)=(?![\"']data:)", text)  # nothing from elsewhere
-    assert "<script" not in text
     assert text.count("data:image/png;base64,") >= 2
-    assert "simple_cnn" in text
-    groups = plots.panels([plots.read_history(runs / "dcgan")])
-    assert "generator_loss" in groups["losses"]
-    assert any("norm" in name for name in groups["norms"])
-    assert "test/critic_loss" in groups["test split"]
+    assert text.count("<h1>") == 1
+    assert text.count(f"<h2>{runs / 'dcgan'}</h2>") == 1
+    kinds = figures.kinds(names_of(lines_of([runs / "dcgan"])))
+    assert "generator_loss" in kinds["losses"]
+    assert all("norm" in name for name in kinds["norms"])
+
+
+def test_samples_keep_their_pixels(runs, tmp_path):
+    grid = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8))
+    grid.save(tmp_path / "grid.png")
+    run = read_history(runs / "dcgan")._replace(grids=[(i, tmp_path / "grid.png") for i in range(7)])
+    drawn = next(one for one in figures.draw([Line("run", [run])]) if one.name == "samples")
+    figures.write_caption(drawn)
+    assert plots.rendered(drawn, "pdf").startswith(b"%PDF")
+    seen, wanted = np.asarray(Image.open(io.BytesIO(plots.rendered(drawn, "png"))).convert("RGB")), np.asarray(grid)
+    corners = np.argwhere(np.all(seen[:-39, :-49] == wanted[0, 0], axis=-1))
+    assert sum(np.array_equal(seen[y : y + 40, x : x + 50], wanted) for y, x in corners) == 5
+
+
+def test_seeds_are_one_line_with_a_band(runs, tmp_path):
+    """Runs that differ by their seed, and the members of a setting of a sweep; a line has one colour everywhere."""
+    write(tmp_path / "digits", size=(16, 16), classes=3)
+    sweep = ["--sweep.seeds", "2", "--sweep.optimizer.learning-rate", "1e-3,1e-2", "--train.log-every", "1"]
+    source = ["--data", f"idx:{tmp_path / 'digits'}"]
+    assert main(["train", "mlp_vae", "--run", str(tmp_path / "sweep"), *source, *FAST, *sweep]) == 0
+    lines = lines_of([tmp_path / "sweep"])
+    assert [len(line.members) for line in lines] == [2, 2]
+    assert lines[1].label.endswith("learning_rate 0.01")
+    steps, values = aligned(lines[0], "loss")
+    assert (steps.tolist(), values.shape) == ([1, 2], (2, 2))
+    drawn = {one.name: one for one in figures.draw(lines)}
+    (panel, *_) = drawn["losses"].figure.axes
+    assert len(panel.collections) == 2  # a band each
+    shades = {line.get_color() for line in panel.lines}
+    assert shades == {figures.COLOURS[0], figures.COLOURS[1]}
+    assert {line.get_color() for line in drawn["test"].figure.axes[0].lines} >= shades
+    assert "seeds" in drawn["losses"].caption
+
+
+def test_an_interval_is_students():
+    mean, reach = figures.interval(np.array([1.0, 2.0, 3.0]))
+    assert (mean, round(reach, 3)) == (2.0, 2.484)  # t of 2 degrees of freedom, 4.303, over the root of 3
+    assert figures.interval(np.array([1.0])) == (1.0, 0.0)
 
 
 def test_the_page_takes_no_summary_of_another_state(tmp_path):
@@ -120,7 +162,7 @@ def test_the_page_takes_no_summary_of_another_state(tmp_path):
     run = ga.fit(
         ga.configure("tests.train.toy:Config", data={"source": "emoji"}, parallel={"data": 1}), tmp_path / "run"
     )
-    page = lambda: plots.report([plots.read_history(run)], b"")
+    page = lambda: report([read_history(run)], [])
     assert "<td>test loss</td>" in page()
     whole = json.loads((run / "summary.json").read_text())
     for changes in ({"step": 3}, {"id": "another"}):
@@ -132,21 +174,31 @@ def test_the_page_takes_no_summary_of_another_state(tmp_path):
 
 
 def test_scores_over_steps_and_other_contracts(runs, tmp_path):
-    """Curves are made of scores with one contract alone."""
-    contract = {"extractor": "x", "num_fake": 5}
+    """Curves are made of scores with one contract alone, and the page says each contract once."""
+    contract = {
+        "extractor": "x", "weights": "", "image_size": [4, 4], "resize": "none", "data": "d", "fingerprint": "f",
+        "split": "train", "num_real": 5, "num_fake": 5, "conditions": "all", "ema": True,
+    }  # fmt: skip
     score = lambda step, value, **changes: Score(
-        "fd_x", value, 0.1, "", contract | changes, {}, {"step": step, "conditions": []}
+        "fd_x", value, 0.1, "", contract | changes, {"samples": 0}, {"step": step, "conditions": []}, better="lower"
     )
-    one = plots.read_history(runs / "dcgan")._replace(scores=[score(20, 2.0), score(10, 3.0), score(10, 3.5)])
+    one = read_history(runs / "dcgan")._replace(scores=[score(20, 2.0), score(10, 3.0), score(10, 3.5)])
     two = one._replace(label="two", scores=[score(20, 9.0, num_fake=6), score(20, 1.0)])
-    found = plots.comparable([one, two])["fd_x"]
+    found = comparable([one, two])["fd_x"]
     assert [[s.value for s in run] for run in found] == [[3.5, 2.0], [1.0]]
-    assert Image.open(io.BytesIO(plots.draw([one, two]))).size[1] > 800
+    page = report([one, two], [])
+    assert page.count("5 generated (seed 0, EMA, unconditional)") == 1
+    assert page.count('class="contract"') == 2
+    lines = [Line("one", [one]), Line("two", [two])]
+    names = [drawn.name for drawn in figures.draw(lines)]
+    assert {"scores", "scores_over_steps"} <= {*names}
     many = [dataclasses.replace(score(20, 2.0), name=f"a_score_with_a_long_name_{i}") for i in range(15)]
     Image.new("RGB", (524, 524)).save(tmp_path / "grid.png")
     grids = [(i, tmp_path / "grid.png") for i in range(5)]
     # What does not fit is a warning, and so an error here.
-    plots.draw([run._replace(scores=many, grids=grids) for run in (one, two)])
+    for drawn in figures.draw([Line(run.label, [run._replace(scores=many, grids=grids)]) for run in (one, two)]):
+        figures.write_caption(drawn)
+        plots.rendered(drawn, "png")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +208,8 @@ def test_scores_over_steps_and_other_contracts(runs, tmp_path):
         (["compare", "a", "b"], "has no scores"),
         (["plot"], "needs run first"),
         (["plot", "nowhere"], "is not a run"),
-        (["plot", "nowhere", "--out", "x.pdf"], "FILE.png"),
+        (["plot", "nowhere", "--out", "x.png"], "name a folder"),
+        (["plot", "nowhere", "--format", "gif"], "png, svg, pdf"),
         (["originality", "nowhere"], "is not a run"),
         (["evaluate", "nowhere"], "is not a run"),
     ],

@@ -1,4 +1,4 @@
-"""`genart plot RUN ...`: losses, norms, scores and samples of runs as a picture and a page."""
+"""`genart plot RUN ...`: figures of runs, one for each kind of quantity, and a page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
 from genart_jax.runtime.paths import expanded
 
-USAGE = "plot RUN ... [--out FILE.png]"
-SUMMARY = "losses, scores and samples as a picture and a page"
+USAGE = "plot RUN ... [--out FOLDER]"
+SUMMARY = "losses, scores and samples as figures and a page"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,22 +20,26 @@ class Options:
     """Options of `genart plot`."""
 
     out: Path | None = None
-    """FILE.png; None: plot.png in the first run. FILE.html, the report, is written beside it."""
+    """A folder; None: plots in the run. The page, report.html, lies there too."""
+    format: str = "png"
+    """png, svg or pdf, or several with commas in between."""
+    captions: bool = True
+    """Write below each figure what it shows: model, data, step, seeds."""
 
 
 def run(args: Sequence[str]) -> None:
     """The command."""
     runs, rest = leading(args)
-    text = "Losses, norms, scores and sample grids of runs as one picture, and a report in one HTML file."
+    text = "Losses, norms, scores and samples of runs, a figure for each kind, and a report in one HTML file."
     options: Options = parse(Options, rest, "genart plot RUN ...", text)
     if not runs:
         raise UserError("plot needs run first: genart plot RUN ...")
 
     from genart_jax.app import plots
 
-    out = expanded(options.out or Path(runs[0]) / "plot.png")
-    if out.suffix != ".png":
-        raise UserError(f"--out {out}: name FILE.png; the report is written to FILE.html beside it")
+    out = plots.folder_of(runs) if options.out is None else expanded(options.out)
+    if out.suffix in (".png", ".html", ".svg", ".pdf"):
+        raise UserError(f"--out {out}: name a folder, as there are several figures; their kind is said by --format")
     keep_programs()
-    for path in plots.write(runs, out):
+    for path in plots.write(runs, out, options.format.split(","), options.captions):
         print(path)
