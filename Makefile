@@ -1,11 +1,12 @@
 # make demo: install and train on the embedded art set. make test: install what testing needs, lint, and test.
+# make docs: the site. make notebooks: run them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 NEWEST ?= python3
-.PHONY: demo test test-full test-newest lint package bench faults clean
+.PHONY: demo test test-full test-newest lint docs notebooks package bench faults clean
 
 demo: $(VENV)/core
 	$(BIN)/genart train modgan
@@ -24,6 +25,14 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, into build/site; no network, and a warning is an error.
+docs: $(VENV)/docs
+	JAX_PLATFORMS=cpu $(BIN)/python -m scripts.site
+
+# Runs the notebooks top to bottom on a CPU, as copies in build/notebooks; NOTEBOOKS="01 05" some of them, SAVE=1 in place.
+notebooks: $(VENV)/notebooks
+	JAX_PLATFORMS=cpu $(BIN)/python -m scripts.notebooks $(if $(SAVE),--save) $(NOTEBOOKS)
 
 # A wheel and an sdist into build/dist, each installed into a fresh environment and tried.
 package: $(BIN)/python
@@ -47,6 +56,15 @@ $(VENV)/core: $(BIN)/python pyproject.toml
 
 $(VENV)/dev: $(VENV)/core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+$(VENV)/docs: $(VENV)/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	touch $@
+
+$(VENV)/notebooks: $(VENV)/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[notebooks]"
 	touch $@
 
 $(VENV)-newest/dev: pyproject.toml

@@ -1,4 +1,4 @@
-"""The README's commands are taken, and what they train can be built."""
+"""The commands of README and of the pages are taken, and what they train can be built."""
 
 import re
 import shlex
@@ -11,8 +11,10 @@ from genart_jax.app import cli
 from genart_jax.config import BatchSpec, override, resolve
 from genart_jax.train import bench, trainer
 
-README = Path(__file__).parents[2] / "README.md"
-LINES = re.findall(r"^    (genart .*)$", README.read_text(), re.MULTILINE) if README.exists() else []
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = [page.read_text(encoding="utf-8") for page in PAGES if page.exists()]
+LINES = dict.fromkeys(line for text in TEXTS for line in re.findall(r"^    (genart .*)$", text, re.MULTILINE))
 COMMANDS = [part.strip() for line in LINES for part in line.partition("#")[0].split("&&")]
 
 
@@ -31,4 +33,4 @@ def test_what_is_trained_can_be_built(command, tmp_path, monkeypatch):
     (run,) = asked
     if hasattr(run.model, "tokenizer"):  # a run that is not there
         run = override(run, model={"tokenizer": bench.TOKENIZER})
-    ga.build(resolve(run, BatchSpec((32, 32, 3), bench.CONDITIONS)))
+    ga.build(resolve(run, BatchSpec(run.model.image_shape or (32, 32, 3), bench.CONDITIONS)))

@@ -1,0 +1,44 @@
+"""Sphinx's settings; `python -m scripts.site` lays the pages out and runs it."""
+
+import re
+from typing import Any
+
+import genart_jax
+
+project = "genart_jax"
+author = "the authors of genart_jax"
+release = version = genart_jax.__version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+html_theme = "furo"
+html_title = f"genart_jax {release}"
+html_copy_source = False
+html_show_sourcelink = False
+
+nb_execution_mode = "off"  # `make notebooks` runs them; their outputs are kept with them
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]  # pages of results begin their sections where they like
+
+default_role = "code"  # one backtick in a docstring is code
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+autodoc_default_options = {"exclude-members": "__new__, __init__"}
+napoleon_google_docstring = True
+napoleon_use_ivar = True
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+
+
+def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are plain text: a bar and a star in front of a word are themselves."""
+    for i, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"(?<=\S )(\*+)(?=\w)", r"\\\1", part.replace("|", "\\|")) for part in parts[::2]]
+        lines[i] = "`".join(parts)
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", plain, priority=100)  # before napoleon

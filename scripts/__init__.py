@@ -1,0 +1,1 @@
+"""What builds, checks and describes the package; no part of it."""

@@ -1,0 +1,1 @@
+"""The documentation's site: what is gathered and generated before Sphinx runs."""
