@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -44,7 +49,7 @@ ga.make_grid(data.train.arrays["image"][:24], columns=12, scale=2)
 # A configuration is a dataclass; `ga.fit` makes a run directory of it, and goes on with one that is there.
 
 # %%
-train = {"steps": 1200, "log_every": 200, "sample_every": 400, "save_every": 0}
+train = {"steps": 400, "log_every": 50, "sample_every": 200}
 run = ga.configure("modgan", width=8, critic_width=16, train=train)
 
 

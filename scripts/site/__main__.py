@@ -38,6 +38,10 @@ def gather() -> None:
         shutil.copyfile(ROOT / name, SOURCE / name)
     for name in ("index.md", "conf.py"):
         (SOURCE / "docs" / name).rename(SOURCE / name)
+    index = (SOURCE / "index.md").read_text(encoding="utf-8")
+    new = [f"docs/{page.stem}" for page in sorted((SOURCE / "docs").glob("*.md")) if f"docs/{page.stem}\n" not in index]
+    text = index.replace("docs/trouble\n", "".join(f"{name}\n" for name in [*new, "docs/trouble"]))
+    (SOURCE / "index.md").write_text(text, encoding="utf-8")  # a page that is new is found without more ado
     for page in [*SOURCE.rglob("*.md")]:  # what a page links to in the package or the tests comes along
         for link in re.findall(r"\]\(([\w./-]+)\)", page.read_text(encoding="utf-8")):
             there = (page.parent / link).resolve()
