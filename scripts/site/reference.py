@@ -14,7 +14,7 @@ NAMED = re.compile(r"\.\. [\w:]+:: genart_jax\.(?:data\.)?(\w+)\n")
 def directive(name: str) -> str:
     """Sphinx's directive for a public name."""
     value = getattr(ga, name)
-    kind = "autoclass" if inspect.isclass(value) else "autofunction" if callable(value) else "autodata"
+    kind = "autoclass" if inspect.isclass(value) else "autofunction" if inspect.isroutine(value) else "py:data"
     kind = "automodule" if inspect.ismodule(value) else kind
     target = value.__name__ if inspect.ismodule(value) else f"genart_jax.{name}"
     return f".. {kind}:: {target}\n   :members:\n" if kind in ("autoclass", "automodule") else f".. {kind}:: {target}\n"
