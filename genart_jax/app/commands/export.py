@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from genart_jax.app.arguments import parse, peel, wants_help
+from genart_jax.config import UserError
 from genart_jax.runtime.paths import expanded
 
-USAGE = "export RUN OUT [--hub]"
+USAGE = "export RUN OUT [--hub | --onnx]"
 SUMMARY = "a model as a folder: to run without this package, or to share"
 
 
@@ -22,6 +23,8 @@ class Options:
     hub: bool = False
     """In the layout of Hugging Face's hub instead: model.safetensors, config.json and a card. `ga.load` reads it, and
     all commands that take a run."""
+    onnx: bool = False
+    """As ONNX instead, for onnxruntime and its like; needs pip install 'genart_jax[onnx]'."""
     dtype: Literal["float16", "float32"] = "float16"
     """Of the parameters, with --hub."""
 
@@ -30,7 +33,7 @@ def run(args: Sequence[str]) -> None:
     """The command."""
     prog, text = (
         "genart export RUN OUT",
-        "Writes a model to a folder that needs jax alone (to classify picture files also Pillow); or --hub.",
+        "Writes a model to a folder that needs jax alone (to classify picture files also Pillow); or --hub, or --onnx.",
     )
     if wants_help(args):
         parse(Options, ["--help"], prog, text)
@@ -38,6 +41,13 @@ def run(args: Sequence[str]) -> None:
     out, rest = peel(rest, "export RUN", "out")
     options: Options = parse(Options, rest, prog, text)
 
+    if options.hub and options.onnx:
+        raise UserError("--hub and --onnx make different folders; run the command twice")
+    if options.onnx:
+        from genart_jax.use.onnx import export_onnx
+
+        print(export_onnx(run, out))
+        return
     if options.hub:
         from genart_jax.app import tables
         from genart_jax.evaluate.scores import FILE, read_scores

@@ -25,8 +25,8 @@ the forms.
 """
 
 from genart_jax.nn.conv.choice import choose
-from genart_jax.nn.conv.context import divided, eigen, forms
+from genart_jax.nn.conv.context import divided, eigen, forms, plain
 from genart_jax.nn.conv.functions import conv, conv_transpose
 from genart_jax.nn.conv.layers import Conv, ConvTranspose
 
-__all__ = ["Conv", "ConvTranspose", "choose", "conv", "conv_transpose", "divided", "eigen", "forms"]
+__all__ = ["Conv", "ConvTranspose", "choose", "conv", "conv_transpose", "divided", "eigen", "forms", "plain"]

@@ -12,6 +12,7 @@ from genart_jax.nn.conv.geometry import Geometry, Pair
 _overrides: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("forms", default=())
 _parts: contextvars.ContextVar[int] = contextvars.ContextVar("parts", default=1)
 _eigen: contextvars.ContextVar[bool] = contextvars.ContextVar("eigen", default=False)
+_plain: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)
 
 
 @contextlib.contextmanager
@@ -56,6 +57,24 @@ def eigen() -> Iterator[None]:
         yield
     finally:
         _eigen.reset(token)
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """What is traced inside has convolutions of `lax` in the place of primitives of this package's own.
+
+    For programs that translate what is traced, and know JAX's operations alone.
+    """
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def is_plain() -> bool:
+    """Whether `plain` holds here."""
+    return _plain.get()
 
 
 def geometry_here(

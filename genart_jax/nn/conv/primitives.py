@@ -10,6 +10,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, mlir
 
 from genart_jax.nn.conv import choice
+from genart_jax.nn.conv.context import is_plain
 from genart_jax.nn.conv.geometry import Geometry
 
 
@@ -26,7 +27,9 @@ def _kernel_shape(x: ShapedArray, y: ShapedArray, g: Geometry) -> tuple[int, ...
 
 
 def apply(primitive: Primitive, a: jax.Array, b: jax.Array, *, geometry: Geometry) -> jax.Array:
-    """Binds a primitive, as all that follows from it does: its derivatives, and `vmap`."""
+    """Binds a primitive, as all that follows from it does: its derivatives, and `vmap`. Under `plain`, what it does."""
+    if is_plain():
+        return choice.compute(primitive.name.removeprefix("genart_"), "other", a, b, geometry)
     out: jax.Array = primitive.bind(a, b, geometry=geometry)
     return out
 
