@@ -165,9 +165,9 @@ def test_memory_on_the_host_is_bounded(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((1500, 2000, 3), np.uint8)).save(tmp_path / "large.png")
     unchanged = lambda self: lambda state, images, key, told: images
     monkeypatch.setattr(anysize.Tiled, "_compiled", property(unchanged))
+    tiled = anysize.Tiled(model("super_resolution"))
     tracemalloc.start()
     try:
-        tiled = anysize.Tiled(model("dehaze"))
         tiled.about = Translation(reach=8)
         given = whole.read(tmp_path / "large.png", [])
         tiled(given.colors)
