@@ -86,6 +86,29 @@ def test_untrained_filling_is_smooth_and_leaves_the_rest():
     np.testing.assert_allclose(made, jax.jit(algorithm.transform)(state, image, KEY, mask), atol=1e-6)
 
 
+def test_old_photographs_take_no_mask():
+    algorithm = zoo.tiny("inpaint", masked=False, step={"degradation": "old"})
+    batch = zoo.batch(algorithm.batch_spec, 4)
+    state = zoo.start(algorithm, KEY, batch)
+    assert [one.name for one in algorithm.uses["transform"].inputs] == ["images", "key", "strength"]
+    np.testing.assert_array_equal(jax.jit(algorithm.transform)(state, batch["image"], KEY), batch["image"])
+    figures = jax.eval_shape(algorithm.evaluate, state, batch, KEY)
+    assert "psnr" in figures
+    assert "hole_psnr" not in figures
+
+
+@pytest.mark.parametrize("scale", [3, 4])
+def test_other_scales(scale):
+    """A picture of 16 pixels is cut to 15 for a scale of 3."""
+    algorithm = zoo.tiny("super_resolution", scale=scale, step={"crop": 4})
+    batch = zoo.batch(algorithm.batch_spec, 4)
+    state = jax.eval_shape(algorithm.init, KEY, batch)
+    after, _ = jax.eval_shape(algorithm.step, state, batch, KEY)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    shown = jax.eval_shape(algorithm.show, state, batch, KEY)
+    assert {one.shape for one in shown.values()} == {(4, 16 // scale * scale, 16 // scale * scale, 3)}
+
+
 def test_strength_is_a_share_of_the_change():
     algorithm = family(pixel_weight=1.0)
     state = algorithm.init(KEY, zoo.batch(algorithm.spec, 4))
