@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import genart_jax as ga
+from genart_jax.data import provenance
 from genart_jax.steps import described
 from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.types import Input, Kind
@@ -115,6 +116,12 @@ def test_arrays_are_data_for_fit(tmp_path):
     assert model.run == tmp_path / "run"
     assert model.config.model.conditions == (("label", 2),)
     assert "end" in told
+    about = provenance.read(tmp_path / "run" / "samples" / "000002.png")
+    assert about == model.provenance._replace(sha256="")  # drawn before the state was saved
+    assert (about.model, about.step, about.data, len(about.run)) == ("mlp_vae", 2, "arrays", 16)
+    # A run may go on without.
+    ga.fit(ga.configure(run, train={"steps": 3, "provenance": False}), tmp_path / "run", data=data)
+    assert provenance.read(tmp_path / "run" / "samples" / "000003.png") is None
     alg, state = model
     got = alg.sample(state, jax.random.key(0), 2, {"label": ["dog", "cat"]})
     np.testing.assert_array_equal(got, alg.sample(state, jax.random.key(0), 2, {"label": np.array([1, 0])}))

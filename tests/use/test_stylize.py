@@ -13,8 +13,10 @@ from PIL import Image
 import genart_jax as ga
 from genart_jax.app.cli import main
 from genart_jax.config import Data
+from genart_jax.data import provenance
 from genart_jax.data.pipeline import make_loader
 from genart_jax.data.source import absolute, open_source
+from genart_jax.train import checkpoint
 from genart_jax.train.checkpoint import Checkpoints, load, read_config
 from genart_jax.use import stylize
 
@@ -64,10 +66,22 @@ def test_from_the_command_line(files, capsys):
     content = np.asarray(Image.open("content.png").resize((128, 80), Image.Resampling.LANCZOS), np.float32)
     assert np.abs(made - content).mean() > 1
     # Once more: nothing is left to do, and the picture is the same.
-    assert main(["stylize", "content.png", "style.jpg", *words[:-1], "again.png"]) == 0
+    assert main(["stylize", "content.png", "style.jpg", *words[:-1], "again.png", "--no-provenance"]) == 0
     np.testing.assert_array_equal(np.asarray(Image.open("again.png")), made)
     assert main(["evaluate", str(run / "80x128"), "--json"]) == 0
     assert "style_loss" in capsys.readouterr().out
+    about = provenance.read("made.png")
+    assert (about.model, about.step, about.data) == ("gatys", 4, "two pictures")
+    assert about.sha256 == checkpoint.seals(run / "80x128")[4]
+    assert provenance.read("again.png") is None
+
+
+def test_from_python(files):
+    told = []
+    made = ga.stylize("content.png", "style.jpg", size=64, steps=2, scales=1, callback=lambda e, v: told.append(e))
+    assert made.size == (64, 40)
+    assert "end" in told
+    assert not (files / "runs").exists()
 
 
 def test_a_finer_scale_starts_from_the_coarser(files):
