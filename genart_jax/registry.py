@@ -57,6 +57,7 @@ _MODELS = _entries(
         "van den Oord et al. 2017",
     ),
     ("simple_cnn", "cnn", "genart_jax.models.simple_cnn", "genart_jax.steps.classifier", "LeCun et al. 1998"),
+    ("resnet", "cnn", "genart_jax.models.resnet", "genart_jax.steps.classifier", "He et al. 2016, arXiv:1512.03385"),
     ("gatys", "style", "genart_jax.models.gatys", "genart_jax.steps.pixels", "Gatys et al. 2016, CVPR"),
     (
         *("super_resolution", "restoration", "genart_jax.models.super_resolution", "genart_jax.steps.translate"),

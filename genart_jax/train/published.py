@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from genart_jax import registry
 from genart_jax.api import build
-from genart_jax.assets import stylegan2
+from genart_jax.assets import resnet, stylegan2
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import Run, UserError
 from genart_jax.config.saved import Saved
 from genart_jax.runtime.paths import expanded
-from genart_jax.types import Algorithm, State
+from genart_jax.runtime.values import Array
+from genart_jax.types import Algorithm, State, Tree
+
+_SIZE = 224  # of pictures, for published classifiers
 
 AGE = 1_000_000
 """Steps that such networks are taken to have behind them, so that a moving average does not forget them."""
@@ -30,21 +34,41 @@ def is_file(path: str | Path) -> bool:
 
 
 def read(path: str | Path) -> tuple[Run, State]:
-    """The configuration that a `.safetensors` file of a published StyleGAN2 says, and its state without an optimizer.
+    """The configuration that a file of published weights says, and its state without an optimizer.
+
+    StyleGAN2's as `.safetensors` (docs/gans.md), and residual networks of torchvision or timm as `.safetensors` or
+    `.pth` (docs/pictures.md).
 
     Raises:
       UserError: another file; says what is wrong with it.
     """
     path = expanded(path)
-    if path.suffix != ".safetensors":
+    if path.suffix not in (".safetensors", ".pth"):
         raise UserError(f"{path}: wanted a run directory, or published weights as .safetensors (docs/gans.md)")
-    found = stylegan2.read(read_tensors(path), str(path))
-    run = registry.get_config("stylegan2")
-    run = dataclasses.replace(run, model=dataclasses.replace(run.model, **found.options))
+    tensors = read_tensors(path)
+    return _classifier(tensors, str(path)) if resnet.MARK in tensors else _stylegan2(tensors, str(path))
+
+
+def _stylegan2(tensors: dict[str, Array], origin: str) -> tuple[Run, State]:
+    found = stylegan2.read(tensors, origin)
     live = {"generator": dict(found.generator)} | ({"critic": dict(found.critic)} if found.critic else {})
+    return _configured("stylegan2", found.options), _state(live, {"generator": dict(found.average)})
+
+
+def _classifier(tensors: dict[str, Array], origin: str) -> tuple[Run, State]:
+    found = resnet.read(tensors, origin)
+    options = found.options | {"image_shape": (_SIZE, _SIZE, 3)}
+    return _configured("resnet", options), _state({"classifier": dict(found.variables)}, {})
+
+
+def _configured(name: str, options: dict[str, Any]) -> Run:
+    run = registry.get_config(name)
+    return dataclasses.replace(run, model=dataclasses.replace(run.model, **options))
+
+
+def _state(live: dict[str, Tree], ema: dict[str, Tree]) -> State:
     params = {role: variables.pop("params") for role, variables in live.items()}
-    state = State(jnp.zeros((), jnp.int32), params, live, {}, {"generator": dict(found.average)}, {})
-    return run, state
+    return State(jnp.zeros((), jnp.int32), params, live, {}, ema, {})
 
 
 def model(path: str | Path) -> tuple[Algorithm, State]:
@@ -54,18 +78,20 @@ def model(path: str | Path) -> tuple[Algorithm, State]:
 
 
 def words(path: str | Path) -> str:
-    """The options of `genart train stylegan2` that build a file's networks."""
-    model = read(path)[0].model
-    names = (
-        "latent_dim",
-        "style_dim",
-        "mapping_layers",
-        "critic_mapping_layers",
-        "channel_base",
-        "channel_max",
-        "critic",
-    )
-    return " ".join(f"--model.{name.replace('_', '-')} {getattr(model, name)}" for name in names)
+    """The options of `genart train` that build a file's networks."""
+    run = read(path)[0]
+    plain, found = registry.get_config(run.name).model, dict[str, object]()
+    for field in dataclasses.fields(plain):
+        value = getattr(run.model, field.name)
+        if field.name not in ("image_shape", "conditions") and value != getattr(plain, field.name):
+            found[field.name.replace("_", "-")] = value
+    return " ".join(_word(name, value) for name, value in found.items())
+
+
+def _word(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--model.{name}" if value else f"--model.no-{name}"
+    return f"--model.{name} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 def described(path: str | Path) -> Saved:

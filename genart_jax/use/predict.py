@@ -13,6 +13,7 @@ from genart_jax.api import build
 from genart_jax.config import UserError
 from genart_jax.data import picture
 from genart_jax.runtime import compiler, packaged
+from genart_jax.train import published
 from genart_jax.train.checkpoint import Model, load, pretrained, read_config
 from genart_jax.types import to_float
 
@@ -27,11 +28,19 @@ class Classifier(NamedTuple):
 
 
 def load_classifier(name: str | Path) -> Classifier:
-    """The classifier of a run directory, or of published weights by their name (efficientnet_lite0).
+    """The classifier of a run directory, of published weights by their name (efficientnet_lite0), or of a file of
+    torchvision's or timm's weights of a residual network.
 
     Raises:
-      UserError: neither of the two, or it classifies nothing.
+      UserError: none of these, or it classifies nothing.
     """
+    if published.is_file(name):
+        algorithm, state = published.model(name)
+        algorithm.use("predict", str(name))
+        ((_, classes),) = algorithm.batch_spec.conditions
+        imagenet = assets.class_names("efficientnet_lite0")
+        names = imagenet if classes == len(imagenet) else tuple(map(str, range(classes)))
+        return Classifier(Model(algorithm, state), tuple(names))
     if (packaged.place(name) / "config.json").is_file():
         saved = read_config(name)
         model = load(name)
