@@ -21,7 +21,7 @@ from genart_jax.data.grid import make_grid, scale_of
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Split, example, open_source
 from genart_jax.nn import random
-from genart_jax.runtime.paths import expanded
+from genart_jax.runtime import packaged
 from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import Model, load, read_config
 from genart_jax.types import to_float, to_uint8
@@ -83,11 +83,12 @@ def answer(name: str, pictures: Sequence[str], options: Options) -> Answer:
     return _maps(asked, seen, images, options)
 
 
-def save(canvas: Image.Image, out: Path | None, name: Path, method: str) -> Path:
+def save(canvas: Image.Image, out: Path | None, name: str, method: str) -> Path:
     """Writes the picture where it was asked for, or beside the run's others, over none of them."""
     content = io.BytesIO()
     canvas.save(content, format="PNG")
-    base = name / "explain" / f"{method}.png" if (name / "config.json").is_file() else Path(f"{method}.png")
+    of_run = (packaged.place(name) / "config.json").is_file()
+    base = packaged.results(name) / "explain" / f"{method}.png" if of_run else Path(f"{method}.png")
     places = itertools.chain([base], (base.with_stem(f"{base.stem}-{i}") for i in itertools.count(2)))
     path = out or next(p for p in places if not p.exists() or p.read_bytes() == content.getvalue())
     if out is not None and out.exists() and out.read_bytes() != content.getvalue():
@@ -101,7 +102,7 @@ def save(canvas: Image.Image, out: Path | None, name: Path, method: str) -> Path
 
 
 def _open(name: str) -> Asked:
-    if (expanded(name) / "config.json").is_file():
+    if (packaged.place(name) / "config.json").is_file():
         saved = read_config(name)
         return Asked(load(name), {k: tuple(v) for k, v in saved.data["class_names"].items()}, name)
     model, names = load_classifier(name)

@@ -64,4 +64,4 @@ def run(args: Sequence[str]) -> None:
     place = options.out and expanded(options.out)
     for line in words:
         print(line)
-    print(explained.save(canvas, place, expanded(name), options.method))
+    print(explained.save(canvas, place, name, options.method))
