@@ -24,7 +24,7 @@ def kl_normal(
 
 def gaussian_nll(
     x: Float[jax.Array, "batch *shape"], mean: Float[jax.Array, "batch *shape"], scale: jax.Array | float
-) -> Float[jax.Array, "batch"]:
+) -> Float[jax.Array, " batch"]:
     """-log N(x; mean, scale^2), summed over an example's pixels and channels: (batch,).
 
     A density over the units of x, so it may be negative. Kingma & Welling 2013, appendix C.2.
@@ -37,7 +37,7 @@ def gaussian_nll(
 
 def bernoulli_nll(
     x: Float[jax.Array, "batch *shape"], logits: Float[jax.Array, "batch *shape"]
-) -> Float[jax.Array, "batch"]:
+) -> Float[jax.Array, " batch"]:
     """-log Bernoulli(x; sigmoid(logits)), summed over an example's pixels and channels: (batch,).
 
     Kingma & Welling 2013, eq. 11. For x strictly between 0 and 1 this is a cross entropy and no likelihood.

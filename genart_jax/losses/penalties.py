@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def squared_gradient(
     score: Callable[[jax.Array], jax.Array], images: Float[jax.Array, "batch *shape"]
-) -> Float[jax.Array, "batch"]:
+) -> Float[jax.Array, " batch"]:
     """|d score / d image|^2 of each image: summed over its pixels and channels, (batch,).
 
     At real images this is the R1 penalty without its factor gamma/2 (Mescheder et al. 2018, eq. 9), at generated ones
@@ -27,11 +27,11 @@ def squared_gradient(
 
 
 def slope(
-    scores: Float[jax.Array, "batch"],
-    other_scores: Float[jax.Array, "batch"],
+    scores: Float[jax.Array, " batch"],
+    other_scores: Float[jax.Array, " batch"],
     images: Float[jax.Array, "batch *shape"],
     other: Float[jax.Array, "batch *shape"],
-) -> Float[jax.Array, "batch"]:
+) -> Float[jax.Array, " batch"]:
     """|s(x) - s(y)| / |x - y| of each pair of images, with the Euclidean distance over pixels and channels: (batch,).
 
     The critic's Lipschitz constant is the largest over all pairs there are (Miyato et al. 2018, eq. 4), so each of

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def commitment(
     z: Float[jax.Array, "batch *shape"], quantized: Float[jax.Array, "batch *shape"]
-) -> Float[jax.Array, "batch"]:
+) -> Float[jax.Array, " batch"]:
     """|z - sg(e)|^2, averaged over an example's positions and features: (batch,).
 
     The last term of van den Oord et al. 2017, eq. 3, without its weight; sg stops the gradient.

@@ -20,7 +20,7 @@ RANGE = 2.0
 """Of pictures in [-1, 1]."""
 
 
-def psnr(a: Float[jax.Array, "batch *shape"], b: Float[jax.Array, "batch *shape"]) -> Float[jax.Array, "batch"]:
+def psnr(a: Float[jax.Array, "batch *shape"], b: Float[jax.Array, "batch *shape"]) -> Float[jax.Array, " batch"]:
     """10 log10(range^2 / mean squared error) in decibels: (batch,), of images (batch, ...) in [-1, 1]."""
     _check(a, b)
     error = jnp.mean(jnp.square(a - b), axis=tuple(range(1, a.ndim)))
@@ -57,7 +57,7 @@ SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 def ms_ssim(
     a: Float[jax.Array, "batch height width channels"], b: Float[jax.Array, "batch height width channels"]
-) -> Float[jax.Array, "batch"]:
+) -> Float[jax.Array, " batch"]:
     """Multi-scale structural similarity (Wang et al. 2003, eq. 7) of images (batch, H, W, channels) in [-1, 1].
 
     One value an example, (batch,).
@@ -92,7 +92,7 @@ def ssim(
     b: Float[jax.Array, "batch height width channels"],
     sigma: float = 1.5,
     radius: int = 5,
-) -> Float[jax.Array, "batch"]:
+) -> Float[jax.Array, " batch"]:
     """Mean structural similarity (Wang et al. 2004, eq. 13) of images (batch, height, width, channels) in [-1, 1].
 
     Gaussian windows of 2 * radius + 1 pixels that lie wholly inside; (batch,), the mean over places and channels.
