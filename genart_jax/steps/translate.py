@@ -48,6 +48,7 @@ from genart_jax.types import (
 _TERMS = {name: terms.CRITIC_TERMS[name] for name in ("r1", "r2", "gp", "zero_gp", "lecam", "orthogonal")}
 _PERFECT = 100.0
 """Decibels of equal pictures, and of all that are nearer than that: figures stay finite."""
+_PART = 16  # pairs evaluated at a time
 _WINDOW = 11
 """Sides of the smallest picture that has a structural similarity."""
 
@@ -240,6 +241,11 @@ class Translator(Family):
         common.check_batch(batch, self.spec)
         weight, at = common.weights_of(batch, self.spec), networks.averaged(state)
         pair = self.pair(batch, random.stream(key, "evaluate"))
+        values = _in_parts(lambda part: self._figures(at, part), pair)
+        return common.all_sums({k: common.weighted(v, weight) for k, v in values.items()}, self.axis_name)
+
+    def _figures(self, at: Variables, pair: Batch) -> dict[str, jax.Array]:
+        """Figures of each pair (batch,)."""
         output, target, given = self.output(at, pair)[0], pair["image"], self.unchanged(pair["input"])
         values = {name: value for name, (_, value) in self.distances(at, output, target).items()}
         shown = {"": jnp.clip(output, -1.0, 1.0)} | ({"input_": given} if given.shape == target.shape else {})
@@ -249,7 +255,7 @@ class Translator(Family):
                 values[f"{name}ssim"] = scores.ssim(images, target)
             if "mask" in pair and images.shape == pair["input"].shape:
                 values[f"{name}hole_psnr"] = _inside(images, target, pair["mask"])
-        return common.all_sums({k: common.weighted(v, weight) for k, v in values.items()}, self.axis_name)
+        return values
 
     def inputs(self) -> tuple[Input, ...]:
         """What `transform` takes, besides the state."""
@@ -313,6 +319,15 @@ class Translator(Family):
         pair = self.pair(batch, random.stream(key, "show"))
         output = jnp.clip(self.output(networks.averaged(state), pair)[0], -1.0, 1.0)
         return {"input": self.unchanged(pair["input"]), "output": output, "target": pair["image"]}
+
+
+def _in_parts(figures: Callable[[Batch], dict[str, jax.Array]], pair: Batch) -> dict[str, jax.Array]:
+    """Figures (batch,) of pairs, of a few at a time: evaluation's batches are long, and activations are large."""
+    num = len(pair["input"])
+    if num <= _PART or num % _PART:
+        return figures(pair)
+    parts = jax.tree.map(lambda x: x.reshape(num // _PART, _PART, *x.shape[1:]), pair)
+    return {name: values.reshape(num) for name, values in jax.lax.map(figures, parts).items()}
 
 
 def _needed(roles: Networks, options: Translate, name: str) -> Networks:

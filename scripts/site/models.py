@@ -24,6 +24,7 @@ FAMILIES = {
     "vae": "Autoencoders",
     "prior": "Priors over codes",
     "cnn": "Classifiers",
+    "restoration": "Restoration",
     "style": "Style transfer",
 }
 """Headings, in the order of the table; a family that is not here goes by its own name."""

@@ -205,6 +205,18 @@ def test_figures_are_those_of_scikit_image():
     assert float(paired.evaluate(state, same, KEY)["psnr"][0]) == 400  # 100 dB each, not infinite
 
 
+def test_a_long_batch_is_evaluated_in_parts():
+    algorithm = family(Alone(), degradation="noise")
+    batch = zoo.batch(algorithm.spec, 48)
+    state = algorithm.init(KEY, batch)
+    pair = algorithm.pair(batch, random.stream(KEY, "evaluate"))
+    whole = algorithm._figures(networks.averaged(state), pair)
+    sums = jax.jit(algorithm.evaluate)(state, batch, KEY)
+    for name, values in whole.items():
+        np.testing.assert_allclose(sums[name][0], values.sum(), rtol=1e-5, err_msg=name)
+        assert float(sums[name][1]) == 48
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
