@@ -18,7 +18,7 @@ from genart_jax.config import Run, UserError
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One model: name, family ("gan", "restoration", ...), module path, the step that trains it, and its paper."""
+    """One model: name, family ("gan", "drift", "restoration", ...), module path, the step that trains it, and its paper."""
 
     name: str
     family: str
@@ -46,6 +46,7 @@ _MODELS = _entries(
         *("projected_gan", "gan", "genart_jax.models.projected_gan", "genart_jax.steps.gan"),
         "Sauer et al. 2021, arXiv:2111.01007",
     ),
+    ("drift", "drift", "genart_jax.models.drift", "genart_jax.steps.drift", "Deng et al. 2026, arXiv:2602.04770"),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),
