@@ -18,7 +18,7 @@ from genart_jax.config import Run, UserError
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One model: name, family ("gan", "drift", "restoration", ...), module path, the step that trains it, and its paper."""
+    """One model: name, family ("gan", "drift", ...), module path, the step that trains it, and its paper."""
 
     name: str
     family: str
