@@ -26,7 +26,7 @@ import genart_jax as ga
 from genart_jax.data.build import catalogue
 
 RESULTS = Path(__file__).parent / "results"
-CLASSIFIER = "simple_cnn --train.steps 300 --train.batch 64"
+CLASSIFIER = "simple_cnn --train.steps 300 --train.batch 32"
 VAE = "conv_vae --model.stages 3 --train.steps 300 --train.batch 32"
 SOLID = "mlp_vae --model.hidden 64 --train.steps 300 --train.batch 32"
 COMMANDS = {
