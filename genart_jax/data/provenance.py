@@ -92,14 +92,18 @@ def save(image: Image.Image, out: str | Path | BinaryIO, about: Provenance | Non
     place = expanded(out) if isinstance(out, str | Path) else out
     suffix = place.suffix.lower() if isinstance(place, Path) else ""
     kind = options.pop("format", None) or Image.registered_extensions().get(suffix, "")
-    extra: Json = {} if about is None else _carried(kind, about)
+    extra: Json = {} if about is None else carried(kind, about, options.pop("exif", b""))
     if about is not None and not extra:
         _log.warning("%s: a file of this kind cannot say where it comes from; PNG, JPEG and WebP can", place)
-    image.save(place, format=kind or None, **extra, **options)
+    image.save(place, format=kind or None, **options | extra)
 
 
-def _carried(kind: str, about: Provenance) -> Json:
-    """What Pillow takes to write the provenance into a file of a kind; {} where it cannot."""
+def carried(kind: str, about: Provenance, before: bytes = b"") -> Json:
+    """What Pillow takes to write the provenance into a file of a kind; {} where it cannot.
+
+    `before` is EXIF that the file has anyhow, as that of a photograph that was restored: it stays, but for the name of
+    the last program.
+    """
     xmp = _XMP.format(source=_SOURCE, text=escape(about.words)).encode()
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -107,11 +111,13 @@ def _carried(kind: str, about: Provenance) -> Json:
         chunks.add_itxt("Description", about.words)
         chunks.add_itxt("Software", KEY)
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
-        return {"pnginfo": chunks}
+        return {"pnginfo": chunks} | ({"exif": before} if before else {})
     if kind in ("JPEG", "WEBP", "AVIF", "TIFF"):
         exif = Image.Exif()
-        exif[_DESCRIPTION] = f"{KEY} {about.content()}"
-        exif[_SOFTWARE] = KEY
+        exif.load(before)
+        exif[_SOFTWARE] = f"{KEY} {about.content()}"
+        if _DESCRIPTION not in exif:
+            exif[_DESCRIPTION] = about.words
         return {"exif": exif} if kind == "TIFF" else {"exif": exif, "xmp": xmp}
     if kind == "GIF":
         return {"comment": f"{KEY} {about.content()}".encode()}
@@ -127,7 +133,7 @@ def read(path: str | Path) -> Provenance | None:
     try:
         with Image.open(expanded(path)) as image:
             image.load()
-            said = [str(image.info.get(KEY, "")), str(image.getexif().get(_DESCRIPTION, ""))]
+            said = [str(image.info.get(KEY, "")), str(image.getexif().get(_SOFTWARE, ""))]
             comment = image.info.get("comment", b"")
             said.append(comment.decode(errors="replace") if isinstance(comment, bytes) else str(comment))
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from genart_jax.config import UserError
-from genart_jax.data import picture
+from genart_jax.data import picture, provenance
+from genart_jax.data.provenance import Provenance
 from genart_jax.data.reader import BadPictureError, depth, opened, profile
 from genart_jax.data.reader.convert import TURNS
 from genart_jax.runtime.values import Array, Json
@@ -130,8 +131,10 @@ def check_writable(path: Path) -> None:
         raise UserError(f"--out {path}: name a picture file, such as FILE.png or FILE.jpg, or a folder")
 
 
-def write(path: Path, whole: Whole, notes: list[str]) -> None:
+def write(path: Path, whole: Whole, notes: list[str], about: Provenance | None = None) -> None:
     """Writes a picture in the format that its name says, whole or not at all; `notes` gets what that format lacks.
+
+    With `about`, the file says which model made it.
 
     Raises:
       UserError: it cannot be written.
@@ -153,7 +156,7 @@ def write(path: Path, whole: Whole, notes: list[str]) -> None:
     options |= {name: value for name, value in (("icc_profile", whole.icc), ("exif", whole.exif)) if value}
     temporary = path.with_name(f".{path.name}.part")
     try:
-        image.save(temporary, format=kind, **options)
+        provenance.save(image, temporary, about, format=kind, **options)
         temporary.replace(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be written: {error}") from None

@@ -13,6 +13,7 @@ from PIL import Image
 from genart_jax.config import UserError
 from genart_jax.data import whole
 from genart_jax.data.files import find
+from genart_jax.data.provenance import Provenance
 from genart_jax.data.reader import BadPictureError
 from genart_jax.data.whole import Whole
 from genart_jax.runtime.paths import expanded
@@ -100,7 +101,9 @@ def _of_array(pixels: Array) -> Whole:
     return Whole(pixels[..., :3], pixels[..., 3]) if pixels.shape[-1] == 4 else Whole(pixels)
 
 
-def transform_files(model: Model, name: str, words: Sequence[str], out: Path | None, job: Job) -> Iterator[Done]:
+def transform_files(
+    model: Model, name: str, words: Sequence[str], out: Path | None, job: Job, about: Provenance | None = None
+) -> Iterator[Done]:
     """Picture files, and all of folders, one after the other; a bad one is passed over, with the reason in its notes.
 
     Args:
@@ -109,6 +112,7 @@ def transform_files(model: Model, name: str, words: Sequence[str], out: Path | N
       words: files and folders.
       out: a file, of one picture; a folder; None: beside each picture.
       job: what is to be done.
+      about: what the files are to say of where they come from, such as the model's `provenance`.
 
     Raises:
       UserError: nothing there, an option that does not fit, or an output that would overwrite an input.
@@ -136,9 +140,9 @@ def transform_files(model: Model, name: str, words: Sequence[str], out: Path | N
         strip = _strip(given, made) if job.compare else None
         del given, mask  # large ones are not to be in memory three times
         place.parent.mkdir(parents=True, exist_ok=True)
-        whole.write(place, made, notes)
+        whole.write(place, made, notes, about)
         if strip is not None:
-            whole.write(place.with_name(f"{place.stem}-compare.png"), strip, notes)
+            whole.write(place.with_name(f"{place.stem}-compare.png"), strip, notes, about)
         yield Done(path, place, tuple(notes))
 
 

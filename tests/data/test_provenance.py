@@ -31,6 +31,17 @@ def test_what_is_written_is_read(kind, tmp_path):
             assert "trainedAlgorithmicMedia" in (found.decode() if isinstance(found, bytes) else found)
 
 
+def test_what_a_photograph_says_stays(tmp_path):
+    before = Image.Exif()
+    before[0x010E], before[0x0112] = "my holidays", 6
+    for kind in ("jpg", "png", "webp"):
+        place = tmp_path / f"photograph.{kind}"
+        provenance.save(Image.new("RGB", (8, 8)), place, ABOUT, exif=before.tobytes())
+        with Image.open(place) as image:
+            assert (image.getexif()[0x010E], image.getexif()[0x0112]) == ("my holidays", 6)
+        assert provenance.read(place) == ABOUT
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_said_without(kind, tmp_path):
     path = tmp_path / f"picture.{kind}"
@@ -50,7 +61,7 @@ def test_what_is_not_ours(tmp_path):
     words = {"png": "hello", "other": json.dumps({"generated": True}), "list": "[1]"}
     for name, text in words.items():
         image, exif = Image.new("RGB", (8, 8)), Image.Exif()
-        exif[0x010E] = f"genart_jax {text}"
+        exif[0x0131] = f"genart_jax {text}"
         image.save(tmp_path / f"{name}.jpg", exif=exif)
         assert provenance.read(tmp_path / f"{name}.jpg") is None
     (tmp_path / "no.png").write_text("no picture")

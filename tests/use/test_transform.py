@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 import genart_jax as ga
 from genart_jax.app.cli import main
-from genart_jax.data import whole
+from genart_jax.data import provenance, whole
 from genart_jax.train.checkpoint import Model
 from genart_jax.types import Translation
 from genart_jax.use import anysize
@@ -252,6 +252,10 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert told.out == f"{tmp_path / 'a-enhance.png'}\n" or told.out == "a-enhance.png\n"
     assert "b.jpg: passed over: " in told.err
     assert (tmp_path / "a-enhance-compare.png").exists()
+    assert provenance.read("a-enhance.png").model == "enhance"
+    assert provenance.read("a-enhance.png") == provenance.read("a-enhance-compare.png") == ga.load("r").provenance
+    assert main(["transform", "r", "a.png", "--no-provenance", "--out", "plain.png"]) == 0
+    assert provenance.read("plain.png") is None
     for words, message in (
         (["r"], "needs pictures"),
         (["r", "nothing.png"], "no picture could be read"),

@@ -30,6 +30,8 @@ class Options:
     """Share of the change: 0 leaves a picture as it is."""
     compare: bool = False
     """Also write a strip of before and after, PICTURE-compare.png."""
+    provenance: bool = True
+    """Write into the files which model and run made them, and the licence of its data."""
     seed: int = 0
     """Of what is drawn, where the model draws anything."""
 
@@ -54,8 +56,9 @@ def run(args: Sequence[str]) -> None:
     model.algorithm.use("transform", f"{name}, a run of {saved.run.name},")
     mask = options.mask and expanded(options.mask)
     job = Job(options.scale, options.strength, mask, options.compare, options.seed)
-    written = 0
-    for done in transform_files(model, saved.run.name, pictures, options.out and expanded(options.out), job):
+    written, out = 0, options.out and expanded(options.out)
+    about = model.provenance if options.provenance else None
+    for done in transform_files(model, saved.run.name, pictures, out, job, about):
         for note in done.notes:
             print(f"{done.path}: {'' if done.out else 'passed over: '}{note}", file=sys.stderr)
         if done.out is not None:
