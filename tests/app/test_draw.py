@@ -8,6 +8,7 @@ import pytest
 import genart_jax as ga
 from genart_jax.app import draw
 from genart_jax.app.cli import main
+from genart_jax.data.provenance import of_source
 from genart_jax.use.sample import Samples
 
 
@@ -16,11 +17,12 @@ def run(tmp_path, monkeypatch, capsys):
     """A run of one model, whose pictures show what was asked for; returns a function that calls the command."""
     data = {"class_names": {"style": ["noto", "line/art"]}}
     state = {"step": 1}
-    monkeypatch.setattr(draw, "read_config", lambda run: types.SimpleNamespace(run=ga.get_config("dcgan"), data=data))
-    monkeypatch.setattr(draw, "load", lambda run, step: state["step"])
+    monkeypatch.setattr(draw, "described", lambda run: types.SimpleNamespace(run=ga.get_config("dcgan"), data=data))
+    about = lambda: of_source("dcgan", "id", "", state["step"], "emoji")
+    monkeypatch.setattr(draw, "load", lambda run, step: types.SimpleNamespace(step=state["step"], provenance=about()))
 
-    def samples(step, saved, num, seed, given, numbers):
-        grey = 16 * step + 8 * given.get("style", 0) + int(50 * numbers.get("truncation", 1.0))
+    def samples(model, saved, num, seed, given, numbers):
+        grey = 16 * model.step + 8 * given.get("style", 0) + int(50 * numbers.get("truncation", 1.0))
         return Samples(np.full((num, 8, 8, 3), grey + seed, np.uint8), {"style": np.full(num, given.get("style", 0))})
 
     monkeypatch.setattr(draw, "draw_samples", samples)
