@@ -431,6 +431,13 @@ def with_age(run: Run, directory: Path, init_from: str | None) -> Run:
         age = published.AGE
     elif init_from is not None and not age:
         saved = read_config(init_from)
-        with open_checkpoints(init_from, saved) as checkpoints:
-            age = saved.run.train.ema_steps + max(checkpoints.steps(), default=0)
+        age = saved.run.train.ema_steps + _newest(packaged.place(init_from), saved)
     return dataclasses.replace(run, train=dataclasses.replace(run.train, ema_steps=age))
+
+
+def _newest(directory: Path, saved: Saved) -> int:
+    """The step of a run's newest state, or of a folder's only one."""
+    if hub.is_folder(directory):
+        return int(hub.about(directory)["step"])
+    with open_checkpoints(directory, saved) as checkpoints:
+        return max(checkpoints.steps(), default=0)

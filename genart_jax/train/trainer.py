@@ -20,7 +20,7 @@ from genart_jax.data.open import Dataset, open_data
 from genart_jax.data.pipeline import make_loader, prepare
 from genart_jax.data.source import Source, absolute, finished, open_source
 from genart_jax.nn import random
-from genart_jax.runtime import compiler, heap
+from genart_jax.runtime import compiler, heap, packaged
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import stages, sweep
@@ -131,7 +131,7 @@ class Trainer:
     ) -> None:
         self.directory, self.tell, self.owner = directory, tell, owner or Owner(directory, self._note)
         self.means = Means()
-        self.init_from = None if init_from is None else str(expanded(init_from).resolve())
+        self.init_from = None if init_from is None else str(packaged.place(init_from).resolve())
         if given is not None:
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=given.name))
         run = stages.with_data(run)

@@ -13,7 +13,7 @@ from genart_jax.train import bench, trainer
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TEXTS = [page.read_text(encoding="utf-8") for page in PAGES if page.exists()]
+TEXTS = [page.read_text(encoding="utf-8").replace("\\\n", " ") for page in PAGES if page.exists()]
 LINES = dict.fromkeys(line for text in TEXTS for line in re.findall(r"^    (genart .*)$", text, re.MULTILINE))
 COMMANDS = [part.strip() for line in LINES for part in line.partition("#")[0].split("&&")]
 

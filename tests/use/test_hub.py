@@ -74,13 +74,31 @@ def test_commands_take_a_folder(folders, tmp_path, capsys, monkeypatch):
     assert "holds one state" in capsys.readouterr().err
 
 
-def test_parameters_are_taken_from_a_folder(folders, run):
+def test_parameters_are_taken_from_a_folder(folders, run, tmp_path):
     state = ga.load(run).state
     taken, left = checkpoint.take_parameters(state, str(folders / "float32"), "mlp_vae")
     want = common.lend(state)
     for role, params in taken.params.items():
         jax.tree.map(np.testing.assert_array_equal, params, want[role]["params"])
     assert left == []
+    new = ga.configure("mlp_vae", preset="tiny")
+    assert checkpoint.with_age(new, tmp_path, str(folders / "float32")).train.ema_steps == 2
+    assert checkpoint.with_age(new, tmp_path, "icons").train.ema_steps == 18_000
+
+
+def test_a_run_begins_from_a_model_of_the_package(tmp_path, monkeypatch):
+    """The trainer looks for it as all others do; here it stops when it has the place."""
+    seen = []
+
+    def stop(run, directory, init_from):
+        seen.append(init_from)
+        raise ga.UserError("enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoint, "with_age", stop)
+    with pytest.raises(ga.UserError, match="enough"):
+        ga.fit(ga.configure("modgan", preset="tiny", parallel={"data": 1}), tmp_path / "run", init_from="icons")
+    assert seen == [str((packaged.root() / "icons").resolve())]
 
 
 def test_damage_is_named(folders, tmp_path):
