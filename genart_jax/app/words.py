@@ -18,6 +18,7 @@ FIGURES: Mapping[str, str] = {
     "critic_accuracy": "share of real and generated pictures that the critic tells apart; 0.5 is a guess",
     "critic_lipschitz": "steepest slope of the critic's score between a real and a generated picture",
     "critic_loss": "of the critic; GANs' losses do not say how good the pictures are",
+    "drift": "how far generated pictures would move towards real ones, in features; lower is better",
     "elbo": "lower bound of the log likelihood, in nats a picture; higher is better",
     "fake_score": "mean score that the critic gives generated pictures",
     "hole_psnr": "peak signal-to-noise ratio in the holes, in decibels; higher is better",
