@@ -121,12 +121,12 @@ def write_caption(drawn: Drawn) -> None:
     if drawn.of_samples:
         drawn.figure.text(0.0, -0.02, text, fontsize=7, color="#444444", va="top", ha="left")
         return
-    room = 0.14 * (text.count("\n") + 1) + 0.08
+    room = 0.14 * (text.count("\n") + 1) + 0.1
     share = room / (height + room)
     drawn.figure.set_size_inches(width, height + room)
     engine: Any = drawn.figure.get_layout_engine()
     engine.set(rect=(0.0, share, 1.0, 1.0 - share))
-    drawn.figure.text(0.01, share - 0.02, text, fontsize=7, color="#444444", va="top")
+    drawn.figure.text(0.01, (room - 0.05) / (height + room), text, fontsize=7, color="#444444", va="top")
 
 
 def _short(label: str, most: int = 44) -> str:
@@ -180,13 +180,20 @@ def _curves(kind: str, names: Sequence[str], lines: Sequence[Line]) -> Drawn:
             if any(f"held_out/{name}" in row for history in line.members for row in history.rows):
                 held_out = True
                 _draw_line(ax, line, f"held_out/{name}", shade, ":")
-        if kind == "norms":
+        if kind == "norms" and _decades(ax):
             ax.set_yscale("log")
         _over_step(ax, _axis(name))
     parts = [_conditions(lines), "Each value is the mean since the one before."]
     parts += ["Pale: as logged; full: a running mean."] if smooth else []
     parts += ["Dotted: held-out pictures."] if held_out else []
     return Drawn(kind, figure, " ".join([*parts, _bands(lines)]).strip())
+
+
+def _decades(ax: Axes) -> bool:
+    """Whether what is drawn reaches over a factor of ten."""
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines])
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+    return bool(drawn.size) and bool(drawn.max() > 10 * drawn.min())
 
 
 def _over_step(ax: Axes, label: str) -> None:
