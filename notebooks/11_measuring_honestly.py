@@ -2,11 +2,6 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -43,9 +38,12 @@ print(f"Python {sys.version.split()[0]}, jax {jax.__version__}, genart_jax {ga._
 import numpy as np
 
 quiet = {"sample_every": 0, "save_every": 0, "log_every": 100}
-ga.fit(ga.configure("simple_cnn", label="style", train={"steps": 250, "batch": 64, **quiet}), "runs/judge")
+ga.fit(
+    ga.configure("simple_cnn", label="style", features=(16, 32), hidden=64, train={"steps": 150, "batch": 64, **quiet}),
+    "runs/judge",
+)
 vae = lambda steps: ga.configure("mlp_vae", hidden=128, latent_dim=16, train={"steps": steps, "batch": 64, **quiet})
-for name, steps in (("early", 60), ("later", 600)):
+for name, steps in (("early", 40), ("later", 400)):
     ga.fit(vae(steps), f"runs/{name}")
 
 # %% [markdown]
@@ -57,7 +55,7 @@ for name, steps in (("early", 60), ("later", 600)):
 from genart_jax.evaluate.scores import score_run
 
 scores = {
-    run: {s.name: s for s in score_run(f"runs/{run}", "classifier:runs/judge", num=1000)} for run in ("early", "later")
+    run: {s.name: s for s in score_run(f"runs/{run}", "classifier:runs/judge", num=800)} for run in ("early", "later")
 }
 for name, score in scores["later"].items():
     other = scores["early"][name]
@@ -68,7 +66,7 @@ for name, score in scores["later"].items():
 # %% [markdown]
 # ## How many pictures?
 #
-# The Frechet distance falls with the number of pictures, though the model stays what it is. So numbers of 500 and of 5,000
+# The Frechet distance falls with the number of pictures, though the model stays what it is. So numbers of 400 and of 4,000
 # pictures cannot be compared.
 
 # %%
@@ -80,9 +78,10 @@ from genart_jax.metrics import frechet, kernel
 plt.rcParams |= {"figure.dpi": 60, "font.size": 9}
 judge = make_extractor("classifier:runs/judge")
 data = ga.open_data("emoji").train.arrays["image"]
+data = data[np.random.default_rng(1).permutation(len(data))]  # they are sorted by style
 alg, state = ga.load("runs/later")
-made = ga.to_uint8(ga.jit(alg.sample, static_argnums=2)(state, jax.random.key(1), 2000))
-features = {"real": judge(data[:4000])[0], "made": judge(made)[0]}
+made = ga.to_uint8(ga.jit(alg.sample, static_argnums=2)(state, jax.random.key(1), 800))
+features = {"real": judge(data[:2400])[0], "made": judge(made)[0]}
 
 
 # %%
@@ -91,11 +90,11 @@ def distance(a, b):
     return float(frechet.distance(*moments))
 
 
-sizes = (100, 200, 400, 800, 1600)
+sizes = (50, 100, 200, 400, 800)
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
 for ax, name, function in zip(axes, ("Frechet", "kernel"), (distance, lambda a, b: kernel.polynomial(a, b).value)):
     for what, label, color in (("made", "generated", "#D55E00"), ("real", "real: the floor", "#0072B2")):
-        other = features["made"] if what == "made" else features["real"][2000:]
+        other = features["made"] if what == "made" else features["real"][1200:]
         ax.plot(sizes, [function(features["real"][:n], other[:n]) for n in sizes], "o-", color=color, label=label)
     ax.set(xscale="log", xlabel="pictures on each side", ylabel=f"{name} distance, lower is better")
     ax.legend()
@@ -111,7 +110,7 @@ from genart_jax.evaluate.compare import compare_runs, table
 print(scores["later"]["fd_simple_cnn_style"].line())
 print()
 print(table(compare_runs(["runs/early", "runs/later"])))
-score_run("runs/early", "classifier:runs/judge", num=500)
+score_run("runs/early", "classifier:runs/judge", num=400)
 try:
     compare_runs(["runs/early", "runs/later"])
 except ga.UserError as error:
@@ -124,15 +123,15 @@ except ga.UserError as error:
 # `genart originality` compares the distances of generated pictures to the training set with those of held-out pictures.
 
 # %%
-noisy = np.clip(data[:1000].astype(float) + np.random.default_rng(0).normal(0, 4, (1000, 32, 32, 3)), 0, 255)
+noisy = np.clip(data[:800].astype(float) + np.random.default_rng(0).normal(0, 4, (800, 32, 32, 3)), 0, 255)
 copies = judge(noisy.astype(np.uint8))[0]
 print(
-    f"copies {distance(features['real'][:1000], copies):.2f}, generated {distance(features['real'][:1000], features['made'][:1000]):.2f}"
+    f"copies {distance(features['real'][:800], copies):.2f}, generated {distance(features['real'][:800], features['made'][:800]):.2f}"
 )
 
 from genart_jax.evaluate.originality import originality
 
-report = originality("runs/later", extractor=None, num=200, shown=4)
+report = originality("runs/later", extractor=None, num=100, shown=4)
 print(report["findings"] or "nothing found")
 
 # %%

@@ -86,7 +86,7 @@ def lines_of(directories: Sequence[str | Path]) -> list[Line]:
     """
     out = []
     for group in seed_groups([str(directory) for directory in directories]):
-        swept = [found for directory in group for found in _settings(str(directory))]
+        swept = [found for directory in group for found in _settings(str(directory), len(directories) > 1)]
         if swept:
             out += swept
         else:
@@ -95,14 +95,14 @@ def lines_of(directories: Sequence[str | Path]) -> list[Line]:
     return out
 
 
-def _settings(directory: str) -> list[Line]:
-    """The settings of a sweep with their members; [] of a run without one."""
+def _settings(directory: str, named: bool) -> list[Line]:
+    """The settings of a sweep with their members, named by its directory too where asked; [] of a run without one."""
     run = read_config(directory).run
     members, names = sweep.runs(run), sweep.swept(run)
     found: dict[str, list[History]] = {}
     for i, one in enumerate(members):
         words = [f"{name} {getattr(one.optimizer, name):g}" for name in names] or ["all seeds"]
-        label = f"{directory}: {', '.join(words)}"
+        label = f"{directory}: {', '.join(words)}" if named else ", ".join(words)
         found.setdefault(label, []).append(read_history(member_directory(directory, i)))
     return [Line(label, histories) for label, histories in found.items()]
 

@@ -139,7 +139,7 @@ def test_seeds_are_one_line_with_a_band(runs, tmp_path):
     assert main(["train", "mlp_vae", "--run", str(tmp_path / "sweep"), *source, *FAST, *sweep]) == 0
     lines = lines_of([tmp_path / "sweep"])
     assert [len(line.members) for line in lines] == [2, 2]
-    assert lines[1].label.endswith("learning_rate 0.01")
+    assert lines[1].label == "learning_rate 0.01"
     steps, values = aligned(lines[0], "loss")
     assert (steps.tolist(), values.shape) == ([1, 2], (2, 2))
     drawn = {one.name: one for one in figures.draw(lines)}
