@@ -3,13 +3,16 @@
 import re
 from typing import Any
 
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
+
 import genart_jax
 
 project = "genart_jax"
 author = "the authors of genart_jax"
 release = version = genart_jax.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton"]
 html_theme = "furo"
 html_title = f"genart_jax {release}"
 html_copy_source = False
@@ -25,20 +28,26 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"exclude-members": "__new__, __init__"}
-napoleon_google_docstring = True
-napoleon_use_ivar = True
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
 
+SECTIONS = Config(napoleon_use_ivar=True)
+
+
 def plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text: a bar and a star in front of a word are themselves."""
+    """Docstrings are plain text with Google's sections: a bar and a star in front of a word are themselves.
+
+    Those of attributes have no sections: by itself napoleon takes all before their first colon for a type.
+    """
     for i, line in enumerate(lines):
         parts = line.split("`")
         parts[::2] = [re.sub(r"(?<=\S )(\*+)(?=\w)", r"\\\1", part.replace("|", "\\|")) for part in parts[::2]]
         lines[i] = "`".join(parts)
+    if what not in ("attribute", "data", "property"):
+        lines[:] = GoogleDocstring(lines, SECTIONS, app, what, name, obj, options).lines()
 
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
-    app.connect("autodoc-process-docstring", plain, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", plain)

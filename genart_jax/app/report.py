@@ -46,7 +46,7 @@ def report(histories: Sequence[History], pictures: Sequence[tuple[str, bytes, st
     parts = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">', f"<title>{title}</title>"]
     parts.append(f"<style>{_STYLE}</style></head><body><h1>{title}</h1>")
     parts.append(_facts(histories))
-    parts += [_figure(name, content, caption) for name, content, caption in pictures]
+    parts += [_figure(name, content, f"{name}: {caption}") for name, content, caption in pictures]
     if any(h.scores for h in histories):
         parts.append(f"<h2>Scores</h2>{_scores(histories)}")
     for history in histories:
@@ -110,7 +110,8 @@ def _figure(name: str, content: bytes, caption: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    cell = lambda v: html.escape(f"{v:.5g}" if isinstance(v, float) else str(v))
+    said = lambda v: ", ".join(map(str, v)) if isinstance(v, list) else str(v)
+    cell = lambda v: html.escape(f"{v:.5g}" if isinstance(v, float) else said(v))
     line = lambda row: "<tr>" + "".join(f"<td>{cell(v)}</td>" for v in row) + "</tr>"
     heads = "".join(f"<th>{html.escape(h)}</th>" for h in head)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(map(line, rows))}</tbody></table>"
