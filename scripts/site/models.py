@@ -26,7 +26,6 @@ FAMILIES = {
     "cnn": "Classifiers",
     "restoration": "Restoration",
     "style": "Style transfer",
-    "restoration": "Restoration",
 }
 """Headings, in the order of the table; a family that is not here goes by its own name."""
 PICTURES = {
