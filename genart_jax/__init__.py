@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         BatchSpec,
         Classifier,
         Data,
+        Drift,
         Field,
         Gan,
         NotFiniteError,
@@ -63,6 +64,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BatchSpec",
         "Classifier",
         "Data",
+        "Drift",
         "Field",
         "Gan",
         "NotFiniteError",
@@ -105,7 +107,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Field",
+    "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Drift", "Field",
     "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
     "Samples", "Saved", "Score", "State", "Sweep", "SweepOptimizer", "Train", "Translate", "Use", "UserError", "Vae",
     "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs", "configure",

@@ -59,7 +59,7 @@ def export_folder(
         raise UserError(f"{run} is no run with a config.json; only runs are exported")
     elsewhere = {role: source for role, source in model.algorithm.frozen if source.startswith("asset:")}
     tensors = hub.pack(model.state, elsewhere, dtype)
-    packed = save(tensors, metadata={"format": "np", "library": "genart_jax"})
+    packed = save(tensors, metadata={"format": "np"})
     said: Json = {
         "format": 1,
         "library": f"genart_jax {genart_jax.__version__}",
@@ -70,9 +70,8 @@ def export_folder(
         "weights": hashlib.sha256(packed).hexdigest(),
     }
     config = json.dumps(_portable(content(model.saved)) | {"hub": said}, indent=2) + "\n"
-    measured = (
-        f"\n## Scores of its pictures\n\n    {scores.strip().replace(chr(10), chr(10) + '    ')}\n" if scores else ""
-    )
+    lines = "\n".join(f"    {line}".rstrip() for line in scores.strip().splitlines())
+    measured = f"\n## Scores of its pictures\n\nBy the run's own float32 parameters:\n\n{lines}\n" if scores else ""
     card = _card(name or out.name, model, said, tensors, measured)
     temporary = out.with_name(out.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)

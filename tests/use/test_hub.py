@@ -51,6 +51,12 @@ def test_it_makes_the_same_pictures(run, folders, dtype, most):
     assert int(there.state.step) == 2
 
 
+def test_the_same_run_gives_the_same_folder(folders, run, tmp_path):
+    assert main(["export", str(run), str(tmp_path / "again" / "float16"), "--hub"]) == 0
+    for path in (folders / "float16").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / "float16" / path.name).read_bytes()
+
+
 def test_a_folder_has_what_the_hub_wants(folders):
     folder = folders / "float16"
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
