@@ -16,8 +16,9 @@ from genart_jax.config import Data, Optimizer, Run, Train, Translate
 from genart_jax.data import degrade
 from genart_jax.losses import perceptual
 from genart_jax.nn import random
+from genart_jax.nn.judges import PatchCritic
 from genart_jax.steps import networks, translate
-from genart_jax.types import Network, Translation
+from genart_jax.types import Network, Scene, Translation
 from tests import zoo
 
 KEY = jax.random.key(5)
@@ -117,6 +118,31 @@ def test_strength_is_a_share_of_the_change():
     for strength in (0.0, 0.25, 1.0):
         made = algorithm.transform(state, images, KEY, strength=strength)
         np.testing.assert_allclose(made, images * (1 - 0.5 * strength), atol=1e-6)
+
+
+def test_a_critic_may_see_the_input():
+    """As in pix2pix: it scores pairs, and the terms are of these scores."""
+    step = Translate(adversarial_weight=1.0, critic_terms=("r1=1", "gp=1"))
+    run = Run(Config(), step, Optimizer(**zoo.SGD), Data(), Train(batch=4), name="toy")
+    critic = PatchCritic(2, depth=1, normalized=False)
+    roles = {
+        "generator": Network(Map(), lambda: (jnp.zeros((2, 8, 8, 3)),)),
+        "critic": Network(critic, lambda: (jnp.zeros((2, 8, 8, 6)),), translation=Translation(("input",))),
+    }
+    algorithm = translate.Translator(roles, run, None)
+    batch = zoo.batch(algorithm.spec, 4)
+    state = algorithm.init(KEY, batch)
+    after, metrics = jax.eval_shape(algorithm.step, state, batch, KEY)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert {"r1", "gp", "critic_loss", "adversarial_loss"} <= metrics.keys()
+    pair = algorithm.pair(batch, KEY)
+    outcome = algorithm.critic_loss(state.variables, Scene(pair, {}, {"fake": batch["image"]}, key=KEY))
+    scores = [
+        critic.apply({"params": state.params["critic"]}, jnp.concatenate([x, batch["image"]], -1))[0]
+        for x in (batch["target"], batch["image"])
+    ]
+    expected = np.mean(np.maximum(0, 1 - scores[0]) + np.maximum(0, 1 + scores[1]), axis=(1, 2))
+    np.testing.assert_allclose(outcome.value, expected, rtol=1e-5)
 
 
 def test_the_input_is_made_of_the_image_by_each_examples_key():
