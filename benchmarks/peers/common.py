@@ -109,6 +109,25 @@ class Ema:
             torch._foreach_lerp_(self._average, self._live, 1 - decay)
 
 
+class HalfLife(Ema):
+    """The same by a half-life in images, with our ramp."""
+
+    def __init__(self, modules: Iterable[nn.Module], gan: Any, batch: int) -> None:
+        super().__init__(modules, 1.0)
+        self._half, self._ramp, self._batch = gan.ema_images, gan.ema_ramp, batch
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After step number `step`."""
+        half = min(self._half, self._ramp * step * self._batch) if self._ramp else self._half
+        torch._foreach_lerp_(self._average, self._live, 1 - 0.5 ** (self._batch / max(half, 1e-8)))
+
+
+def average(modules: Iterable[nn.Module], gan: Any, batch: int) -> Ema:
+    """The moving average that the adversarial step's options ask for."""
+    return HalfLife(modules, gan, batch) if gan.ema_images else Ema(modules, gan.ema_decay)
+
+
 class ConditionEmbed(nn.Module):
     """Our `nn.embed.ConditionEmbed`: a table for each condition, with a row for a hidden one."""
 

@@ -80,7 +80,8 @@ class Mapping(nn.Module):
         super().__init__()
         self.embed = ConditionEmbed(c.conditions, c.latent_dim)
         first = c.latent_dim * (int(latent) + int(bool(c.conditions)))
-        sizes = [first, *[c.style_dim] * c.mapping_layers]
+        layers = c.mapping_layers if latent else c.critic_mapping_layers or c.mapping_layers
+        sizes = [first, *[c.style_dim] * layers]
         self.layers = nn.ModuleList([Linear(a, b, c.mapping_rate) for a, b in itertools.pairwise(sizes)])
         if latent:
             self.register_buffer("mean", torch.zeros(c.style_dim))

@@ -1,6 +1,7 @@
 """PyTorch peers are the same models: as many parameters, and the same numbers from the same weights."""
 
 import dataclasses
+import importlib
 
 import jax
 import numpy as np
@@ -22,7 +23,8 @@ def load(module, params):
             weight = kernel.transpose(3, 2, 0, 1)
         with torch.no_grad():
             theirs.weight.copy_(torch.from_numpy(weight.copy()))
-            theirs.bias.copy_(torch.from_numpy(np.array(ours["bias"])))
+            if "bias" in ours:
+                theirs.bias.copy_(torch.from_numpy(np.array(ours["bias"])))
 
 
 def test_vqvae():
@@ -61,3 +63,92 @@ def test_vqvae():
     used = taken.sum(0).numpy() > 0
     np.testing.assert_allclose(step.embedding[used], np.array(after["embedding"])[used], rtol=1e-3, atol=1e-6)
     step(0)
+
+
+def tables(module, ours):
+    """Our tables of conditions into a module's."""
+    for name, table in zip(module.embed.names, module.embed.tables, strict=True):
+        copy(table.weight, ours["embed"][name])
+
+
+def copy(theirs, value):
+    with torch.no_grad():
+        theirs.copy_(torch.from_numpy(np.array(value)).reshape(theirs.shape))
+
+
+def convs(module):
+    return [m for m in module.modules() if isinstance(m, torch.nn.Conv2d)]
+
+
+def r3gan_weights(params, modules):
+    """Ours into theirs: what is 0 at first is random here."""
+    blocks = lambda p, level: [p[f"block_{level}_0"][name] for name in ("expand", "grouped", "project")]
+    widen = lambda p, level: [p[f"widen_{level}"]] if f"widen_{level}" in p else []
+    g, d = params["generator"], params["critic"]
+    up = [layer for level in range(3) for layer in (*widen(g, level), *blocks(g, level))]
+    load(None, zip([*up, g["out"]], convs(modules["generator"]), strict=True))
+    down = [layer for level in (2, 1, 0) for layer in (*blocks(d, level), *widen(d, level))]
+    load(None, zip([d["in"], *down], convs(modules["critic"]), strict=True))
+    copy(modules["generator"].first.weight, g["in"]["kernel"].T)
+    copy(modules["critic"].out.weight, d["out"]["kernel"].T)
+    for theirs, start in ((modules["generator"].start, g["start"]), (modules["critic"].end, d["end"])):
+        copy(theirs, start.transpose(2, 0, 1))
+
+
+def fastgan_weights(params, modules):
+    g, d, generator = params["generator"], params["critic"], modules["generator"]
+    features, height, width = generator.shape
+    copy(generator.first.weight, g["in"]["kernel"].reshape(-1, height, width, features).transpose(3, 1, 2, 0))
+    gated = lambda p: {"kernel": p["kernel"]}
+    load(None, zip([gated(g["up_1"]), gated(g["conv_1"]), gated(g["up_2"]), g["out"]], convs(generator), strict=True))
+    for i, theirs in enumerate(generator.excites, 1):
+        squeeze = g[f"excite_{i}"]["squeeze"]["kernel"]
+        copy(theirs.squeeze.weight, squeeze.reshape(height, width, -1, squeeze.shape[1]).transpose(3, 2, 0, 1))
+        copy(theirs.excite.weight, g[f"excite_{i}"]["excite"]["kernel"].T)
+    first = [d["in"], *(d["down_1"][name] for name in ("conv_0", "conv_1", "direct")), d["mix"], d["out"]]
+    last = [gated(d["whole"]["up_0"]), d["whole"]["out"], d["part"]["out"]]
+    load(None, zip([*first, *last], convs(modules["critic"]), strict=True))
+
+
+@pytest.mark.parametrize(("name", "weights"), [("r3gan", r3gan_weights), ("fastgan", fastgan_weights)])
+def test_gans(name, weights):
+    from benchmarks.peers.common import Context, Subject
+
+    run = bench.resolved(name, "tiny", (16, 16, 3))
+    algorithm = build(run)
+    batch = bench.random_batch(algorithm.batch_spec, 8)
+    state = jax.jit(algorithm.init)(jax.random.key(0), batch)
+    step = importlib.import_module(f"benchmarks.peers.{name}").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
+    counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
+    assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
+
+    rng = np.random.default_rng(0)
+    random = lambda x: np.asarray(0.3 * rng.standard_normal(x.shape), np.float32) if x.ndim > 1 else np.array(x)
+    params = jax.tree.map(random, dict(state.params))
+    weights(params, step.modules)
+    for role in ("generator", "critic"):
+        tables(step.modules[role], params[role])
+    z = rng.standard_normal((8, run.model.latent_dim)).astype(np.float32)
+    told = {key: np.array(value) for key, value in batch["condition"].items()}
+
+    @jax.jit
+    def ours(params):
+        apply = lambda role, x: algorithm.networks[role].module.apply(
+            {"params": params[role], **state.mutable[role]}, x, told, train=True, mutable=["batch_stats"]
+        )[0][0]
+        images = apply("generator", z)
+        return images, apply("critic", images)
+
+    images, scores = ours(params)
+    condition = {key: torch.from_numpy(value).long() for key, value in told.items()}
+    with torch.no_grad():
+        made = step.generator(torch.from_numpy(z), condition)
+        judged = step.critic(made, condition)
+    judged = judged[0] if isinstance(judged, tuple) else judged
+    np.testing.assert_allclose(made.permute(0, 2, 3, 1), images, atol=1e-4 * np.abs(images).max())
+    np.testing.assert_allclose(judged, scores, atol=1e-4 * np.abs(scores).max())
+    assert np.ptp(scores) > 0.01
+
+    step(0)
+    assert all(torch.isfinite(p).all() for m in step.modules.values() for p in m.parameters())
+    assert Subject(name, dataclasses.asdict(run), "cpu", "eager").facts["parameters"] == counts
