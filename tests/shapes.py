@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import types
 
 MODULES = re.compile(r"genart_jax\.(types|losses\.\w+|metrics\.\w+)")
 WORDS = re.compile(r"\b(Float|Int|UInt8|Num|Shaped|Bool)\[")
@@ -18,9 +19,12 @@ WORDS = re.compile(r"\b(Float|Int|UInt8|Num|Shaped|Bool)\[")
 
 def checked(function):
     """The function, which raises TypeError where an array is not of the annotated shape and type."""
+    import jax
     import jaxtyping
+    import numpy as np
 
-    names = {**vars(jaxtyping), **function.__globals__}
+    arrays = types.SimpleNamespace(Array=jax.Array | np.ndarray)  # as JAX's own functions, ours take NumPy's, too
+    names = {**vars(jaxtyping), **function.__globals__, "jax": arrays}
     wanted = {name: eval(a, names) for name, a in function.__annotations__.items() if WORDS.search(a)}
     signature = inspect.signature(function)
 
