@@ -23,13 +23,14 @@ def checked(function):
     import jaxtyping
     import numpy as np
 
-    arrays = types.SimpleNamespace(Array=jax.Array | np.ndarray)  # as JAX's own functions, ours take NumPy's, too
-    names = {**vars(jaxtyping), **function.__globals__, "jax": arrays}
-    wanted = {name: eval(a, names) for name, a in function.__annotations__.items() if WORDS.search(a)}
+    names = {**vars(jaxtyping), **function.__globals__}
+    kinds = [names | {"jax": types.SimpleNamespace(Array=kind)} for kind in (jax.Array, np.ndarray)]  # NumPy's, too
+    shaped = {name: a for name, a in function.__annotations__.items() if WORDS.search(a)}
+    wanted = {name: tuple(eval(a, kind) for kind in kinds) for name, a in shaped.items()}
     signature = inspect.signature(function)
 
     def check(name, value):
-        if not isinstance(value, wanted[name]):
+        if not any(isinstance(value, kind) for kind in wanted[name]):
             what = f"{getattr(value, 'shape', type(value).__name__)} {getattr(value, 'dtype', '')}".strip()
             annotation = function.__annotations__[name]
             raise TypeError(f"{function.__qualname__}: {name} is {what}, annotated {annotation}")
