@@ -26,7 +26,8 @@ def sentence(nearest: Array) -> tuple[str, bool]:
     alarm = bool(stats.binom.sf(close - 1, num, CLOSE / 100) < 0.001)
     said = f"{num - close} of {num} are no nearer to a training picture than new drawings are."
     if close:
-        said += f" {close} {'is' if close == 1 else 'are'}; of {num} new drawings about {expected:.0f} would be."
+        chance = f"about {expected:.0f}" if expected >= 1 else "fewer than 1"
+        said += f" {close} {'is' if close == 1 else 'are'}; of {num} new drawings {chance} would be."
     return said, alarm
 
 
