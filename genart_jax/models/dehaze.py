@@ -94,7 +94,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 PRESETS = {
     "default": Run(
         Config(),
-        Translate(degradation="haze"),
+        Translate(degradation="haze", crop=64),
         Optimizer(learning_rate=1e-3, b1=0.9, b2=0.99, schedule="cosine"),
         Data(source="photos", flip=True),
         Train(steps=6_000, batch=8, samples=16, eval_every=2_000, save_every=1_000),

@@ -93,8 +93,8 @@ _PHOTOS = Data(source="photos", flip=True)
 _TRAIN = Train(steps=6_000, batch=8, samples=16, eval_every=2_000, save_every=1_000)
 
 PRESETS = {
-    "default": Run(Config(), Translate(degradation="faults"), _ADAM, _PHOTOS, _TRAIN),
-    "beautify": Run(Config(), Translate(degradation="dull"), _ADAM, _PHOTOS, _TRAIN),
+    "default": Run(Config(), Translate(degradation="faults", crop=64), _ADAM, _PHOTOS, _TRAIN),
+    "beautify": Run(Config(), Translate(degradation="dull", crop=64), _ADAM, _PHOTOS, _TRAIN),
     "tiny": Run(
         Config(widths=(4, 4), overview_side=8, overview_width=2, told=2, features="random", critic_width=4),
         Translate(degradation="dull", pixel_weight=10.0),

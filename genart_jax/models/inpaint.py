@@ -121,7 +121,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     return {"generator": generator, **judges(c.features, c.critic_width, shape[-1], dtype, axis_name)}
 
 
-_STEP = Translate(degradation="holes", turns=True)
+_STEP = Translate(degradation="holes", crop=64, turns=True)
 _ADAM = Optimizer(learning_rate=1e-3, b1=0.9, b2=0.99, schedule="cosine")
 _PHOTOS = Data(source="photos")
 _TRAIN = Train(steps=6_000, batch=8, samples=16, eval_every=2_000, save_every=1_000)
