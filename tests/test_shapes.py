@@ -9,7 +9,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.losses import elbo, quantize
-from genart_jax.metrics import image, neighbours
+from genart_jax.metrics import neighbours
 
 pytest.importorskip("jaxtyping")
 
@@ -20,7 +20,6 @@ pytest.importorskip("jaxtyping")
         lambda: elbo.kl_normal(jnp.zeros((4, 3)), jnp.zeros((4, 2))),
         lambda: quantize.perplexity(jnp.zeros((4, 3))),
         lambda: quantize.usage(jnp.zeros((4, 3)), 3),  # codes are integers
-        lambda: image.psnr(jnp.zeros((4, 8, 8, 3)), jnp.zeros((3, 8, 8, 3))),
         lambda: neighbours.squared_distances(jnp.zeros((4, 8)), jnp.zeros((3, 7))),
     ],
 )

@@ -29,6 +29,6 @@ def usage(codes: Int[jax.Array, "batch *grid"], num: int) -> Float[jax.Array, "b
     return jnp.zeros((len(flat), num)).at[rows, flat].add(1.0 / flat.shape[1])
 
 
-def perplexity(share: Float[jax.Array, "num"]) -> Float[jax.Array, ""]:
+def perplexity(share: Float[jax.Array, " num"]) -> Float[jax.Array, ""]:
     """exp(-sum p log p) of shares (num,) that add up to 1: `num` where all are equal, 1 where one is all."""
     return jnp.exp(-jnp.sum(xlogy(share, share)))

@@ -20,7 +20,7 @@ RANGE = 2.0
 """Of pictures in [-1, 1]."""
 
 
-def psnr(a: Float[jax.Array, "batch *shape"], b: Float[jax.Array, "batch *shape"]) -> Float[jax.Array, " batch"]:
+def psnr(a: Float[jax.Array, "batch *shape"], b: Float[jax.Array, "..."]) -> Float[jax.Array, " batch"]:
     """10 log10(range^2 / mean squared error) in decibels: (batch,), of images (batch, ...) in [-1, 1]."""
     _check(a, b)
     error = jnp.mean(jnp.square(a - b), axis=tuple(range(1, a.ndim)))
@@ -89,7 +89,7 @@ def _halved(x: jax.Array) -> jax.Array:
 
 def ssim(
     a: Float[jax.Array, "batch height width channels"],
-    b: Float[jax.Array, "batch height width channels"],
+    b: Float[jax.Array, "..."],
     sigma: float = 1.5,
     radius: int = 5,
 ) -> Float[jax.Array, " batch"]:
