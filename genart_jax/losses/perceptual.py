@@ -5,8 +5,13 @@ not depend on the picture's size. One value an example.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+
+from genart_jax.nn.instance import Moments
+from genart_jax.types import Tree
 
 
 def gram(features: jax.Array) -> jax.Array:
@@ -25,3 +30,21 @@ def content(features: jax.Array, target: jax.Array) -> jax.Array:
 def style(gram: jax.Array, target: jax.Array) -> jax.Array:
     """A quarter of the squared distance of Gram matrices, equation 4 (its 1/M^2 is in `gram`): (B, C, C) -> (B,)."""
     return 0.25 * jnp.mean(jnp.square(gram - target), axis=(1, 2))
+
+
+def moments(found: Moments, target: Moments) -> jax.Array:
+    """Squared distance of means plus that of deviations, means over channels: (B, 1, 1, C) each -> (B,).
+
+    Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization", equation 13 at
+    one layer, with squares in place of norms, as in its authors' code.
+    """
+    return sum((jnp.mean(jnp.square(a - b), axis=(1, 2, 3)) for a, b in zip(found, target, strict=True)), jnp.zeros(()))
+
+
+def relative(loss: Callable[[Tree, Tree], jax.Array], found: Tree, target: Tree) -> jax.Array:
+    """A distance as a share of that of nothing at all from the target: (B,).
+
+    So the scale of a network, and which of its layers is looked at, do not change the balance of losses.
+    """
+    nothing = jax.tree.map(jnp.zeros_like, target)
+    return loss(found, target) / (loss(nothing, target) + 1e-12)

@@ -91,9 +91,7 @@ class Picture(Family):
 
         def mean(loss: Callable[[jax.Array, jax.Array], jax.Array], part: int) -> jax.Array:
             pairs = [(found[part][name], targets[part][name]) for name in targets[part]]
-            return sum((loss(a, b) / (loss(jnp.zeros_like(b), b) + 1e-12) for a, b in pairs), jnp.zeros(())) / len(
-                pairs
-            )
+            return sum((perceptual.relative(loss, a, b) for a, b in pairs), jnp.zeros(())) / len(pairs)
 
         return {"content_loss": mean(perceptual.content, 0), "style_loss": mean(perceptual.style, 1)}
 
