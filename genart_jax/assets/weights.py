@@ -107,3 +107,18 @@ def lpips(parts: dict[str, dict[str, Array]]) -> Tree:
         trunk: {f"lin{i}": _f32(tensors[f"lin{i}.model.1.weight"].ravel()) for i in range(len(tensors))}
         for trunk, tensors in parts.items()
     }
+
+
+def multistyle26(parts: dict[str, dict[str, Array]]) -> Tree:
+    """The 26 styles of `multistyle`, preset published26: {"params": ...}."""
+    (tensors,) = parts.values()
+    params: Tree = {}
+    layers = [(f"{part}.{i}", f"{part}_{i}") for part in ("contract", "expand") for i in range(3)]
+    layers += [(f"res.{i}.{j}", f"block_{i}_{j}") for i in range(6) for j in range(2)]
+    for old, name in layers:
+        params[name] = {"kernel": _f32(tensors[f"{old}.w"].transpose(2, 3, 1, 0))}
+        params[f"{name}_norm"] = {
+            "scale": _f32(tensors[f"{old}.norm.gamma"]),
+            "shift": _f32(tensors[f"{old}.norm.beta"]),
+        }
+    return {"params": params}
