@@ -60,6 +60,10 @@ def _seen(stored: Stored, view: View) -> Stored:
         rows = slice(None) if not view.keep else np.flatnonzero(arrays[view.keep[0]] == view.keep[1])
         shown = {name: array for name, array in arrays.items() if name not in ("image", "target", view.image)}
         splits[split] = {name: array[rows] for name, array in ({"image": arrays[view.image]} | shown).items()}
+    if view.joined:
+        fields = next(iter(splits.values()))
+        whole = {name: np.concatenate([part[name] for part in splits.values()]) for name in fields}
+        splits = dict.fromkeys(splits, whole)
     return stored._replace(splits=splits)
 
 

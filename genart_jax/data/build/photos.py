@@ -237,5 +237,6 @@ RECIPES = (
         (_GCOMPRIS,),
         (128, 64, 256),
         _make_paintings,
+        views={"all": View("every painting in both splits: styles to learn, tested on contents", joined=True)},
     ),
 )

@@ -25,11 +25,13 @@ class View(NamedTuple):
       text: for the list.
       image: the field that is taken for "image".
       keep: a class field and the class whose rows are kept; () keeps all.
+      joined: every split holds the rows of all of them.
     """
 
     text: str
     image: str = "image"
     keep: tuple[str, int] | tuple[()] = ()
+    joined: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,7 +45,11 @@ CONTENT = fake.deb(
 def toy(monkeypatch):
     """A set "toy" from a package that `apt-get` is played to bring: the calls of it."""
     package = packages.debian("toy", "1.0-1", sha(CONTENT), 0.1, "MIT")
-    views = {"odd": recipe.View("odd ones", keep=("kind", 1)), "negative": recipe.View("negatives", image="target")}
+    views = {
+        "odd": recipe.View("odd ones", keep=("kind", 1)),
+        "negative": recipe.View("negatives", image="target"),
+        "all": recipe.View("all in both splits", joined=True),
+    }
     one = recipe.Recipe("toy", "numbers", "MIT", (package,), (8, 16), make, views=views)
     monkeypatch.setitem(catalogue.RECIPES, "toy", one)
     calls = Calls()
@@ -103,6 +107,11 @@ def test_views_and_sizes(toy):
     np.testing.assert_array_equal(odd.train.arrays["image"][:, 0, 0, 0], [3, 5, 7, 9])
     np.testing.assert_array_equal(negative.train.arrays["image"][:, 0, 0, 0], 255 - np.arange(3, 10))
     assert "target" not in negative.train.arrays
+    both = ga.open_data("toy:all:16")
+    for part in (both.train, both.test):
+        assert sorted(part.arrays["image"][:, 0, 0, 0]) == list(range(10))
+        np.testing.assert_array_equal(part.arrays["kind"], part.arrays["image"][:, 0, 0, 0] % 2)
+    assert both.source_for_training().train.size == both.test.size == 10
     with pytest.raises(ga.UserError, match=r"genart data build toy$"):
         ga.open_data("toy")
     with pytest.raises(ga.UserError, match="no size 12; it can be made in 8, 16"):
