@@ -74,6 +74,14 @@ _MODELS = _entries(
         "Perez et al. 2018, arXiv:1709.07871",
     ),
     (
+        *("adain", "style", "genart_jax.models.adain", "genart_jax.steps.stylize"),
+        "Huang & Belongie 2017, arXiv:1703.06868",
+    ),
+    (
+        *("multistyle", "style", "genart_jax.models.multistyle", "genart_jax.steps.stylize"),
+        "Dumoulin et al. 2017, arXiv:1610.07629",
+    ),
+    (
         *("vgg19", "cnn", "genart_jax.models.vgg19", "genart_jax.steps.classifier"),
         "Simonyan & Zisserman 2015, arXiv:1409.1556",
     ),

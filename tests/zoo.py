@@ -43,6 +43,9 @@ def tiny(name, axis_name=None, **options):
         one = hasattr(config.model, "label")
         options.setdefault("conditions", CONDITIONS[:1] if one else CONDITIONS)
     options.setdefault("image_shape", SMALLER.get(name, SHAPE))
+    for beside in ("target_shape", "other_shape"):
+        if hasattr(config.model, beside):
+            options.setdefault(beside, options["image_shape"])
     return _tiny(name, axis_name, _frozen(options))
 
 

@@ -26,6 +26,7 @@ from genart_jax.config.run import override as override
 from genart_jax.config.run import resolve as resolve
 from genart_jax.config.run import spec_of as spec_of
 from genart_jax.config.run import to_json as to_json
+from genart_jax.config.stylize import Stylize as Stylize
 from genart_jax.config.sweep import Sweep as Sweep
 from genart_jax.config.sweep import SweepOptimizer as SweepOptimizer
 from genart_jax.config.train import Train as Train
