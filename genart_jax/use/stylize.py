@@ -206,9 +206,11 @@ def finished(place: Path, content: str | Path) -> Array:
     return to_uint8(transform(state, to_float(pixels[None]), jax.random.key(0)))[0]
 
 
-def check_out(out: Path) -> None:
-    """Raises UserError unless Pillow can write such a file there."""
+def check_out(out: Path, inputs: tuple[Path, ...] = ()) -> None:
+    """Raises UserError unless Pillow can write such a file there, and it is none of the inputs."""
     Image.init()
+    if any(out.exists() and one.exists() and out.samefile(one) for one in inputs):
+        raise UserError(f"--out {out} is one of the pictures that are given; name another file")
     if out.suffix.lower() not in Image.registered_extensions():
         raise UserError(f"--out {out}: name a picture file, such as FILE.png or FILE.jpg")
     if not out.absolute().parent.is_dir():
@@ -223,13 +225,17 @@ def provenance_of(place: Path) -> Provenance:
 
 
 def write(out: Path, pixels: Array, about: Provenance | None = None) -> None:
-    """Writes a picture in the format that its name says, with what it is to say of itself.
+    """Writes a picture in the format that its name says, whole or not at all, with what it is to say of itself.
 
     Raises:
       UserError: it cannot be written.
     """
+    part = out.with_name(f".{out.stem}.part{out.suffix}")
     try:
         options: Json = {"quality": 95} if out.suffix.lower() in (".jpg", ".jpeg") else {}
-        provenance.save(Image.fromarray(pixels), out, about, **options)
+        provenance.save(Image.fromarray(pixels), part, about, **options)
+        part.replace(out)
     except (OSError, ValueError) as error:
         raise UserError(f"--out {out} cannot be written: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)

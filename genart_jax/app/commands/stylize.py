@@ -1,4 +1,4 @@
-"""`genart stylize CONTENT STYLE`: one picture in another's style."""
+"""`genart stylize CONTENT STYLE...`: pictures in the style of others."""
 
 from __future__ import annotations
 
@@ -16,37 +16,52 @@ from genart_jax.runtime.paths import expanded
 if TYPE_CHECKING:
     from genart_jax.runtime.values import Json
 
-USAGE = "stylize CONTENT STYLE [--out FILE] ..."
-SUMMARY = "one picture in another's style"
+USAGE = "stylize CONTENT STYLE... [--method M] [--out FILE] ..."
+SUMMARY = "pictures in the style of others"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """Options of `genart stylize`."""
 
+    method: Literal["gatys", "adain", "multistyle"] = "gatys"
+    """gatys descends on the picture, for minutes. adain (the style of any pictures) and multistyle (styles that its
+    network has learnt, by name or number) make one pass of a network, and take a folder of contents as well."""
     out: Path | None = None
-    """The picture's file, of any format that Pillow writes; None: stylized.png in the run directory."""
-    size: int = 256
-    """Longer side of the picture in pixels; its proportions are the content's."""
-    steps: int = 100
-    """Steps at each scale."""
+    """The picture's file, of any format that Pillow writes, or the pictures' folder; None: stylized.png in the run
+    directory, or CONTENT-STYLE.png here."""
+    size: int | None = None
+    """Longer side of the picture in pixels; its proportions are the content's. None: 256 for gatys, else its own."""
     strength: float = 1.0
-    """Weight of the style: 0 gives the content back, 10 little of it."""
+    """Weight of the style. gatys: 0 gives the content back, 10 little of it. Others: 0 to 1."""
     keep_color: bool = False
     """Keep the content's colours: change luminance alone."""
+    mix: tuple[float, ...] = ()
+    """adain, multistyle: a weight for each of several styles; empty: equal parts."""
+    mask: tuple[Path, ...] = ()
+    """adain, multistyle: a picture for each style, white where the style is; elsewhere the content stays."""
+    network: str | None = None
+    """adain, multistyle: a run of its model, or multistyle26; None: the run that is called as the method."""
+    steps: int = 100
+    """gatys: steps at each scale."""
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
-    """What descends."""
+    """gatys: what descends."""
     scales: int = 3
-    """Sizes gone through, each twice the one before (fewer where the first would be below 64 pixels)."""
+    """gatys: sizes gone through, each twice the one before (fewer where the first would be below 64 pixels)."""
     every: int = 20
-    """Steps between intermediate pictures and checkpoints (0: no pictures)."""
+    """gatys: steps between intermediate pictures and checkpoints (0: no pictures)."""
     provenance: bool = True
     """Write into the file that it is generated, and how."""
     seed: int = 0
-    """Seed of the noise that the picture starts with."""
+    """gatys: seed of the noise that the picture starts with."""
     run: Path | None = None
-    """Run directory; None: runs/CONTENT-STYLE, or with a number behind it where that holds another picture, of other
-    files, weights or options. What was begun there goes on."""
+    """gatys: run directory; None: runs/CONTENT-STYLE, or with a number behind it where that holds another picture, of
+    other files, weights or options. What was begun there goes on."""
+
+
+_DESCENT = ("steps", "optimizer", "scales", "every", "seed", "run")
+_ONE_PASS = ("mix", "mask", "network")
+"""Options that the other methods do not take."""
 
 
 def run(args: Sequence[str]) -> None:
@@ -59,11 +74,29 @@ def run(args: Sequence[str]) -> None:
 
 
 def _stylize(args: Sequence[str]) -> None:
-    prog, text = "genart stylize CONTENT STYLE", "One picture in another's style (Gatys et al. 2016), coarse to fine."
+    prog = "genart stylize CONTENT STYLE..."
+    text = (
+        "Pictures in the style of others: by descent, coarse to fine (Gatys et al. 2016), or by one pass of a network."
+    )
     words, rest = leading(args)
     options: Options = parse(Options, rest, prog, text)
+    others = _ONE_PASS if options.method == "gatys" else _DESCENT
+    for field in dataclasses.fields(Options):
+        if field.name in others and getattr(options, field.name) != field.default:
+            raise UserError(f"--{field.name} is no option of --method {options.method}; leave it out")
+    if options.method == "gatys":
+        _descend(words, options)
+    else:
+        _paint(words, options)
+
+
+def _descend(words: Sequence[str], options: Options) -> None:
+    """By `gatys`: a run that goes on where it was."""
     if len(words) != 2:
-        raise UserError(f"stylize needs two pictures, not {len(words)}: genart stylize CONTENT STYLE [--out FILE]")
+        more = "; several styles: --method adain" if len(words) > 2 else ""
+        raise UserError(
+            f"stylize needs two pictures, not {len(words)}: genart stylize CONTENT STYLE [--out FILE]{more}"
+        )
     content, style = map(expanded, words)
     out = options.out and expanded(options.out)
 
@@ -71,10 +104,10 @@ def _stylize(args: Sequence[str]) -> None:
     from genart_jax.use import stylize
 
     if out is not None:
-        stylize.check_out(out)
+        stylize.check_out(out, (content, style))
     plan = stylize.plan(
-        content, style, options.size, options.steps, options.strength, options.keep_color, options.optimizer,
-        options.scales, options.every, options.seed,
+        content, style, 256 if options.size is None else options.size, options.steps, options.strength,
+        options.keep_color, options.optimizer, options.scales, options.every, options.seed,
     )  # fmt: skip
     directory = expanded(options.run) if options.run else None
     directory = directory or stylize.place_for(plan, Path("runs") / f"{content.stem}-{style.stem}")
@@ -93,3 +126,27 @@ def _stylize(args: Sequence[str]) -> None:
     about = stylize.provenance_of(stylize.last_place(plan, directory)) if options.provenance else None
     stylize.write(out, pixels, about)
     print(out)
+
+
+def _paint(words: Sequence[str], options: Options) -> None:
+    """By one pass of a network: a picture, or all of a folder."""
+    if len(words) < 2:
+        raise UserError("stylize needs a content and a style: genart stylize CONTENT STYLE... [--out FILE]")
+
+    from genart_jax.use import several
+
+    out = options.out and expanded(options.out)
+    given, *style = words
+    content = expanded(given)
+    contents = several.contents_of(content)
+    order = several.Order(
+        options.method, tuple(style), options.strength, options.mix, options.mask, options.keep_color, options.size,
+        options.network, options.provenance,
+    )  # fmt: skip
+    keep_programs()
+    made = 0
+    for done in several.run(order, contents, several.places(contents, content, style, out)):
+        made += not done.problem
+        print(done.problem or done.place, flush=True)
+    if not made:
+        raise UserError("no picture was made")
