@@ -110,13 +110,13 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Drift", "Field",
-    "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
-    "Samples", "Saved", "Score", "State", "Stylize", "Sweep", "SweepOptimizer", "Train", "Translate", "Use", "UserError", "Vae",
+    "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run", "Samples",
+    "Saved", "Score", "State", "Stylize", "Sweep", "SweepOptimizer", "Train", "Translate", "Use", "UserError", "Vae",
     "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs", "configure",
     "degrade", "draw_conditions", "draw_samples", "evaluate_run", "explain", "export_run", "fit", "get_config", "init",
-    "jit", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor",
-    "make_grid", "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run",
-    "save_grid", "score_run", "stylize", "to_float", "to_uint8", "transform", "write_samples",
+    "jit", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor", "make_grid",
+    "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run", "save_grid", "score_run",
+    "stylize", "to_float", "to_uint8", "transform", "write_samples",
 ]  # fmt: skip
 
 

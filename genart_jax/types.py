@@ -67,6 +67,10 @@ class Module(Protocol):
     def apply(self, variables: Any, /, *args: Any, **kwargs: Any) -> Any:
         """(output, dict of named intermediates); with `mutable=`, changed collections beside that."""
 
+    def __hash__(self) -> int:
+        """The same for modules of one form."""
+        ...
+
 
 class Translation(NamedTuple):
     """What a network from pictures to pictures says of itself: what it takes besides, and what a pixel depends on.

@@ -153,8 +153,7 @@ def test_checkpoint_round_trip_is_exact(trained, tmp_path):
 def test_uses_have_the_right_shape_and_range(trained):
     algorithm, batch, state = trained.algorithm, trained.batch, trained.state
     spec = algorithm.batch_spec
-    some = [u for u in (algorithm.sample, algorithm.predict, algorithm.transform) if u is not None]
-    assert some, "a model that can be used for nothing"
+    assert {"sample", "predict", "transform", "stylize"} & algorithm.uses.keys(), "a model that can be used for nothing"
     if algorithm.sample is not None:
         sample = jax.jit(algorithm.sample, static_argnums=2)
         images = sample(state, KEY, 5)
@@ -215,7 +214,7 @@ def test_wrong_batches_are_named(trained):
         algorithm.step(state, {"picture": 1}, KEY)
     if algorithm.batch_spec.conditions:
         with pytest.raises(ga.UserError, match="missing"):
-            algorithm.step(state, {"image": batch["image"]}, KEY)
+            algorithm.step(state, {name: x for name, x in batch.items() if name != "condition"}, KEY)
         (name, classes), *_ = algorithm.batch_spec.conditions
         for value, words in (
             (jnp.zeros(len(batch["image"])), "wanted integers"),

@@ -117,8 +117,7 @@ def multistyle26(parts: dict[str, dict[str, Array]]) -> Tree:
     layers += [(f"res.{i}.{j}", f"block_{i}_{j}") for i in range(6) for j in range(2)]
     for old, name in layers:
         params[name] = {"kernel": _f32(tensors[f"{old}.w"].transpose(2, 3, 1, 0))}
-        params[f"{name}_norm"] = {
-            "scale": _f32(tensors[f"{old}.norm.gamma"]),
-            "shift": _f32(tensors[f"{old}.norm.beta"]),
-        }
+        params[f"{name}_norm"] = {"scale": _f32(tensors[f"{old}.norm.gamma"])}
+        if not (name.startswith("block") and name.endswith("_1")):  # where it changes nothing
+            params[f"{name}_norm"]["shift"] = _f32(tensors[f"{old}.norm.beta"])
     return {"params": params}

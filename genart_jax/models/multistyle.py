@@ -3,8 +3,9 @@
 Dumoulin, Shlens & Kudlur 2017, "A learned representation for artistic style", arXiv:1610.07629. The network is table 1
 there: reflection padding, two strided convolutions, residual blocks, nearest-neighbour upsampling; after each
 convolution, instance normalisation with a scale and a shift of each style (equation 5), so that a mixture of styles is
-a mixture of these numbers. It is trained by the losses of Johnson et al. 2016 over VGG19, each relative to its
-target's size; see `steps.stylize`. The classes of the data are the styles.
+a mixture of these numbers; the last one of a block has no shift, which would change nothing. It is trained by the
+losses of Johnson et al. 2016 over VGG19, each relative to its target's size; see `steps.stylize`. The classes of the
+data are the styles.
 
 `genart train multistyle --data STYLES --data.other CONTENTS`; `genart stylize CONTENT STYLE... --method multistyle`.
 Presets:
@@ -107,9 +108,9 @@ class Painter(nn.Module):
                 share, (share.shape[0], *x.shape[1:3], styles), "linear"
             )  # fmt: skip
             given = None if own is None else Moments(own[f"{name}_mean"], own[f"{name}_std"])
-            x, (aux[f"{name}_mean"], aux[f"{name}_std"]) = ConditionalInstanceNorm(styles, name=f"{name}_norm")(
-                x, there, given
-            )
+            # What is added at the end of a block goes through convolutions alone, and the next mean takes it away.
+            norm = ConditionalInstanceNorm(styles, not name.endswith("_1") or "block" not in name, name=f"{name}_norm")
+            x, (aux[f"{name}_mean"], aux[f"{name}_std"]) = norm(x, there, given)
             return x
 
         x = ((images + 1) / 2).astype(self.dtype)

@@ -62,15 +62,18 @@ class ConditionalInstanceNorm(nn.Module):
 
     Attributes:
       styles: how many there are.
+      shifted: whether there is a shift. It would change nothing where convolutions and another normalisation follow.
     """
 
     styles: int
+    shifted: bool = True
 
     @nn.compact
     def __call__(self, features: jax.Array, share: jax.Array, own: Moments | None = None) -> tuple[jax.Array, Moments]:
         """(B, H, W, C), and each style's share as in `mixed` -> the same shape, and the moments normalised by."""
         shape = (self.styles, features.shape[-1])
         scale = self.param("scale", nn.initializers.ones_init(), shape)
-        shift = self.param("shift", nn.initializers.zeros_init(), shape)
+        zeros = nn.initializers.zeros_init()
+        shift = self.param("shift", zeros, shape) if self.shifted else jnp.zeros(shape)
         own = moments(features) if own is None else own
         return adaptive(features, mixed(Moments(shift, scale), share), own), own

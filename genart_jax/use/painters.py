@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import jax
@@ -15,7 +16,7 @@ from genart_jax.runtime import compiler
 from genart_jax.steps import networks
 from genart_jax.steps.pixels import luminance, matched
 from genart_jax.train.checkpoint import Model
-from genart_jax.types import Tree, Variables
+from genart_jax.types import Module, Tree
 
 
 class Brush(NamedTuple):
@@ -55,44 +56,69 @@ class Painter(Protocol):
         """A piece painted; `share` of each style: (1, K), or (1, height, width, K)."""
 
 
+@functools.cache
+def _adaptive(encoder: Module, decoder: Module) -> tuple[Callable[..., Moments], Callable[..., jax.Array]]:
+    """Compiled once for all networks of a form: (encoder's variables, pictures) -> moments, and the painting."""
+
+    def measure(seen: Tree, images: jax.Array) -> Moments:
+        return moments(encoder.apply(seen, images)[0])
+
+    def paint(seen: Tree, drawn: Tree, piece: jax.Array, share: jax.Array, strength: float, brush: Brush) -> jax.Array:
+        content = encoder.apply(seen, piece)[0]
+        if share.ndim == 4:
+            share = jax.image.resize(share, (1, *content.shape[1:3], share.shape[-1]), "linear")
+        style = Moments(*(x[:, 0, 0] for x in brush.styles))
+        code = (1 - strength) * content + strength * adaptive(content, mixed(style, share), brush.own)
+        return jnp.clip(decoder.apply(drawn, code)[0], -1, 1)
+
+    return compiler.jit(measure), compiler.jit(paint)
+
+
+@functools.cache
+def _learnt(network: Module) -> tuple[Callable[..., Tree], Callable[..., jax.Array]]:
+    """As `_adaptive`: (variables, content, shares) -> moments, and the painting."""
+
+    def measure(variables: Tree, content: jax.Array, share: jax.Array) -> Tree:
+        return network.apply(variables, content, share=share)[1]
+
+    def paint(variables: Tree, piece: jax.Array, share: jax.Array, strength: float, own: Tree) -> jax.Array:
+        return (1 - strength) * piece + strength * network.apply(variables, piece, share=share, own=own)[0]
+
+    return compiler.jit(measure), compiler.jit(paint)
+
+
+def _variables(model: Model, role: str) -> Tree:
+    """What a network is applied with: moving averages where there are any."""
+    at = networks.averaged(model.state)
+    return {"params": at.params[role], **at.mutable.get(role, {})}
+
+
 class Adaptive:
     """`adain`: styles are pictures, float32 (K, height, width, 3) in [-1, 1]."""
 
     def __init__(self, model: Model, config: adain.Config, pictures: jax.Array, grey: bool) -> None:
         self.multiple, self.reach, self.grey = adain.reduction(config), adain.reach(config), grey
-        self._pictures, self._at = pictures, networks.averaged(model.state)
-        roles, layer = model.algorithm.networks, config.layers[-1]
-        seen = lambda at, images: networks.run(roles, at, "features", images, capture=(layer,))[1][layer]
-
-        def measure(at: Variables, images: jax.Array) -> Moments:
-            return moments(seen(at, images))
-
-        def paint(at: Variables, piece: jax.Array, share: jax.Array, strength: float, brush: Brush) -> jax.Array:
-            content = seen(at, piece)
-            if share.ndim == 4:
-                share = jax.image.resize(share, (1, *content.shape[1:3], share.shape[-1]), "linear")
-            style = Moments(*(x[:, 0, 0] for x in brush.styles))
-            code = (1 - strength) * content + strength * adaptive(content, mixed(style, share), brush.own)
-            return jnp.clip(networks.run(roles, at, "decoder", code)[0], -1, 1)
-
-        self._measure, self._paint = compiler.jit(measure), compiler.jit(paint)
-        self._kept: Tree | None = None
+        self.about = model.provenance
+        self._pictures, self._seen = pictures, model.state.frozen["features"]
+        self._drawn, roles = _variables(model, "decoder"), model.algorithm.networks
+        self._measure, self._paint = _adaptive(roles["features"].module, roles["decoder"].module)
+        self._kept: Moments | None = None
 
     def styles(self, content: jax.Array) -> Moments:
         """The moments of the styles; of grey ones, as bright and as contrasted as this content is."""
         if self._kept is None or self.grey:
             pictures = matched(luminance(self._pictures), luminance(content)) if self.grey else self._pictures
-            each = [self._measure(self._at, one[None]) for one in pictures]
+            each = [self._measure(self._seen, one[None]) for one in pictures]
             self._kept = jax.tree.map(lambda *x: jnp.concatenate(x), *each)
         return self._kept
 
     def measure(self, content: jax.Array, share: jax.Array) -> Moments:
         """See Painter; the same for all styles."""
-        return self._measure(self._at, content)
+        return self._measure(self._seen, content)
 
     def paint(self, piece: jax.Array, share: jax.Array, strength: float, brush: Brush) -> jax.Array:
         """A strength of 0 gives the decoder's reconstruction."""
-        return self._paint(self._at, piece, share, strength, brush)
+        return self._paint(self._seen, self._drawn, piece, share, strength, brush)
 
 
 class Learnt:
@@ -100,21 +126,10 @@ class Learnt:
 
     def __init__(self, model: Model, config: multistyle.Config, numbers: Sequence[int], grey: bool) -> None:
         self.multiple, self.reach, self.grey = multistyle.REDUCTION, multistyle.reach(config), grey
-        self._at, self._numbers = networks.averaged(model.state), jnp.asarray(numbers)
         self.about = model.provenance
         ((_, known),) = model.algorithm.batch_spec.conditions
-        module, role = model.algorithm.networks["painter"].module, "painter"
-
-        def run(at: Variables, images: jax.Array, share: jax.Array, own: Tree | None) -> tuple[jax.Array, Tree]:
-            variables = {"params": at.params[role], **at.mutable.get(role, {})}
-            return module.apply(variables, images, share=share, own=own)
-
-        def paint(at: Variables, piece: jax.Array, share: jax.Array, strength: float, brush: Brush) -> jax.Array:
-            return (1 - strength) * piece + strength * run(at, piece, share @ brush.styles, brush.own)[0]
-
-        self._paint = compiler.jit(paint)
-        self._measure = compiler.jit(lambda at, content, share: run(at, content, share, None)[1])
-        self._table = jax.nn.one_hot(self._numbers, known)
+        self._table, self._variables = jnp.eye(known)[jnp.asarray(numbers)], _variables(model, "painter")
+        self._measure, self._paint = _learnt(model.algorithm.networks["painter"].module)
 
     def styles(self, content: jax.Array) -> jax.Array:
         """(chosen, known): which style each of the chosen ones is."""
@@ -122,8 +137,8 @@ class Learnt:
 
     def measure(self, content: jax.Array, share: jax.Array) -> Tree:
         """Of all its normalisations, which depend on what is painted before them."""
-        return self._measure(self._at, content, share @ self._table)
+        return self._measure(self._variables, content, share @ self._table)
 
     def paint(self, piece: jax.Array, share: jax.Array, strength: float, brush: Brush) -> jax.Array:
         """A strength of 0 gives the content back."""
-        return self._paint(self._at, piece, share, strength, brush)
+        return self._paint(self._variables, piece, share @ brush.styles, strength, brush.own)

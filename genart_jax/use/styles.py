@@ -46,7 +46,7 @@ class Shares(NamedTuple):
         share = there * self.weights
         total = share.sum(-1, keepdims=True)
         share = np.where(total > 1e-6, share / np.maximum(total, 1e-6), self.weights)
-        return share.astype(np.float32), there.max(-1)
+        return share.astype(np.float32), (there * (self.weights > 0)).max(-1)
 
 
 def shares(count: int, weights: Sequence[float] = (), masks: Sequence[Picture] = ()) -> Shares:
@@ -62,7 +62,7 @@ def shares(count: int, weights: Sequence[float] = (), masks: Sequence[Picture] =
         return Shares(given / given.sum())
     if len(masks) != count:
         raise UserError(f"{len(masks)} masks for {count} styles: wanted one for each, white where the style is")
-    read = [pixels_of(mask, channels=1)[..., 0] for mask in masks]
+    read = [pixels_of(mask, channels=1, least=1)[..., 0] for mask in masks]
     size = max(one.shape for one in read)
     same = [np.asarray(Image.fromarray(one).resize(size[::-1], Image.Resampling.BILINEAR)) for one in read]
     return Shares(given / given.sum(), np.stack(same))

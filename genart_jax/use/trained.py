@@ -12,6 +12,7 @@ from genart_jax import assets
 from genart_jax.api import build, configure
 from genart_jax.config import Run, UserError
 from genart_jax.data.provenance import Provenance
+from genart_jax.runtime import packaged
 from genart_jax.train.checkpoint import Model, load, pretrained, read_config
 from genart_jax.types import to_float
 from genart_jax.use.given import Picture, square
@@ -25,11 +26,12 @@ _SHAPE = (64, 64, 3)  # that a network is built for: it takes any other
 
 
 class Found(NamedTuple):
-    """A trained network, its configuration, and the names of the styles that it has learnt."""
+    """A trained network, its configuration, the names of the styles that it has learnt, and what pictures say of it."""
 
     model: Model
     run: Run
     styles: tuple[str, ...] = ()
+    about: Provenance | None = None
 
 
 def painter(
@@ -53,14 +55,12 @@ def painter(
     if method == "multistyle":
         found = find(method, network)
         learnt = Learnt(found.model, found.run.model, [number_of(one, found.styles) for one in styles], grey)
-        if found.model.provenance is None:
-            data = f"{assets.find(_PUBLISHED).text}, {assets.origin(_PUBLISHED)}"
-            licence = f"the weights are under {assets.find(_PUBLISHED).licence}"
-            learnt.about = Provenance(method, _PUBLISHED, assets.sha256(_PUBLISHED), 0, data, licence)
+        learnt.about = found.about or learnt.about
         return learnt
-    pictures = np.stack([square(one, _STYLE) for one in styles if not isinstance(one, int)])
-    if len(pictures) != len(styles):
+    given = [one for one in styles if not isinstance(one, int)]
+    if len(given) != len(styles):
         raise UserError("method adain takes pictures as styles, not numbers")
+    pictures = np.stack([square(one, _STYLE) for one in given])
     found = find(method, network)
     return Adaptive(found.model, found.run.model, to_float(pictures), grey)
 
@@ -74,19 +74,20 @@ def find(method: str, network: str | Path | None = None) -> Found:
     if str(network) == _PUBLISHED and method == "multistyle":
         run = configure("multistyle", preset="published26", image_shape=_SHAPE, other_shape=_SHAPE)
         algorithm = build(run)
-        return Found(Model(algorithm, pretrained(_PUBLISHED, algorithm)), run, tuple(map(str, range(26))))
-    try:
-        saved = read_config(method if network is None else network)
-    except UserError as error:
-        if "is not a run" not in str(error):
-            raise
+        asset, state = assets.find(_PUBLISHED), pretrained(_PUBLISHED, algorithm)
+        words = asset.text, f"the weights are under {asset.licence}"
+        about = Provenance(method, _PUBLISHED, assets.sha256(_PUBLISHED), 0, *words)
+        return Found(Model(algorithm, state), run, tuple(map(str, range(26))), about)
+    name = method if network is None else network
+    if not (packaged.place(name) / "config.json").is_file():
         more = f", or {_PUBLISHED} after: genart assets fetch {_PUBLISHED}" if method == "multistyle" else ""
         which = f"{method} comes with no weights" if network is None else f"--network {network} is no run of {method}"
-        raise UserError(f"{which}: name a run as --network (genart train {method}){more}") from None
+        raise UserError(f"{which}: name a run as --network (genart train {method}){more}")
+    saved = read_config(name)
     if saved.run.name != method:
         raise UserError(f"--network {network} is a run of {saved.run.name}, not of {method}")
     styles = saved.data["class_names"][saved.run.model.label] if method == "multistyle" else ()
-    return Found(load(method if network is None else network), saved.run, tuple(styles))
+    return Found(load(name), saved.run, tuple(styles))
 
 
 def number_of(style: Picture | int, known: Sequence[str]) -> int:

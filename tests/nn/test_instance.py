@@ -73,3 +73,6 @@ def test_conditional_instance_normalisation_in_closed_form():
     fresh = layer.init(jax.random.key(0), jnp.asarray(CONTENT), share)
     np.testing.assert_array_equal(fresh["params"]["scale"], np.ones((4, 3)))
     np.testing.assert_array_equal(fresh["params"]["shift"], np.zeros((4, 3)))
+    assert set(
+        ConditionalInstanceNorm(4, shifted=False).init(jax.random.key(0), jnp.asarray(CONTENT), share)["params"]
+    ) == {"scale"}
