@@ -180,7 +180,7 @@ PRESETS = {
             contract=(4, 4, 8), blocks=1, expand=(4, 4), features="", widths=(4, 8), depths=(1, 2),
             content_layers=("relu2_2",), layers=("relu1_1", "relu2_1"),
         ),
-        Stylize(style="gram"),
+        Stylize(style="gram", style_weight=1.0),
         Optimizer(learning_rate=1e-3),
         Data(),
         Train(steps=4, batch=8, log_every=1, sample_every=2, save_every=2, samples=4),

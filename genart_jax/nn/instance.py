@@ -73,7 +73,7 @@ class ConditionalInstanceNorm(nn.Module):
         """(B, H, W, C), and each style's share as in `mixed` -> the same shape, and the moments normalised by."""
         shape = (self.styles, features.shape[-1])
         scale = self.param("scale", nn.initializers.ones_init(), shape)
-        zeros = nn.initializers.zeros_init()
-        shift = self.param("shift", zeros, shape) if self.shifted else jnp.zeros(shape)
+        apart = nn.initializers.normal(0.1)  # so that no two styles begin alike
+        shift = self.param("shift", apart, shape) if self.shifted else jnp.zeros(shape)
         own = moments(features) if own is None else own
         return adaptive(features, mixed(Moments(shift, scale), share), own), own

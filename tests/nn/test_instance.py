@@ -72,7 +72,7 @@ def test_conditional_instance_normalisation_in_closed_form():
     np.testing.assert_allclose(own.std, std, rtol=1e-5)
     fresh = layer.init(jax.random.key(0), jnp.asarray(CONTENT), share)
     np.testing.assert_array_equal(fresh["params"]["scale"], np.ones((4, 3)))
-    np.testing.assert_array_equal(fresh["params"]["shift"], np.zeros((4, 3)))
+    assert 0.02 < np.std(fresh["params"]["shift"]) < 0.3
     assert set(
         ConditionalInstanceNorm(4, shifted=False).init(jax.random.key(0), jnp.asarray(CONTENT), share)["params"]
     ) == {"scale"}
