@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from genart_jax.types import Algorithm, Batch, Metrics, Network, State, Use, to_float, to_uint8
     from genart_jax.use.explain import explain
     from genart_jax.use.export import export_run
+    from genart_jax.use.latent import latent
     from genart_jax.use.predict import classify, load_classifier
     from genart_jax.use.sample import Samples, draw_samples, write_samples
     from genart_jax.use.styled import stylize
@@ -101,6 +102,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "genart_jax.types": ("Algorithm", "Batch", "Metrics", "Network", "State", "Use", "to_float", "to_uint8"),
     "genart_jax.use.explain": ("explain",),
     "genart_jax.use.export": ("export_run",),
+    "genart_jax.use.latent": ("latent",),
     "genart_jax.use.predict": ("classify", "load_classifier"),
     "genart_jax.use.sample": ("Samples", "draw_samples", "write_samples"),
     "genart_jax.use.styled": ("stylize",),
@@ -114,9 +116,9 @@ __all__ = [
     "Saved", "Score", "State", "Stylize", "Sweep", "SweepOptimizer", "Train", "Translate", "Use", "UserError", "Vae",
     "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs", "configure",
     "degrade", "draw_conditions", "draw_samples", "evaluate_run", "explain", "export_run", "fit", "get_config", "init",
-    "jit", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor", "make_grid",
-    "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run", "save_grid", "score_run",
-    "stylize", "to_float", "to_uint8", "transform", "write_samples",
+    "jit", "latent", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor",
+    "make_grid", "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run",
+    "save_grid", "score_run", "stylize", "to_float", "to_uint8", "transform", "write_samples",
 ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.types import check_condition, to_uint8
 
 _GRID = 1024  # pictures: more of them on one canvas are nothing to look at, and a lot of memory
-_BATCH = 64  # fixed, so that the same seed gives the same picture however many are asked for
+BATCH = 64  # fixed, so that the same seed gives the same picture however many are asked for
 
 
 class Samples(NamedTuple):
@@ -76,14 +76,14 @@ def draw_samples(
             f"{saved.run.name} takes no {min(unknown)} to sample; it takes {', '.join(known) or 'no number'}"
         )
     options = {name: value for name, value in (numbers or {}).items() if value != known[name]}
-    whole = -(-num // _BATCH) * _BATCH
+    whole = -(-num // BATCH) * BATCH
     condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
     sample = _compiled(use.function, tuple(options.items()))
     key = jax.random.key(seed)
     parts = []
-    for index in watched(range(whole // _BATCH), num, "pictures drawn", _BATCH):
-        part = {name: value[index * _BATCH : (index + 1) * _BATCH] for name, value in condition.items()}
-        parts.append(to_uint8(sample(state, random.stream(key, "batch", index), _BATCH, part)))
+    for index in watched(range(whole // BATCH), num, "pictures drawn", BATCH):
+        part = {name: value[index * BATCH : (index + 1) * BATCH] for name, value in condition.items()}
+        parts.append(to_uint8(sample(state, random.stream(key, "batch", index), BATCH, part)))
     return Samples(np.concatenate(parts)[:num], {name: value[:num] for name, value in condition.items()})
 
 
@@ -139,16 +139,24 @@ def write_samples(
             media.save(out, {"": images}, draw, about)
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
-            for i, image in enumerate(images):
-                classes = [class_word(class_names[name], int(v[i])) for name, v in condition.items()]
-                classes = [re.sub(r"[^\w.-]", "-", word) for word in classes]  # "T-shirt/top" is no file name
-                media.save(out / ("_".join([f"{i:05d}", *classes]) + ".png"), {"": image[None]}, _single, about)
+            for name, image in zip(file_names(condition, class_names, len(images)), images, strict=True):
+                media.save(out / name, {"": image[None]}, _single, about)
         else:
             raise UserError(
                 f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures"
             )
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+    return out
+
+
+def file_names(condition: Mapping[str, Array], class_names: Mapping[str, Sequence[str]], num: int) -> list[str]:
+    """A name for each single picture: its number and its classes, as in 00003_noto_food.png."""
+    out = []
+    for i in range(num):
+        classes = [class_word(class_names[name], int(value[i])) for name, value in condition.items()]
+        classes = [re.sub(r"[^\w.-]", "-", word) for word in classes]  # "T-shirt/top" is no file name
+        out.append("_".join([f"{i:05d}", *classes]) + ".png")
     return out
 
 
