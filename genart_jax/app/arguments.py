@@ -9,7 +9,7 @@ import io
 import itertools
 import typing
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from genart_jax.config import UserError
 
@@ -98,3 +98,10 @@ def leading(args: Sequence[str]) -> tuple[list[str], list[str]]:
 def wants_help(args: Sequence[str]) -> bool:
     """Whether help is asked for before anything else."""
     return bool(args) and args[0] in ("-h", "--help")
+
+
+def checkpoint_word(word: str) -> int | Literal["best"] | None:
+    """Which checkpoint `--step` names: a number, the best one, or None for the newest."""
+    if word and word != "best" and not word.isdecimal():
+        raise UserError(f"--step {word!r}: wanted a number or best")
+    return "best" if word == "best" else int(word) if word else None

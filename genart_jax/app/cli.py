@@ -19,6 +19,7 @@ COMMANDS = (
     "list",
     "train",
     "sample",
+    "latent",
     "evaluate",
     "fid",
     "compare",
