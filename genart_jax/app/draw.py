@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from genart_jax.config import UserError
 from genart_jax.data.conditions import parse_conditions
+from genart_jax.data.provenance import Provenance
 from genart_jax.runtime.packaged import results
 from genart_jax.steps import sweep
-from genart_jax.train.checkpoint import described, load, member_directory
-from genart_jax.use.sample import draw_samples, write_samples
+from genart_jax.train.checkpoint import Model, described, load, member_directory
+from genart_jax.use import places, sheet
+from genart_jax.use.latent import Space, codes_bytes, read_codes
+from genart_jax.use.sample import Samples, draw_samples, file_names, write_samples
 
 _LONGEST = 100  # letters of a file's name that conditions make
 
 
-def draw(
-    run: str,
-    member: int | None,
-    step: int | Literal["best"] | None,
-    num: int,
-    seed: int,
-    words: Sequence[str],
-    truncation: float,
-    out: Path | None,
-    provenance: bool,
-) -> Iterator[Path]:
+class Asked(NamedTuple):
+    """What `genart sample` is asked for; see its options."""
+
+    num: int
+    seed: int
+    words: Sequence[str]
+    truncation: float
+    step: int | Literal["best"] | None
+    out: Path | None
+    provenance: bool = True
+    sheet: bool = False
+    frames: Literal["hash", "array"] = "hash"
+    save: Path | None = None
+    source: Path | None = None
+
+
+def draw(run: str, member: int | None, asked: Asked) -> Iterator[Path]:
     """Draws and writes pictures, and yields each file or folder.
 
     Without `out`, a grid in RUN/samples (see `packaged.results`) whose name says what was asked
@@ -38,48 +47,101 @@ def draw(
     Raises:
       UserError: what is wrong with the run or the options; of a sweep, if no member has pictures.
     """
+    if asked.save is not None and asked.save.suffix != ".npz":
+        raise UserError(f"--save {asked.save}: name FILE.npz")
+    if asked.sheet and asked.out is not None and asked.out.suffix != ".png":
+        raise UserError(f"--sheet writes a PNG and its JSON: --out {asked.out} must be FILE.png")
     members = range(len(sweep.runs(described(run).run))) if member is None else ()
     if not members:
-        yield _one(member_directory(run, member), step, num, seed, words, truncation, out, provenance)
+        yield from _one(member_directory(run, member), asked)
         return
     drawn, failed = 0, None
+    of = lambda path, i: (
+        None if path is None else path / str(i) if not path.suffix else path.with_stem(f"{path.stem}_member{i}")
+    )
     for i in members:
-        place = None if out is None else out / str(i) if not out.suffix else out.with_stem(f"{out.stem}_member{i}")
+        own = asked._replace(out=of(asked.out, i), save=of(asked.save, i))
         try:
-            path = _one(member_directory(run, i), step, num, seed, words, truncation, place, provenance)
+            yield from _one(member_directory(run, i), own)
         except UserError as error:
             failed = error
             print(f"genart: {error}", file=sys.stderr)
             continue
         drawn += 1
-        yield path
     if not drawn and failed is not None:
         raise failed
 
 
-def _one(
-    run: Path,
-    step: int | Literal["best"] | None,
-    num: int,
-    seed: int,
-    words: Sequence[str],
-    truncation: float,
-    out: Path | None,
-    provenance: bool,
-) -> Path:
+def _one(run: Path, asked: Asked) -> Iterator[Path]:
+    """The pictures of a run; the latents first, if they are to be saved."""
     saved = described(run)
     names = saved.data["class_names"]
-    if out is None and run.is_file():
+    if asked.out is None and run.is_file():
         raise UserError(f"{run} is a file of weights; say where the pictures go: --out FILE.png")
-    given = parse_conditions(words, names)
-    numbers = {"truncation": truncation} if truncation != 1.0 else {}
-    model = load(run, step)
-    samples = draw_samples(model, saved, num, seed, given, numbers)
-    about = model.provenance if provenance else None
-    if out is not None:
-        return write_samples(out, samples, names, seed, about=about)
-    asked = [*words, *([f"truncation={truncation:g}"] if truncation != 1.0 else ())]
-    asked += [f"step={step}"] if step is not None else []
-    name = "_".join([f"sample_seed{seed}", *(re.sub(r"[^\w.=+-]", "-", word) for word in asked)])[:_LONGEST]
-    place = results(run) / "samples" / f"{name}.png"
-    return write_samples(place, samples, names, seed, overwrite=False, about=about)
+    given = parse_conditions(asked.words, names)
+    numbers = {"truncation": asked.truncation} if asked.truncation != 1.0 else {}
+    model = load(run, asked.step)
+    if asked.source is None:
+        samples = draw_samples(model, saved, asked.num, asked.seed, given, numbers)
+    else:
+        samples = _recalled(model, asked, given)
+    if asked.save is not None:
+        yield from _latents(model, asked, given)
+    about = model.provenance if asked.provenance else None
+    if asked.sheet:
+        yield from _sheet(run, samples, names, asked, about)
+    elif asked.out is not None:
+        yield write_samples(asked.out, samples, names, asked.seed, about=about)
+    else:
+        place = results(run) / "samples" / f"{_name(asked)}.png"
+        yield write_samples(place, samples, names, asked.seed, overwrite=False, about=about)
+
+
+def _name(asked: Asked) -> str:
+    """Of a file without its suffix: what was asked for."""
+    first = f"sample_seed{asked.seed}" if asked.source is None else f"sample_{asked.source.stem}"
+    words = [*asked.words, *([f"truncation={asked.truncation:g}"] if asked.truncation != 1.0 else ())]
+    words += [f"step={asked.step}"] if asked.step is not None else []
+    return "_".join([first, *(re.sub(r"[^\w.=+-]", "-", word) for word in words)])[:_LONGEST]
+
+
+def _recalled(model: Model, asked: Asked, given: Mapping[str, int]) -> Samples:
+    """Pictures of the latents of a file, with the conditions that it says, or that are given."""
+    space = Space(model)
+    codes = read_codes(asked.source or "", space).told(given)
+    return Samples(space.show(codes, asked.truncation), codes.condition)
+
+
+def _latents(model: Model, asked: Asked, given: Mapping[str, int]) -> Iterator[Path]:
+    """Writes z of the pictures, whatever is made of it then."""
+    space = Space(model, "z")
+    source = asked.source
+    codes = (
+        read_codes(source, space).told(given)
+        if source
+        else space.draw([(asked.seed, i) for i in range(asked.num)], given)
+    )
+    yield from places.write({asked.save or Path(): codes_bytes(space, codes)})
+
+
+def _sheet(
+    run: Path, samples: Samples, names: Mapping[str, Sequence[str]], asked: Asked, about: Provenance | None
+) -> Iterator[Path]:
+    """Writes a sprite sheet and its JSON, which names it."""
+    images, condition = samples
+    words = file_names(condition, names, len(images))
+    meta = {"seed": asked.seed} if asked.source is None else {}
+    make = lambda stem: sheet.files(images, words, f"{stem}.png", asked.frames, meta, about)
+    if asked.out is not None:
+        files, made = make(asked.out.stem)
+        written = places.write({asked.out.with_suffix(suffix): content for suffix, content in files.items()})
+    else:
+        stem = _name(asked).replace("sample_", "sheet_", 1)
+        made = make(stem)[1]
+        written = places.place(results(run) / "samples" / stem, lambda stem: make(stem)[0])
+    if made.opaque:
+        print(
+            f"genart: {made.opaque} of {len(images)} pictures have no white at their border, and stay opaque",
+            file=sys.stderr,
+        )
+    yield from written

@@ -132,7 +132,7 @@ def directions(run: str, options: DirectionsOptions) -> Iterator[str]:
     found = _directions(space, codes, options.by, options, options.count)
     for one in found:
         assert one is not None
-        yield f"{one.name:<16}spread {one.spread:<8.3g}{one.note}"
+        yield f"{one.name:<16} spread {one.spread:<8.3g}{one.note}"
     rows = [(0, one) for one in found]
     yield from _moved(run, options, space, codes, rows, f"directions_{options.by}_{_name(options)}")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from genart_jax.app.arguments import parse, peel, wants_help
+from genart_jax.app.arguments import checkpoint_word, named, parse, peel, wants_help
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
 from genart_jax.runtime.paths import expanded
@@ -36,6 +36,14 @@ class Options:
     out: Path | None = None
     """FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; None: a grid in RUN/samples, beside
     those that were drawn before."""
+    sheet: bool = False
+    """A sprite sheet with a transparent background, and its JSON as games read it, in place of a grid."""
+    frames: Literal["hash", "array"] = "hash"
+    """How the JSON of a sheet lists its frames: by name, or one after the other."""
+    save: Path | None = None
+    """FILE.npz for the latents of the pictures, to draw them again by --from here and in `genart latent`."""
+    source: Annotated[Path | None, named("from")] = None
+    """FILE.npz of latents that --save wrote: their pictures, in place of drawn ones."""
     provenance: bool = True
     """Write into the files that they are generated, by which model and run, and the licence of its data."""
 
@@ -50,17 +58,13 @@ def run(args: Sequence[str]) -> None:
         raise UserError("--condition is given twice; write all words after one: --condition style=noto shape=food")
     options: Options = parse(Options, rest, prog, text)
 
-    from genart_jax.app.draw import draw
+    from genart_jax.app.draw import Asked, draw
 
     keep_programs()
-    for path in draw(
-        run, options.member, _step(options.step), options.num, options.seed, options.condition, options.truncation,
-        options.out and expanded(options.out), options.provenance,
-    ):  # fmt: skip
+    paths = {name: path and expanded(path) for name, path in vars(options).items() if name in ("out", "save", "source")}
+    asked = Asked(
+        options.num, options.seed, options.condition, options.truncation, checkpoint_word(options.step),
+        provenance=options.provenance, sheet=options.sheet, frames=options.frames, **paths,
+    )  # fmt: skip
+    for path in draw(run, options.member, asked):
         print(path)
-
-
-def _step(word: str) -> int | Literal["best"] | None:
-    if word and word != "best" and not word.isdecimal():
-        raise UserError(f"--step {word!r}: wanted a number or best")
-    return "best" if word == "best" else int(word) if word else None
