@@ -1,4 +1,4 @@
-"""Residual networks: their sizes, what is left out in training, and published weights next to PyTorch."""
+"""Residual networks: their sizes, what is left out in training, and published weights by hand."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 import genart_jax as ga
 from genart_jax.assets import resnet as published
@@ -95,40 +96,47 @@ def tensors(depths, widths, bottleneck, deep, seed=0):
     return {name: np.asarray(value, np.float32) for name, value in found.items()}
 
 
-def in_torch(state, images, bottleneck, deep):
-    """The same network by torch.nn.functional, on pictures in [-1, 1]."""
-    torch = pytest.importorskip("torch")
-    f, t = torch.nn.functional, {name: torch.tensor(value) for name, value in state.items()}
+def windows(x, side, stride, pad, fill=0.0):
+    """(N, C, H, W) -> (N, C, h, w, side, side), float64."""
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=fill)
+    return sliding_window_view(padded, (side, side), (2, 3))[:, :, ::stride, ::stride]
 
-    def step(x, conv, norm, stride, relu=True):
-        x = f.conv2d(x, t[f"{conv}.weight"], stride=stride, padding=t[f"{conv}.weight"].shape[-1] // 2)
-        x = f.batch_norm(x, t[f"{norm}.running_mean"], t[f"{norm}.running_var"], t[f"{norm}.weight"], t[f"{norm}.bias"])
-        return f.relu(x) if relu else x
 
-    mean, deviation = (
-        torch.tensor(x, dtype=torch.float32)[:, None, None] for x in (published.MEAN, published.DEVIATION)
-    )
-    x = ((torch.tensor(np.asarray(images)).permute(0, 3, 1, 2) + 1) / 2 - mean) / deviation
+def by_hand(state, images, bottleneck, deep):
+    """The same network by the published layout's formulas, in NumPy and float64, on pictures in [-1, 1]."""
+    t = {name: np.asarray(value, np.float64) for name, value in state.items()}
+    relu = lambda x: np.maximum(x, 0)
+
+    def step(x, conv, norm, stride):
+        kernel = t[f"{conv}.weight"]
+        x = np.einsum("nchwij,ocij->nohw", windows(x, kernel.shape[-1], stride, kernel.shape[-1] // 2), kernel)
+        weight, bias, mean, variance = (
+            t[f"{norm}.{name}"][:, None, None] for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        return (x - mean) / np.sqrt(variance + 1e-5) * weight + bias
+
+    colours = np.stack([published.MEAN, published.DEVIATION])[:, :, None, None]
+    x = ((np.asarray(images, np.float64).transpose(0, 3, 1, 2) + 1) / 2 - colours[0]) / colours[1]
     if deep:
-        x = step(step(x, "conv1.0", "conv1.1", 2), "conv1.3", "conv1.4", 1)
-        x = step(x, "conv1.6", "bn1", 1)
+        x = relu(step(relu(step(x, "conv1.0", "conv1.1", 2)), "conv1.3", "conv1.4", 1))
+        x = relu(step(x, "conv1.6", "bn1", 1))
     else:
-        x = step(x, "conv1", "bn1", 2)
-    x = f.max_pool2d(x, 3, 2, 1)
+        x = relu(step(x, "conv1", "bn1", 2))
+    x = windows(x, 3, 2, 1, -np.inf).max((-2, -1))
     last = 3 if bottleneck else 2
     for name in sorted({".".join(key.split(".")[:2]) for key in state if key.startswith("layer")}):
         stride = 2 if name[5] != "1" and name.endswith(".0") else 1
         y = x
         for k in range(1, last + 1):
-            here = stride if k == (2 if bottleneck else 1) else 1
-            y = step(y, f"{name}.conv{k}", f"{name}.bn{k}", here, relu=k < last)
-        at = next((i for i in (0, 1) if t.get(f"{name}.downsample.{i}.weight", torch.zeros(1)).ndim == 4), None)
+            y = step(y, f"{name}.conv{k}", f"{name}.bn{k}", stride if k == (2 if bottleneck else 1) else 1)
+            y = relu(y) if k < last else y
+        at = next((i for i in (0, 1) if t.get(f"{name}.downsample.{i}.weight", np.zeros(1)).ndim == 4), None)
         if at is not None:
             pooled = deep and stride == 2
-            x = f.avg_pool2d(x, 2, 2) if pooled else x
-            x = step(x, f"{name}.downsample.{at}", f"{name}.downsample.{at + 1}", 1 if pooled else stride, relu=False)
-        x = f.relu(x + y)
-    return (x.mean((2, 3)) @ t["fc.weight"].T + t["fc.bias"]).numpy()
+            x = windows(x, 2, 2, 0).mean((-2, -1)) if pooled else x
+            x = step(x, f"{name}.downsample.{at}", f"{name}.downsample.{at + 1}", 1 if pooled else stride)
+        x = relu(x + y)
+    return x.mean((2, 3)) @ t["fc.weight"].T + t["fc.bias"]
 
 
 @pytest.mark.parametrize(("bottleneck", "deep"), [(False, False), (True, False), (True, True)])
@@ -139,7 +147,7 @@ def test_published_weights_give_what_they_give_there(bottleneck, deep):
     module = resnet.networks(config)["classifier"].module
     images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     got = jax.jit(lambda x: module.apply(found.variables, x)[0])(images)
-    np.testing.assert_allclose(got, in_torch(state, images, bottleneck, deep), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(got, by_hand(state, images, bottleneck, deep), rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_is_read_and_its_options_are_said(tmp_path):
