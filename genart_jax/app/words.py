@@ -36,6 +36,7 @@ FIGURES: Mapping[str, str] = {
     "reconstruction": "nats that a picture costs, given its latents",
     "ssim": "structural similarity of what is made to what is wanted; 1: equal",
     "tv_loss": "squared difference of neighbouring pixels; 0: flat",
+    "variation": "of neighbouring pixels, which a total-variation loss keeps small",
     "variety": "mean difference between two pictures of equal conditions, of values in [-1, 1]; 0: collapsed",
     "style_loss": "distance from the style picture's statistics of features",
 }

@@ -69,8 +69,6 @@ class Config:
     """Length of w, and width of the mapping networks."""
     mapping_layers: int = 8
     """Layers of the mapping networks."""
-    critic_mapping_layers: int = 0
-    """Layers of the critic's, which conditions go through; 0: as many as the generator's."""
     mapping_rate: Positive = 0.01
     """The mapping networks learn at this multiple of the learning rate."""
     channel_base: int = 16_384
@@ -85,6 +83,8 @@ class Config:
     """Decay of the running mean of w, towards which truncation pulls."""
     modulation: Form = "scale"
     """How styles enter convolutions: scaled inputs and outputs, or grouped kernels. Equal; see nn.style."""
+    critic_mapping_layers: int = 0
+    """Layers of the critic's mapping network, which conditions go through; 0: as many as the generator's."""
 
 
 def levels(config: Config) -> list[tuple[tuple[int, int], int]]:

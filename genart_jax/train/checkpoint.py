@@ -366,8 +366,8 @@ def pretrained(name: str, algorithm: Algorithm) -> State:
     return jax.device_put(state, jax.devices()[0])
 
 
-_MAY_DIFFER = re.compile(r"\['(embed|\w+_embed|offsets|out)'\]")
-"""Parts that a fine-tuned model may begin anew: what belongs to classes of conditions, and last layers."""
+_MAY_DIFFER = re.compile(r"\['(embed|\w+_embed|offsets|out)'\]|\['painter'\]\['\w+_norm'\]")
+"""Parts that a fine-tuned model may begin anew: what belongs to classes of conditions (or styles), and last layers."""
 
 
 _PICTURES = re.compile(r"\['pixels'\]")

@@ -73,18 +73,25 @@ def stylize(
     if len(contents) != 1 or len(chosen) != 1 or len(mix) or len(masks) or network is not None:
         raise UserError("method gatys takes one content and one style, no mix, masks or network; see adain, multistyle")
 
+    options = (256 if size is None else size, steps, strength, keep_color, optimizer, scales, 0, seed)
+    picture = _descended(contents[0], chosen[0], options, run, callback)
+    return [picture] if isinstance(content, list | tuple) else picture
+
+
+def _descended(
+    content: Picture, style: Style, options: tuple[Any, ...], run: str | Path | None, callback: Callback | None
+) -> Made:
+    """By descent on the pixels."""
+
     def tell(event: str, values: dict[str, Any]) -> None:
         if callback is not None:
             callback(event, values)
 
     with tempfile.TemporaryDirectory() as directory:
-        files = [_file(one, Path(directory) / f"{i}.png") for i, one in enumerate((contents[0], chosen[0]))]
-        plan = scales_of.plan(
-            files[0], files[1], 256 if size is None else size, steps, strength, keep_color, optimizer, scales, 0, seed
-        )
+        files = [_file(one, Path(directory) / f"{i}.png") for i, one in enumerate((content, style))]
+        plan = scales_of.plan(files[0], files[1], *options)
         pixels = scales_of.stylize(plan, Path(directory) / "run" if run is None else expanded(run), tell)
-    picture = None if pixels is None else Image.fromarray(pixels)
-    return [picture] if isinstance(content, list | tuple) else picture
+    return None if pixels is None else Image.fromarray(pixels)
 
 
 def _painted(

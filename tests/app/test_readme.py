@@ -33,4 +33,7 @@ def test_what_is_trained_can_be_built(command, tmp_path, monkeypatch):
     (run,) = asked
     if hasattr(run.model, "tokenizer"):  # a run that is not there
         run = override(run, model={"tokenizer": bench.TOKENIZER})
-    ga.build(resolve(run, BatchSpec(run.model.image_shape or (32, 32, 3), bench.CONDITIONS)))
+    spec = BatchSpec(run.model.image_shape or (32, 32, 3), bench.CONDITIONS)
+    if run.data.other:
+        spec = BatchSpec(fields={**spec.fields, "other": spec.fields["image"]})
+    ga.build(resolve(run, spec))

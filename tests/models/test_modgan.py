@@ -68,8 +68,9 @@ def test_modulation_is_a_normalisation_scaled_and_shifted():
 
 
 def test_the_critic_sees_its_neighbours_and_patches():
-    critic, _, _, group = networks()["critic"]
-    assert group == 2
+    network = networks()["critic"]
+    critic = network.module
+    assert network.group == 2
     x = jax.random.normal(KEY, (4, *SHAPE))
     condition = {"style": jnp.array([0, 1, 2, 0])}
     variables = jax.jit(lambda: critic.init(KEY, x, condition))()
