@@ -69,7 +69,8 @@ class Space:
     """What a model decodes: "z", a standard normal's, or "w", the styles that a mapping network makes of z.
 
     Attributes:
-      model, saved: the run's.
+      model: the run's.
+      saved: its configuration, and what is known of its data.
       name: "z" or "w".
       shape: of one code: (length,), or (layers, length) where each layer has its own.
       layers: how many layers have a code of their own; 0: there is one for all.
