@@ -21,7 +21,9 @@ html_show_sourcelink = False
 nb_execution_mode = "off"  # `make notebooks` runs them; their outputs are kept with them
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header"]  # pages of results begin their sections where they like
+# Pages of results begin their sections where they like; and an attribute's name in a docstring is looked up as if it
+# were a reference, which two classes that have one of that name make ambiguous.
+suppress_warnings = ["myst.header", "ref.python"]
 
 default_role = "code"  # one backtick in a docstring is code
 autodoc_member_order = "bysource"
