@@ -46,7 +46,8 @@ def read(tensors: Tensors, origin: str) -> Published:
     options = _options(tensors, origin)
     flat: dict[str, Array] = {}
     known = {"fc.weight", "fc.bias"}
-    for part in _parts(tensors, options):
+    parts = list(_parts(tensors, options))
+    for part in parts:
         kernel = _get(tensors, f"{part.conv}.weight", part.shape, origin).transpose(2, 3, 1, 0)
         flat[f"params/{part.path}/conv/kernel"] = kernel
         for name, path in (
@@ -56,8 +57,7 @@ def read(tensors: Tensors, origin: str) -> Published:
             flat[path.format(part.path)] = _get(tensors, f"{part.norm}.{name}", part.shape[:1], origin)
             known |= {f"{part.norm}.{name}", f"{part.norm}.num_batches_tracked"}
         known.add(f"{part.conv}.weight")
-    classes, widths = tensors["fc.weight"].shape[0], options["widths"]
-    features = (4 if options["bottleneck"] else 1) * widths[-1]  # type: ignore[index]
+    classes, features = tensors["fc.weight"].shape[0], parts[-1].shape[0]
     flat["params/out/kernel"] = _get(tensors, "fc.weight", (classes, features), origin).T
     flat["params/out/bias"] = _get(tensors, "fc.bias", (classes,), origin)
     if unknown := sorted(set(tensors) - known):
