@@ -38,8 +38,8 @@ class Gan:
     """R1 and path length join the next update, or get one of their own and learning rate and moments that allow it."""
     critic_terms: tuple[str, ...] = ()
     """Regularisers of the critic, as NAME=WEIGHT, or NAME=WEIGHT@PERIOD for a lazy one, such as r1=0.5@8 r2=0.5@8 gp=10
-    (r1, r2, gp, zero_gp, lecam, consistency, latent_consistency, orthogonal; reconstruction where the critic has
-    decoders)."""
+    (r1, r2, gp, zero_gp, lecam, consistency, latent_consistency, orthogonal; matching where there are
+    conditions; reconstruction where the critic has decoders)."""
     generator_terms: tuple[str, ...] = ()
     """Regularisers of the generator, likewise (latent_spread, pixel_mse, orthogonal; path length has options of
     its own)."""

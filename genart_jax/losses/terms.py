@@ -41,6 +41,9 @@ class CriticAt(NamedTuple):
     """(drawn, batch) -> generated pictures; no gradient is wanted of it."""
     rebuilt: Callable[[jax.Array, jax.Array], Mapping[str, tuple[jax.Array, jax.Array]]] | None = None
     """(real pictures, keys) -> what its own decoders make of them and what they should, by name, where it has any."""
+    mistold: Callable[[jax.Array, Mapping[str, jax.Array]], jax.Array] | None = None
+    """(real pictures, condition -> (batch,) shares in [0, 1)) -> (batch,) scores under the classes that lie at these
+    shares of all; what is hidden stays so. None without conditions."""
 
 
 class GeneratorAt(NamedTuple):
@@ -182,6 +185,23 @@ def reconstruction(weight: float, every: int = 0) -> Term:
     return Term("reconstruction", value, weight, every, prepare=prepare)
 
 
+def matching(weight: float, every: int = 0) -> Term:
+    """softplus(D(x, y') - D(x, y)) at real x of the conditions y, with y' drawn evenly: pictures that do not show what
+    is said of them score less (Reed et al. 2016, arXiv:1605.05396, algorithm 1, as a difference of scores).
+    """
+
+    def prepare(keys: Keys, scene: Scene) -> Scene:
+        shares = {name: random.uniform(keys(name)) for name in scene.batch["condition"]}
+        return scene._replace(drawn={**scene.drawn, "shares": shares})
+
+    def value(critic: CriticAt, scene: Scene) -> Values:
+        assert critic.mistold is not None
+        real = scene.batch["image"]
+        return jax.nn.softplus(critic.mistold(real, scene.drawn["shares"]) - critic.score(real)), {}
+
+    return Term("matching", value, weight, every, prepare=prepare)
+
+
 def orthogonal(weight: float, every: int = 0) -> Term:
     """|W'W (1 - I)|^2 summed over all kernels, as matrices (rest, features) (Brock et al. 2019, section 3.1)."""
 
@@ -233,6 +253,7 @@ CRITIC_TERMS: Mapping[str, Callable[..., Term]] = {
     "latent_consistency": latent_consistency,
     "orthogonal": orthogonal,
     "reconstruction": reconstruction,
+    "matching": matching,
 }
 """What `step.critic-terms` may name."""
 

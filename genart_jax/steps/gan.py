@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from fractions import Fraction
 
 import jax
@@ -144,7 +145,10 @@ class Adversarial(Family):
         # al. 2020, appendix B).
         old = (terms.r1(0.5 * gan.r1_gamma * gan.d_steps, gan.r1_every),) if gan.r1_gamma > 0 else ()
         found = terms.parse("step.critic-terms", gan.critic_terms, terms.CRITIC_TERMS, gan.d_steps, old)
-        if "reconstruction" in [term.name for term in found] and not self.critic.decodes:
+        names = [term.name for term in found]
+        if "matching" in names and not self.spec.conditions:
+            raise UserError(f"step.critic-terms: {self.config.name} has no conditions here; leave matching out")
+        if "reconstruction" in names and not self.critic.decodes:
             raise UserError(
                 f"step.critic-terms: the critic of {self.config.name} has no decoders; leave reconstruction out"
             )
@@ -263,8 +267,22 @@ class Adversarial(Family):
             seen = self.augment(images, scene.view, "real")
             return self.critic.rebuilt(at, seen, scene.batch["condition"], keys)
 
+        def mistold(images: jax.Array, shares: Mapping[str, jax.Array]) -> jax.Array:
+            seen, right = self.augment(images, scene.view, "real"), scene.batch["condition"]
+            wrong = {
+                name: jnp.where(right[name] < 0, right[name], jnp.int32(shares[name] * classes))
+                for name, classes in self.spec.conditions
+            }
+            return per_example(self.critic.score(at, seen, wrong, _drops(scene, "real"))[0])
+
         make = lambda drawn, batch: self._generated(at, drawn, batch)[0]
-        return terms.CriticAt(at.params["critic"], score, make, rebuilt if self.critic.decodes else None)
+        return terms.CriticAt(
+            at.params["critic"],
+            score,
+            make,
+            rebuilt if self.critic.decodes else None,
+            mistold if self.spec.conditions else None,
+        )
 
     def _generator_at(self, at: Variables, scene: Scene) -> terms.GeneratorAt:
         params, generator = at.params["generator"], self.generator

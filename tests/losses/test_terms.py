@@ -156,3 +156,23 @@ def test_reconstruction_is_the_sum_of_the_mean_distances_of_all_decoders():
     np.testing.assert_allclose(values, 0.25 + np.abs(real[:, :2, :2]).mean((1, 2, 3)), rtol=1e-5)
     assert not carried
     assert [(np.array_equal(images, real), shape) for images, shape in seen] == [(True, (6,))]
+
+
+def test_matching_compares_the_right_conditions_with_drawn_ones():
+    """softplus of the difference, at real pictures; the shares are drawn evenly, one an example and condition."""
+    given, seen = scene(), {}
+    given = given._replace(batch={**given.batch, "condition": {"style": np.arange(6) % 3, "shape": np.arange(6)}})
+
+    def mistold(images, shares):
+        seen.update(shares)
+        return 2.0 * jnp.sum(images, axis=(1, 2, 3))
+
+    at = terms.CriticAt(None, lambda images: jnp.sum(images, axis=(1, 2, 3)), None, mistold=mistold)
+    term = terms.CRITIC_TERMS["matching"](1.0)
+    keys = lambda name: random.example_keys(random.stream(KEY, name), 6)
+    values, carried = term.value(at, term.prepare(keys, given))
+    real = np.sum(np.asarray(given.batch["image"], np.float64), axis=(1, 2, 3))
+    np.testing.assert_allclose(values, np.log1p(np.exp(real)), rtol=1e-5)
+    assert not carried
+    assert sorted(seen) == ["shape", "style"]
+    assert not np.array_equal(seen["style"], seen["shape"])

@@ -15,6 +15,7 @@ import genart_jax as ga
 from genart_jax.losses import terms
 from genart_jax.losses.penalties import squared_gradient
 from genart_jax.nn import random
+from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.steps import gan, networks, play
 from genart_jax.types import Outcome, Scene
 from tests import zoo
@@ -253,3 +254,42 @@ def test_players_of_fewer_updates_play_in_the_last_rounds():
     np.testing.assert_allclose(moved("often"), sum(rounds), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(moved("once"), rounds[2], rtol=1e-4, atol=1e-6)
     assert game.rounds == 3
+
+
+class ToldCritic(nn.Module):
+    @nn.compact
+    def __call__(self, images, condition=None, train=False):
+        pooled = nn.Dense(4)(images.reshape(len(images), -1))
+        (vector,) = ConditionEmbed((("style", 3),), 4, name="embed")(condition, len(images))
+        return jnp.sum(vector * pooled, axis=-1), {}
+
+
+def matched(**options):
+    run = ga.configure(
+        "dcgan", preset="tiny", image_shape=zoo.SHAPE, optimizer=zoo.SGD, train={"batch": 8},
+        step={"r1_gamma": 0.0, "critic_terms": ("matching=1",)}, **options,
+    )  # fmt: skip
+    return gan.build(zoo.networks(run, generator=Generator(), critic=ToldCritic()), run)
+
+
+def test_matching_is_of_the_critic_under_other_classes():
+    """Of each style as often, whatever the batch has; one that is hidden stays so, and costs log 2."""
+    one = matched(conditions=(("style", 3),))
+    batch = zoo.batch(one.batch_spec, 8)
+    state = zoo.start(one, KEY, batch)
+    _, metrics = jax.jit(one.step)(state, batch, KEY)
+    params = state.params["critic"]
+    pooled = batch["image"].reshape(8, -1) @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
+    scores = np.asarray(pooled @ params["embed"]["style"][:3].T, np.float64)
+    right = scores[np.arange(8), batch["condition"]["style"]]
+    possible = np.log1p(np.exp(scores - right[:, None]))
+    assert np.mean(possible.min(1)) < float(metrics["matching"]) < np.mean(possible.max(1))
+    assert abs(float(metrics["matching"]) - np.log(2)) > 1e-3
+    hidden = batch | {"condition": {"style": jnp.full(8, -1)}}
+    _, metrics = jax.jit(one.step)(state, hidden, KEY)
+    np.testing.assert_allclose(metrics["matching"], np.log(2), rtol=1e-6)
+
+
+def test_matching_wants_conditions():
+    with pytest.raises(ga.UserError, match="no conditions here; leave matching out"):
+        matched(conditions=())
