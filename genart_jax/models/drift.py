@@ -26,18 +26,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Drift, Optimizer, Run, Train, UserError, classes_of
-from genart_jax.nn.efficientnet import Layers, trunk
+from genart_jax.nn.efficientnet import Maps, check_taken
 from genart_jax.nn.excitation import Generator, levels_of
 from genart_jax.types import Network, untold
-
-Maps = tuple[jax.Array, ...]
-"""Features (batch, height, width, channels)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,25 +73,6 @@ class Config:
     """Channels of its first convolution."""
 
 
-class Features(nn.Module):
-    """Images (batch, height, width, 1 or 3) in [-1, 1] -> the images, and maps of the feature network."""
-
-    config: Config
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, images: jax.Array) -> tuple[Maps, dict[str, jax.Array]]:
-        """As in evaluation. Also returns every intermediate."""
-        c = self.config
-        n, height, width, channels = images.shape
-        x = images if channels == 3 else jnp.broadcast_to(images, (n, height, width, 3))
-        if c.enlarge > 1:
-            x = jax.image.resize(x, (n, height * c.enlarge, width * c.enlarge, 3), "linear")
-        sizes = c.widths, c.depths, c.kernels, c.strides
-        aux = trunk(Layers(self.dtype, None, train=False), x, *sizes, c.expand, c.stem, bias=True, last=c.layers[-1])
-        return (images, *(aux[name] for name in c.layers)), aux
-
-
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
@@ -113,17 +89,14 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
             f"drift: image_shape {c.image_shape}: wanted (height, width, channels), of 1 or 3, with sides from 16 to"
             " 1024 that halve evenly down to 4 to 7, such as 28, 32, 48, 64, 96 or 128; set --data.image-size"
         )
-    stages = (c.widths, c.depths, c.kernels, c.strides)
-    if len({len(values) for values in stages}) != 1 or min(min(values, default=0) for values in stages) < 1:
-        raise UserError("drift: widths, depths, kernels and strides must have one entry a stage, of 1 or more")
-    known = ["stem", *(f"block_{i}" for i in range(sum(c.depths)))]
-    if not c.layers or any(name not in known for name in c.layers) or sorted(c.layers, key=known.index) != [*c.layers]:
-        raise UserError(f"drift: layers {c.layers}: wanted some of {known[0]} to {known[-1]}, in their order")
+    check_taken("drift", c)
     told = classes_of(c.conditions)
     generator = Generator(sizes, shape[-1], told, c.embed_dim, c.skip, dtype, axis_name)
     return {
         "generator": Network(generator, lambda: (jnp.zeros((2, c.latent_dim)), untold(told))),
-        "features": Network(Features(c, dtype), lambda: (jnp.zeros((2, *shape)),), c.features or "random"),
+        "features": Network(
+            Maps(c, pixels=True, dtype=dtype), lambda: (jnp.zeros((2, *shape)),), c.features or "random"
+        ),
     }
 
 

@@ -38,11 +38,11 @@ from jax.typing import DTypeLike
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import spectral
 from genart_jax.nn.conv import Conv
-from genart_jax.nn.efficientnet import Layers, trunk
+from genart_jax.nn.efficientnet import Maps, check_taken
 from genart_jax.nn.excitation import Generator, levels_of
 from genart_jax.types import Condition, Network, Tree, untold
 
-Maps = tuple[jax.Array, ...]
+Levels = tuple[jax.Array, ...]
 """Features (batch, height, width, channels), from the largest to the smallest."""
 
 
@@ -86,26 +86,6 @@ class Config:
     """Channels of its first convolution."""
 
 
-class Features(nn.Module):
-    """Images (batch, height, width, 1 or 3) in [-1, 1] -> maps of the feature network, the largest first."""
-
-    config: Config
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, images: jax.Array) -> tuple[Maps, dict[str, jax.Array]]:
-        """As in evaluation. Also returns every intermediate."""
-        c = self.config
-        n, height, width, channels = images.shape
-        x = images if channels == 3 else jnp.broadcast_to(images, (n, height, width, 3))
-        if c.enlarge > 1:
-            x = jax.image.resize(x, (n, height * c.enlarge, width * c.enlarge, 3), "linear")
-        layers = Layers(self.dtype, None, train=False)
-        sizes = c.widths, c.depths, c.kernels, c.strides
-        aux = trunk(layers, x, *sizes, c.expand, c.stem, bias=True, last=c.layers[-1])
-        return tuple(aux[name] for name in c.layers), aux
-
-
 class Mixing(nn.Module):
     """Maps -> maps of the same sizes: random kernels mix the channels of each, and add the smaller ones to the larger.
 
@@ -116,7 +96,7 @@ class Mixing(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, maps: Maps) -> tuple[Maps, dict[str, jax.Array]]:
+    def __call__(self, maps: Levels) -> tuple[Levels, dict[str, jax.Array]]:
         """CCM and CSM. Also returns the maps between the two."""
         init = nn.initializers.he_normal()
         kernel = lambda x, features, side, name: Conv(
@@ -142,7 +122,7 @@ class Critic(nn.Module):
 
     @nn.compact
     def __call__(
-        self, maps: Maps, condition: Condition | None = None, train: bool = False
+        self, maps: Levels, condition: Condition | None = None, train: bool = False
     ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         """Also returns the last activations of each scale."""
         scores, aux = {}, {}
@@ -186,12 +166,7 @@ def _checked(config: Config) -> None:
             f"projected_gan: image_shape {c.image_shape}: wanted (height, width, channels), of 1 or 3, with sides from"
             " 16 to 1024 that halve evenly down to 4 to 7, such as 28, 32, 48, 64, 96 or 128; set --data.image-size"
         )
-    stages = (c.widths, c.depths, c.kernels, c.strides)
-    if len({len(values) for values in stages}) != 1 or min(min(values, default=0) for values in stages) < 1:
-        raise UserError("projected_gan: widths, depths, kernels and strides must have one entry a stage, of 1 or more")
-    known = ["stem", *(f"block_{i}" for i in range(sum(c.depths)))]
-    if not c.layers or any(name not in known for name in c.layers) or sorted(c.layers, key=known.index) != [*c.layers]:
-        raise UserError(f"projected_gan: layers {c.layers}: wanted some of {known[0]} to {known[-1]}, in their order")
+    check_taken("projected_gan", c)
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
@@ -203,10 +178,10 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     _checked(config)
     c, shape = config, config.image_shape or ()
     sizes, told = levels_of(shape, c.channel_base, c.channel_max), classes_of(c.conditions)
-    features, mixing = Features(c, dtype), Mixing(c.critic_width, dtype)
+    features, mixing = Maps(c, dtype=dtype), Mixing(c.critic_width, dtype)
     images = lambda: (jnp.zeros((2, *shape)),)
 
-    def maps() -> tuple[Maps]:
+    def maps() -> tuple[Levels]:
         return (_zeros(features, *images()),)
 
     return {
@@ -220,9 +195,9 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     }
 
 
-def _zeros(module: nn.Module, *inputs: Tree) -> Maps:
+def _zeros(module: nn.Module, *inputs: Tree) -> Levels:
     """Zeros of the form of what a module makes of these."""
-    shapes: Maps = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), *inputs)[0][0])
+    shapes: Levels = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), *inputs)[0][0])
     return tuple(jnp.zeros(x.shape, x.dtype) for x in shapes)
 
 

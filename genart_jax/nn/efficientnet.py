@@ -7,7 +7,7 @@ so published weights fit them all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import flax.linen as nn
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
+from genart_jax.config import UserError
 from genart_jax.nn.conv import Conv
 
 
@@ -98,3 +99,79 @@ def trunk(
             )
             aux[name] = checkpoint_name(block([*aux.values()][-1], layers.train), "stage")
     return aux
+
+
+class Taken(Protocol):
+    """What a model's Config says of a feature network, and of what is taken of it."""
+
+    @property
+    def enlarge(self) -> int:
+        """Pictures are enlarged so many times before it."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """What is taken."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each stage."""
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks."""
+
+    @property
+    def kernels(self) -> tuple[int, ...]:
+        """Side of the depthwise kernels."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Stride of the first block."""
+
+    @property
+    def expand(self) -> int:
+        """How many times more channels blocks have inside."""
+
+    @property
+    def stem(self) -> int:
+        """Channels of the first convolution."""
+
+
+def check_taken(model: str, config: Taken) -> None:
+    """Refuses stages that do not fit together, and layers that are not there or not in their order.
+
+    Raises:
+      UserError: so it is; `model` is named.
+    """
+    stages = (config.widths, config.depths, config.kernels, config.strides)
+    if len({len(values) for values in stages}) != 1 or min(min(values, default=0) for values in stages) < 1:
+        raise UserError(f"{model}: widths, depths, kernels and strides must have one entry a stage, of 1 or more")
+    known, layers = ["stem", *(f"block_{i}" for i in range(sum(config.depths)))], config.layers
+    if not layers or any(name not in known for name in layers) or sorted(layers, key=known.index) != [*layers]:
+        raise UserError(f"{model}: layers {layers}: wanted some of {known[0]} to {known[-1]}, in their order")
+
+
+class Maps(nn.Module):
+    """Images (batch, height, width, 1 or 3) in [-1, 1] -> maps of the layers that are taken, in their order.
+
+    Attributes:
+      config: which.
+      pixels: the images themselves come before the maps.
+    """
+
+    config: Taken
+    pixels: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> tuple[tuple[jax.Array, ...], dict[str, jax.Array]]:
+        """As in evaluation. Also returns every intermediate."""
+        c = self.config
+        n, height, width, channels = images.shape
+        x = images if channels == 3 else jnp.broadcast_to(images, (n, height, width, 3))
+        if c.enlarge > 1:
+            x = jax.image.resize(x, (n, height * c.enlarge, width * c.enlarge, 3), "linear")
+        sizes = c.widths, c.depths, c.kernels, c.strides
+        aux = trunk(Layers(self.dtype, None, train=False), x, *sizes, c.expand, c.stem, bias=True, last=c.layers[-1])
+        maps = tuple(aux[name] for name in c.layers)
+        return ((images, *maps) if self.pixels else maps), aux
