@@ -52,7 +52,7 @@ def field(
 
     The kernel is normalised over the samples: over real and generated ones each, so that V is the difference of two
     mean shifts (eq. 8 to 11 of the paper); or over all of them `together`, and over the x as well, as the geometric
-    mean of the two (its algorithm 2).
+    mean of the two (its algorithm 2, in appendix A.1).
 
     Args:
       x: (..., n, features).
@@ -99,7 +99,7 @@ def moves(
     temperatures: Sequence[float],
     more: tuple[jax.Array | float, jax.Array | float] = (0.0, 0.0),
 ) -> Moves:
-    """The normalised drift of all generated samples (appendix A of the paper): no gradient goes through it.
+    """The normalised drift of all generated samples (appendix A.6 of the paper): no gradient goes through it.
 
     Args:
       real, fake: features (..., p, features) and (..., n, features); sets along the leading axes drift for themselves.

@@ -6,7 +6,7 @@ Deng, Li, Li, Du & He 2026, "Generative modeling via drifting", arXiv:2602.04770
   kernel k(x, y) = exp(-|x - y| / t): V(x) = E[k(x, y+) k(x, y-) (y+ - y-)] / Z (eq. 8 to 11). It turns its sign when
   the two are swapped, so it vanishes where their distributions are equal.
 - The generator f is trained by E |phi(f(z)) - stopgrad(phi(f(z)) + V(phi(f(z))))|^2 over features phi, summed over
-  kinds of features, temperatures and cells, all normalised (section 4, appendix A; `losses.drifting`).
+  kinds of features, temperatures and cells (appendix A.5), all normalised (A.6, eq. 20 to 26; `losses.drifting`).
 - Features here are those of EfficientNet-lite0 (role `features`, frozen) and the pixels themselves, pooled into cells.
   The paper has a masked autoencoder's, trained on the same pictures, and finds that quality hangs on them.
 - Conditions: the paper draws batches of a class. Here a condition that differs adds to a distance.
