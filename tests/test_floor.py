@@ -54,6 +54,14 @@ def test_configurations_round_trip_through_json(model):
         hash(run)
 
 
+def test_one_of_many_and_lists_are_tuples():
+    run = ga.configure("dcgan", conditions=["style"], data={"image_size": 64}, step={"critic_terms": "gp=10"})
+    assert run.model.conditions == ("style",)
+    assert run.data.image_size == (64,)
+    assert run.step.critic_terms == ("gp=10",)
+    assert ga.configure("dcgan", conditions=[["style", 5]]).model.conditions == (("style", 5),)
+
+
 def test_unknown_options_are_named():
     with pytest.raises(ga.UserError, match="no option 'widht'"):
         ga.configure("dcgan", widht=3)

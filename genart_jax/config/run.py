@@ -175,10 +175,19 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
+def _several(cls: type, name: str, value: Any) -> Any:
+    """A list as a tuple, and one number or word as a tuple of it, where the field `name` of `cls` holds any number."""
+    hint = typing.get_type_hints(cls)[name]
+    if not any(typing.get_args(one)[-1:] == (Ellipsis,) for one in (hint, *typing.get_args(hint))):
+        return value
+    return (value,) if isinstance(value, int | float | str) else _tuples(value)
+
+
 def override(config: Any, **changes: Any) -> Any:
     """`dataclasses.replace` that names a field that does not exist.
 
-    A dict given for a field that is itself a dataclass changes just the named parts of it.
+    A dict given for a field that is itself a dataclass changes just the named parts of it. One thing for a field that
+    holds any number of them is a tuple of it, and a list is a tuple: `image_size=64`, `conditions=["style"]`.
 
     Raises:
       UserError: no such field.
@@ -190,5 +199,5 @@ def override(config: Any, **changes: Any) -> Any:
         if isinstance(value, Mapping) and dataclasses.is_dataclass(getattr(config, name)):
             changes[name] = override(getattr(config, name), **value)
         else:
-            _checked(type(config), name, value)
+            changes[name] = _checked(type(config), name, _several(type(config), name, value))
     return dataclasses.replace(config, **changes)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from genart_jax.config import BatchSpec, Data, Field, UserError
+from genart_jax.config import BatchSpec, Data, Field, UserError, override
 from genart_jax.config.batch import kind_of
 from genart_jax.data import built, degrade, media
 from genart_jax.data.build import catalogue
@@ -248,9 +248,7 @@ def _with_options(settings: Data, options: Mapping[str, Any]) -> Data:
     for name in options:
         if name not in known:
             raise UserError(f"open_data: option {name!r} is unknown; there are {', '.join(known)}")
-    if isinstance(size := options.get("image_size"), int):
-        options = {**options, "image_size": (size,)}
-    return dataclasses.replace(settings, **options)
+    return override(settings, **options)
 
 
 def _open_built(name: str) -> Dataset:
