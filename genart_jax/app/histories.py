@@ -13,9 +13,10 @@ import numpy as np
 from genart_jax.config import UserError
 from genart_jax.evaluate.compare import seed_groups
 from genart_jax.evaluate.scores import FILE, Score, read_scores
-from genart_jax.runtime.paths import expanded
+from genart_jax.runtime import packaged
 from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import sweep
+from genart_jax.train import hub
 from genart_jax.train.checkpoint import Saved, member_directory, read_config
 from genart_jax.train.log import read_rows
 from genart_jax.train.records import pictures_of
@@ -67,10 +68,17 @@ def read_history(directory: str | Path) -> History:
     """Reads a run directory.
 
     Raises:
-      UserError: no run there, or one that has logged nothing.
+      UserError: no run there, a trained model without its run, or one that has logged nothing.
     """
-    path = expanded(directory)
-    saved, rows = read_config(path), read_rows(path / "metrics.jsonl")
+    path = packaged.place(directory)
+    saved = read_config(path)
+    if hub.is_folder(path):
+        raise UserError(
+            f"{directory} is a trained model without the log of its training, so there is nothing to plot; its figures "
+            f"and scores are in {path / 'README.md'}, and `genart sample {directory}` or `genart evaluate {directory}` "
+            "makes new ones"
+        )
+    rows = read_rows(path / "metrics.jsonl")
     if not rows:
         raise UserError(f"{directory} has no rows in metrics.jsonl; train it first")
     scores = read_scores(path) if (path / FILE).exists() else []

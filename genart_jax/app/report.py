@@ -12,27 +12,39 @@ from genart_jax.evaluate import meaning
 from genart_jax.evaluate.scores import Score
 
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;padding:0 1em;max-width:60em;color:#222}
-h1{font-size:1.5em}h2{font-size:1.2em;margin-top:2em;border-bottom:1px solid #ccc}h3{font-size:1em}
-figure{margin:1em 0}figure img{max-width:100%}figcaption{color:#555;font-size:.87em}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-td,th{border-bottom:1px solid #ddd;padding:2px 10px;text-align:left}
-th{cursor:pointer;user-select:none}th::after{content:" \\2195";color:#999}
+:root{color-scheme:light dark;--text:#222;--paper:#fff;--quiet:#555;--line:#ddd;--panel:#f4f4f4}
+@media (prefers-color-scheme:dark){
+:root{--text:#ddd;--paper:#1b1b1b;--quiet:#aaa;--line:#444;--panel:#262626}}
+body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;padding:0 1em;max-width:60em}
+body{color:var(--text);background:var(--paper)}
+h1{font-size:1.5em}h2{font-size:1.2em;margin-top:2em;border-bottom:1px solid var(--line)}h3{font-size:1em}
+figure{margin:1em 0}figure img{max-width:100%;background:#fff}
+figcaption,.contract{color:var(--quiet);font-size:.87em}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+td,th{border-bottom:1px solid var(--line);padding:2px 10px;text-align:left;vertical-align:top}
+th{cursor:pointer;user-select:none;white-space:nowrap}th::after{content:" \\2195";color:var(--quiet)}
+th[aria-sort=ascending]::after{content:" \\2191"}th[aria-sort=descending]::after{content:" \\2193"}
 .history{display:flex;gap:1em;overflow-x:auto}.history figure{margin:0;flex:none}.history img{max-width:none}
-.contract{color:#555;font-size:.87em}.caution{color:#a33000}pre{background:#f4f4f4;padding:1em;overflow:auto}
+pre{background:var(--panel);padding:1em;overflow:auto}
 """
 _SORT = """
 for (const head of document.querySelectorAll("th")) head.addEventListener("click", () => {
-  const body = head.closest("table").tBodies[0], column = head.cellIndex, down = head.dataset.down !== "1";
+  const body = head.closest("table").tBodies[0], column = head.cellIndex;
+  const up = head.getAttribute("aria-sort") !== "ascending";
   const key = row => row.cells[column].textContent, number = text => text.trim() === "" ? NaN : Number(text);
   const rows = [...body.rows].sort((a, b) => {
     const x = number(key(a)), y = number(key(b));
-    return isNaN(x) || isNaN(y) ? key(a).localeCompare(key(b)) : x - y;
+    if (isNaN(x) !== isNaN(y)) return isNaN(x) - isNaN(y);
+    return isNaN(x) ? key(a).localeCompare(key(b)) : x - y;
   });
-  head.dataset.down = down ? "1" : "0";
-  body.append(...(down ? rows : rows.reverse()));
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  body.append(...(up ? rows : rows.reverse()));
 });
 """
+
+_SHOWN = 0.66
+"""Width of a figure's pixel in those of the page: two panels are as wide as the text."""
 
 
 def report(histories: Sequence[History], pictures: Sequence[tuple[str, bytes, str]]) -> str:
@@ -46,7 +58,7 @@ def report(histories: Sequence[History], pictures: Sequence[tuple[str, bytes, st
     parts = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">', f"<title>{title}</title>"]
     parts.append(f"<style>{_STYLE}</style></head><body><h1>{title}</h1>")
     parts.append(_facts(histories))
-    parts += [_figure(name, content, f"{name}: {caption}") for name, content, caption in pictures]
+    parts += [_figure(name, content, f"{name}: {caption}", _SHOWN) for name, content, caption in pictures]
     if any(h.scores for h in histories):
         parts.append(f"<h2>Scores</h2>{_scores(histories)}")
     for history in histories:
@@ -103,10 +115,12 @@ def _of_run(history: History, named: bool) -> list[str]:
     return [*parts, f"<details><summary>configuration</summary><pre>{text}</pre></details>"]
 
 
-def _figure(name: str, content: bytes, caption: str) -> str:
-    data = base64.b64encode(content).decode()
+def _figure(name: str, content: bytes, caption: str, shown: float = 1.0) -> str:
+    """A PNG, `shown` times as wide as it has pixels, which a screen with small pixels has use for."""
+    data, wide = base64.b64encode(content).decode(), int.from_bytes(content[16:20])
     text = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    return f'<figure><img alt="{html.escape(name)}" src="data:image/png;base64,{data}">{text}</figure>'
+    image = f'<img alt="{html.escape(name)}" width="{round(shown * wide)}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}{text}</figure>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -114,4 +128,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     cell = lambda v: html.escape(f"{v:.5g}" if isinstance(v, float) else said(v))
     line = lambda row: "<tr>" + "".join(f"<td>{cell(v)}</td>" for v in row) + "</tr>"
     heads = "".join(f"<th>{html.escape(h)}</th>" for h in head)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(map(line, rows))}</tbody></table>"
+    body = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(map(line, rows))}</tbody>"
+    return f'<div class="wide"><table>{body}</table></div>'

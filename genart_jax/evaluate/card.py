@@ -14,8 +14,9 @@ CLOSE = 1.0
 """Percentile of held-out pictures' distances below which a picture is nearer to the training set than new drawings."""
 
 
-def sentence(nearest: Array) -> tuple[str, bool]:
-    """What the card says, and whether it is an alarm: more are near than chance explains (one in a thousand).
+def sentence(nearest: Array) -> tuple[str, str]:
+    """What the card says, and in which of `COLORS`: an alarm where more are near than chance explains once in a
+    thousand, doubtful where it does so less than once in twenty.
 
     Args:
       nearest: (num,), of each generated picture the percentile of its distance to the nearest training picture, among
@@ -23,15 +24,17 @@ def sentence(nearest: Array) -> tuple[str, bool]:
     """
     num, close = len(nearest), int(np.sum(nearest < CLOSE))
     expected = num * CLOSE / 100
-    alarm = bool(stats.binom.sf(close - 1, num, CLOSE / 100) < 0.001)
+    chance = stats.binom.sf(close - 1, num, CLOSE / 100)
+    color = "alarm" if chance < 0.001 else "doubtful" if chance < 0.05 else "calm"
     said = f"{num - close} of {num} are no nearer to a training picture than new drawings are."
     if close:
-        chance = f"about {expected:.0f}" if expected >= 1 else "fewer than 1"
-        said += f" {close} {'is' if close == 1 else 'are'}; of {num} new drawings {chance} would be."
-    return said, alarm
+        few = f"about {expected:.0f}" if expected >= 1 else "fewer than 1"
+        said += f" {close} {'is' if close == 1 else 'are'}; of {num} new drawings {few} would be."
+    return said, color
 
 
-_ALARM, _CALM = "#c1272d", "#bbbbbb"
+COLORS = {"calm": "#1b6e3c", "doubtful": "#8a5a00", "alarm": "#c1272d"}
+_FRAME = "#bbbbbb"
 
 
 def draw(found: Json, train: Samples, fake: Samples, shown: int, space: str) -> Image.Image:
@@ -43,17 +46,18 @@ def draw(found: Json, train: Samples, fake: Samples, shown: int, space: str) -> 
     cells = []
     for i in order:
         close = found["percentile"][i, 0] < CLOSE
-        cells.append(_cell(fake.images[i], f"sample {i}", scale, _ALARM if close else _CALM))
+        cells.append(_cell(fake.images[i], f"sample {i}", scale, COLORS["alarm"] if close else _FRAME))
         for row, percentile in zip(found["index"][i], found["percentile"][i], strict=True):
-            cells.append(_cell(train.images[row], f"{percentile:.0f} %", scale, _ALARM if percentile < CLOSE else ""))
+            red = COLORS["alarm"] if percentile < CLOSE else ""
+            cells.append(_cell(train.images[row], f"{percentile:.0f} %", scale, red))
     lines = [
         f"Left, framed: the generated pictures nearest to the training set, in {space}. Right: their nearest training "
         f"pictures. Below: how many in 100 new drawings (held-out pictures) lie nearer to the training set; red: fewer "
         f"than {CLOSE:g}.",
     ]
     rows = make_grid(np.stack(cells), 1 + found["index"].shape[1], caption="\n".join(lines))
-    said, alarm = sentence(found["percentile"][:, 0])
-    return _headed(rows, said, _ALARM if alarm else "#1b6e3c")
+    said, color = sentence(found["percentile"][:, 0])
+    return _headed(rows, said, COLORS[color])
 
 
 def _headed(below: Image.Image, text: str, color: str) -> Image.Image:

@@ -113,6 +113,8 @@ def test_the_figures_and_the_page(runs, tmp_path):
     assert not re.search(r"(src|href)=(?![\"']data:)", text)  # nothing from elsewhere
     assert text.count("data:image/png;base64,") >= 2
     assert text.count("<h1>") == 1
+    assert "prefers-color-scheme:dark" in text
+    assert re.search(r'<img alt="losses" width="\d+"', text)
     assert text.count(f"<h2>{runs / 'dcgan'}</h2>") == 1
     kinds = figures.kinds(names_of(lines_of([runs / "dcgan"])))
     assert "generator_loss" in kinds["losses"]
@@ -208,6 +210,7 @@ def test_scores_over_steps_and_other_contracts(runs, tmp_path):
         (["compare", "a", "b"], "has no scores"),
         (["plot"], "needs run first"),
         (["plot", "nowhere"], "is not a run"),
+        (["plot", "icons"], "without the log of its training, so there is nothing to plot"),
         (["plot", "nowhere", "--out", "x.png"], "name a folder"),
         (["plot", "nowhere", "--format", "gif"], "png, svg, pdf"),
         (["originality", "nowhere"], "is not a run"),

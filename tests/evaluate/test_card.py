@@ -8,15 +8,18 @@ from genart_jax.use.sample import Samples
 
 def test_the_sentence():
     assert card.sentence(np.array([5.0] * 10)) == (
-        "10 of 10 are no nearer to a training picture than new drawings are.", False
+        "10 of 10 are no nearer to a training picture than new drawings are.", "calm"
     )  # fmt: skip
-    said, alarm = card.sentence(np.array([0.5] + [50.0] * 199))
+    said, color = card.sentence(np.array([0.5] + [50.0] * 199))
     assert said.startswith("199 of 200 are no nearer to a training picture than new drawings are. 1 is; of 200 new")
     assert said.endswith("about 2 would be.")
-    assert not alarm  # as chance has it
-    said, alarm = card.sentence(np.array([0.0] * 60 + [50.0] * 140))
+    assert color == "calm"  # as chance has it
+    said, color = card.sentence(np.array([0.0] * 3 + [50.0] * 39))
+    assert said.endswith("3 are; of 42 new drawings fewer than 1 would be.")
+    assert color == "doubtful"
+    said, color = card.sentence(np.array([0.0] * 60 + [50.0] * 140))
     assert said.startswith("140 of 200 are no nearer")
-    assert alarm
+    assert color == "alarm"
 
 
 def test_copies_have_a_red_frame():
