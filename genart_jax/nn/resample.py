@@ -24,8 +24,8 @@ def upfirdn(
     """Each spatial axis: up - 1 zeros between samples, `padding` zeros around, the filter, every `down`-th kept.
 
     `taps` are convolved with, not correlated, and not normalised. A padding of (len(taps) - 1) on both sides is
-    `scipy.signal.upfirdn` along every axis. (N, *S, C) -> (N, *O, C), O = ((S - 1) * up + sum(padding) - K) // down + 1
-    with K taps. Negative padding crops.
+    `scipy.signal.upfirdn` along every axis. (N, *S, C) -> (N, *O, C) with O = ((S - 1) * up + 1 + sum(padding) - K) //
+    down + 1 for K taps. Negative padding crops.
     """
     n, channels = x.ndim - 2, x.shape[-1]
     line = np.asarray(taps, np.float32)[::-1]
