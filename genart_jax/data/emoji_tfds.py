@@ -65,7 +65,6 @@ if tfds is not None:
                     }
                 ),
                 supervised_keys=("image", "shape"),
-                homepage="https://github.com/genart-jax/genart_jax",
                 license="Apache-2.0 (noto, noto-v1) and MIT (fluent, fluent-flat, fluent-high-contrast)",
             )
 
