@@ -23,12 +23,14 @@ FAMILIES = {
     "gan": "Generative adversarial networks",
     "vae": "Autoencoders",
     "prior": "Priors over codes",
+    "drift": "Drifting",
     "cnn": "Classifiers",
     "restoration": "Restoration",
     "style": "Style transfer",
 }
 """Headings, in the order of the table; a family that is not here goes by its own name."""
 PICTURES = {
+    "super_resolution": "../benchmarks/results/restoration.jpg",
     "modgan": "../docs/demo.png",
     "gatys": "../benchmarks/results/stylize.jpg",
     "code_prior": "../benchmarks/results/vqvae.png",
@@ -37,7 +39,7 @@ PICTURES = {
 
 
 class Table(NamedTuple):
-    """A table of a page of results: its page, that page's title, the heads and the rows, each a list of cells."""
+    """A table of a page: where that is, its title, the heads and the rows, each a list of cells."""
 
     page: str
     title: str
@@ -50,8 +52,8 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
-def tables(page: Path) -> Iterator[Table]:
-    """All tables of a page."""
+def tables(page: Path, folder: str) -> Iterator[Table]:
+    """All tables of a page in a folder of the site, such as docs."""
     lines = page.read_text(encoding="utf-8").splitlines()
     title = next((line[2:] for line in lines if line.startswith("# ")), page.stem)
     rows: list[list[str]] = []
@@ -59,14 +61,24 @@ def tables(page: Path) -> Iterator[Table]:
         if line.startswith("|"):
             rows.append(cells(line))
         elif rows:
-            yield Table(page.name, title, rows[0], rows[2:])
+            body = [[rebased(cell, folder) for cell in row] for row in rows[2:]]
+            yield Table(f"../{folder}/{page.name}", title, rows[0], body)
             rows = []
 
 
+def rebased(cell: str, folder: str) -> str:
+    """A cell whose links are as from a page in models/."""
+    return re.sub(r"\]\((?![a-z]+:|#|\.\./)", f"](../{folder}/", cell)
+
+
 def about(name: str, found: Sequence[Table]) -> list[Table]:
-    """The tables with the rows whose first cell names the model, without those of other models."""
+    """The tables with the rows that are of the model: whose first cell names it, or that of a column "model"."""
     named = re.compile(rf"(?<![\w-])`?{re.escape(name)}(?![\w])")
-    kept = [table._replace(rows=[row for row in table.rows if named.match(row[0])]) for table in found]
+    kept = []
+    for table in found:
+        column = table.head.index("model") if "model" in table.head else 0
+        of_it = [row for row in table.rows if named.match(row[0]) or named.search(row[column])]
+        kept.append(table._replace(rows=of_it))
     return [table for table in kept if table.rows]
 
 
@@ -154,7 +166,7 @@ def page(name: str, found: Sequence[Table], results: Path) -> str:
         parts += ["## Uses", table(("use", "takes"), taken)]
     parts.append("## Results")
     for one in about(name, found):
-        parts += [f"[{one.title}](../benchmarks/results/{one.page})", table(one.head, one.rows)]
+        parts += [f"[{one.title}]({one.page})", table(one.head, one.rows)]
     if parts[-1] == "## Results":
         parts.append("None is measured yet.")
     return "\n\n".join(parts) + "\n"
@@ -168,7 +180,9 @@ def write(folder: Path, results: Path) -> None:
       results: where the pages of results lie.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = [one for path in sorted(results.glob("*.md")) for one in tables(path)]
+    choosing = results.parents[1] / "docs" / "choosing.md"  # which has the minutes
+    pages = [(choosing, "docs"), *((path, "benchmarks/results") for path in sorted(results.glob("*.md")))]
+    found = [one for path, folder in pages for one in tables(path, folder)]
     names = ga.list_models()
     for name in names:
         (folder / f"{name}.md").write_text(page(name, found, results), encoding="utf-8")
