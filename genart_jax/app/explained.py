@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from genart_jax.config import UserError
+from genart_jax.config import UserError, heads_of
 from genart_jax.data import media, picture
 from genart_jax.data.conditions import parse_conditions
 from genart_jax.data.grid import make_grid, scale_of
@@ -106,7 +106,7 @@ def _open(name: str) -> Asked:
         saved = read_config(name)
         return Asked(load(name), {k: tuple(v) for k, v in saved.data["class_names"].items()}, name)
     model, names = load_classifier(name)
-    ((label, _),) = model.algorithm.batch_spec.conditions
+    label, _ = model.algorithm.batch_spec.only_condition(name)
     return Asked(model, {label: names}, "")
 
 
@@ -119,8 +119,12 @@ def _what(asked: Asked, options: Options) -> int | None:
     if not options.what:
         return None
     if (options.role or _role(asked.model)) == "classifier":
-        ((label, _),) = asked.model.algorithm.batch_spec.conditions
-        return parse_conditions([f"{label}={options.what}"], asked.names)[label]
+        heads = heads_of(asked.model.algorithm.batch_spec.conditions)
+        if len(heads) == 1:
+            (label,) = heads
+            return parse_conditions([f"{label}={options.what}"], asked.names)[label]
+        ((label, value),) = parse_conditions([options.what], asked.names).items()
+        return heads[label].start + value
     if not options.what.isdecimal():
         raise UserError(f"--what {options.what}: wanted the number of a dimension")
     return int(options.what)
@@ -136,7 +140,7 @@ def _maps(asked: Asked, seen: Seen, images: jax.Array, options: Options) -> Answ
     colours = heat(maps, options.method in explain.SIGNED)
     pixels, words, lines = media.to_pixels(images), [], []
     for index, score in enumerate(np.asarray(seen.score(images))):
-        says = _class(asked, seen, images, index) or seen.says
+        says = options.what or _class(asked, seen, images, index) or seen.says
         words.append([says, f"{float(score):.3g}"])
         lines.append(f"{says}: {float(score):.4g}")
     columns = {"picture": pixels, "map": colours, "both": laid_over(pixels, colours)}
@@ -146,13 +150,8 @@ def _maps(asked: Asked, seen: Seen, images: jax.Array, options: Options) -> Answ
 def _class(asked: Asked, seen: Seen, images: jax.Array, index: int) -> str:
     if seen.logits is None:
         return ""
-    (names,) = (names for label, names in asked.names.items() if label == _label(asked))
-    return names[int(jnp.argmax(seen.logits(images[index : index + 1])[0]))]
-
-
-def _label(asked: Asked) -> str:
-    ((label, _),) = asked.model.algorithm.batch_spec.conditions
-    return label
+    label = asked.model.algorithm.batch_spec.conditions[0][0]
+    return asked.names[label][int(jnp.argmax(seen.logits(images[index : index + 1])[0]))]
 
 
 def _visualised(seen: Seen, name: str, options: Options) -> Answer:

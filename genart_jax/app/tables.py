@@ -26,9 +26,17 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 def figures(values: Json) -> str:
     """What was evaluated in the first lines, then the model's own figures, each with what it says."""
     facts = {name: value for name, value in values.items() if not isinstance(value, float)}
-    rows = [[name, f"{value:.4f}", FIGURES.get(name, "")] for name, value in values.items() if name not in facts]
+    rows = [[name, f"{value:.4f}", _said(name)] for name, value in values.items() if name not in facts]
     head = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value is not None)
     return "\n".join(filter(None, (head, columns(rows) if rows else "")))
+
+
+def _said(name: str) -> str:
+    """What a figure is, in words; of one of several conditions, such as accuracy_style, which."""
+    if name in FIGURES:
+        return FIGURES[name]
+    whole = max((known for known in FIGURES if name.startswith(f"{known}_")), key=len, default="")
+    return f"{whole.replace('_', ' ')} of {name[len(whole) + 1 :]}" if whole else ""
 
 
 def scores(found: Sequence[Score]) -> str:

@@ -11,6 +11,8 @@ from genart_jax.steps import stages
 FIGURES: Mapping[str, str] = {
     "accuracy": "share of examples whose likeliest class (or code) is right",
     "balanced_accuracy": "the same as the mean over the classes, however many examples each has",
+    "joint_accuracy": "share of pictures of which every condition is seen right",
+    "top_5_accuracy": "share of examples whose class is among the five likeliest",
     "bits_per_code": "bits that a code costs; lower is better",
     "bits_per_dim": "bits that a pixel's colour costs; lower is better",
     "commitment": "squared distance of encodings from their codes",

@@ -22,8 +22,10 @@ from genart_jax.config.run import Run as Run
 from genart_jax.config.run import check_ranges as check_ranges
 from genart_jax.config.run import classes_of as classes_of
 from genart_jax.config.run import from_dict as from_dict
+from genart_jax.config.run import heads_of as heads_of
 from genart_jax.config.run import override as override
 from genart_jax.config.run import resolve as resolve
+from genart_jax.config.run import scores_of as scores_of
 from genart_jax.config.run import spec_of as spec_of
 from genart_jax.config.run import to_json as to_json
 from genart_jax.config.stylize import Stylize as Stylize

@@ -96,6 +96,17 @@ class BatchSpec:
         """(height, width, channels); of videos and volumes with frames or depth in front."""
         return self.fields["image"].shape
 
+    def only_condition(self, asker: str) -> tuple[str, int]:
+        """(name, number of classes) of the one condition that a classifier has.
+
+        Raises:
+          UserError: it has several, and the asker can do with one alone.
+        """
+        if len(self.conditions) != 1:
+            names = ", ".join(name for name, _ in self.conditions)
+            raise UserError(f"{asker} needs a classifier of one condition; this one has {names}")
+        return self.conditions[0]
+
     @property
     def conditions(self) -> tuple[tuple[str, int], ...]:
         """(name, number of classes) of each integer condition."""

@@ -18,5 +18,8 @@ class Classifier:
     cutmix: Weight = 0.0
     """Paste a box of one example into another and mix labels by area, a share from Beta(cutmix, cutmix) (Yun et al.
     2019; 0: off). With mixup, each example takes one of the two."""
+    balance: Share = 0.0
+    """How far rare classes weigh more: by their share of the examples seen so far to the power of minus this, so that
+    with 1 all classes weigh the same (0: off)."""
     ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""

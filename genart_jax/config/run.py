@@ -53,6 +53,29 @@ def classes_of(conditions: Any) -> tuple[tuple[str, int], ...]:
     return tuple((name, classes) for name, classes in conditions or ())
 
 
+def heads_of(conditions: Any) -> dict[str, slice]:
+    """Where each condition's classes lie in a classifier's scores (batch, classes of all): one after another.
+
+    Raises:
+      UserError: names alone.
+    """
+    ends, out = 0, {}
+    for name, classes in classes_of(conditions):
+        out[name], ends = slice(ends, ends + classes), ends + classes
+    return out
+
+
+def scores_of(conditions: Any) -> int:
+    """How many scores a classifier of these conditions gives: one a class.
+
+    Raises:
+      UserError: there is nothing to classify, or there are names alone.
+    """
+    if not conditions:
+        raise UserError(f"conditions {conditions}: a classifier wants one or more, such as (('style', 5),)")
+    return sum(classes for _, classes in classes_of(conditions))
+
+
 def spec_of(run: Run) -> BatchSpec:
     """The batch that a resolved configuration is trained on.
 
@@ -121,15 +144,18 @@ def resolve(run: Run, spec: BatchSpec) -> Run:
         changes["conditions"] = resolved
     if "label" in fields:
         label, given = run.model.label, [c if isinstance(c, str) else c[0] for c in run.model.conditions or ()]
-        if len(given) > 1 or (label is not None and given not in ([], [label])):
-            raise UserError(f"model.conditions {given}: a classifier has one condition; set model.label alone")
-        label = label or (given[0] if given else None)
+        if label is not None and given not in ([], [label]):
+            raise UserError(
+                f"model.label {label!r} is one condition to classify, and model.conditions has {', '.join(given)}; name"
+                " several in model.conditions alone"
+            )
         if not offered:
             raise UserError("the data has no labels, so there is nothing to classify")
         if label is not None and label not in offered:
             raise UserError(f"the data has no condition {label!r} to classify; it has {', '.join(offered)}")
-        label = label or next(iter(offered))
-        changes |= {"label": label, "conditions": ((label, offered[label]),)}
+        chosen = [label] if label else given or [next(iter(offered))]
+        several = tuple((name, offered[name]) for name in chosen)
+        changes |= {"label": chosen[0] if len(chosen) == 1 else None, "conditions": several}
     return dataclasses.replace(run, model=dataclasses.replace(run.model, **changes))
 
 

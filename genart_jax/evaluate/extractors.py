@@ -205,13 +205,13 @@ def _classifier(run: Path) -> Extractor:
     def apply(state: Any, images: jax.Array) -> Outputs:
         logits, found = run_network(algorithm, state, "classifier", images, capture=None)
         features = list(found.values())[-1] if found else logits
-        return jnp.mean(features, axis=range(1, features.ndim - 1)), logits
+        single = logits if len(algorithm.batch_spec.conditions) == 1 else None
+        return jnp.mean(features, axis=range(1, features.ndim - 1)), single
 
     params, mutable = common.sampling_variables(state, "classifier")
     leaves = jax.tree.leaves(jax.device_get((params, mutable)))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves)).hexdigest()
-    label = algorithm.batch_spec.conditions[0][0]
-    name = f"{saved.run.name}_{label}"
+    name = f"{saved.run.name}_{'+'.join(label for label, _ in algorithm.batch_spec.conditions)}"
     return Extractor(name, digest, (height, width), CUBIC, apply, state.replace(opt={}), channels, batch=250)
 
 

@@ -73,6 +73,8 @@ class Score:
         conditions = conditions if self.model["conditions"] else "unconditional"
         made = f"{c['num_fake']} generated (seed {self.seeds['samples']}, {averaged}, {conditions})"
         real = f" vs {c['num_real']} real ({c['data']}, {c['split']})" if c["num_real"] else ""
+        if not c["num_fake"]:  # what a classifier says of real pictures
+            made, real = f"{c['num_real']} real ({c['data']}, {c['split']}), seen by the model ({averaged})", ""
         if c["split"] == "statistics":
             real = f" vs {c['num_real'] or 'so many'} real ({c['data']} {c['fingerprint'][:8]}, statistics)"
         weights = f" {c['weights'][:8]}" if c["weights"] else ""
@@ -212,7 +214,7 @@ def accuracy_score(
     """
     judge = open_run(classifier)
     network = make_extractor(f"classifier:{classifier}")
-    ((label, classes),) = judge.model.algorithm.batch_spec.conditions
+    label, classes = judge.model.algorithm.batch_spec.only_condition("--classifier")
     trained = open_run(directory, ema=ema)
     if trained.saved.data["class_names"].get(label) != judge.saved.data["class_names"][label]:
         raise UserError(f"the classifier sees {label}, which {directory} was not trained on with the same classes")

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, scores_of
 from genart_jax.nn.efficientnet import Layers, relu6, trunk
 from genart_jax.nn.random import Dropout
 from genart_jax.types import Network
@@ -36,9 +36,9 @@ class Config:
     image_shape: tuple[int, ...] | None = None
     """(height, width, channels), of any size."""
     label: str | None = None
-    """The condition to classify; None: the data's first."""
+    """The condition to classify; None: those of `conditions`, or the data's first."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
-    """(label, number of classes); filled from the data."""
+    """(label, number of classes), or the labels alone; several have a head each. None: `label` alone."""
     widths: tuple[int, ...] = (16, 24, 40, 80, 112, 192, 320)
     """Channels."""
     depths: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
@@ -60,7 +60,7 @@ class Config:
 
 
 class EfficientNetLite(nn.Module):
-    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
+    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes of all conditions)."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -80,16 +80,15 @@ class EfficientNetLite(nn.Module):
         x = [*aux.values()][-1]
         aux["head"] = x = relu6(layers(x, "head", c.head, 1))
         aux["pooled"] = x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-        ((_, classes),) = classes_of(c.conditions)
         init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_out", "uniform")
-        return nn.Dense(classes, kernel_init=init, name="out")(Dropout(c.dropout)(x, keys)), aux
+        return nn.Dense(scores_of(c.conditions), kernel_init=init, name="out")(Dropout(c.dropout)(x, keys)), aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:
-      UserError: there is not one condition to classify, or an option is out of range.
+      UserError: there is nothing to classify, or an option is out of range.
     """
     c, shape = config, config.image_shape or ()
     stages = (c.widths, c.depths, c.kernels, c.strides)
@@ -101,8 +100,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
         raise UserError("efficientnet_lite0: dropout must be 0 to below 1, stem, head and expand at least 1")
     if len(shape) != 3:
         raise UserError(f"efficientnet_lite0: image_shape {shape}: wanted (height, width, channels)")
-    if len(c.conditions or ()) != 1:
-        raise UserError(f"efficientnet_lite0: conditions {c.conditions}: wanted one, such as (('style', 5),)")
+    scores_of(c.conditions)
     return {"classifier": Network(EfficientNetLite(config, dtype, axis_name), lambda: (jnp.zeros((2, *shape)),))}
 
 

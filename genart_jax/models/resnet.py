@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
-from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, scores_of
 from genart_jax.nn import random
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import avg_pool, max_pool
@@ -51,9 +51,9 @@ class Config:
     image_shape: tuple[int, ...] | None = None
     """(height, width, channels); at the last stage a pixel must be left."""
     label: str | None = None
-    """The condition to classify; None: the data's first."""
+    """The condition to classify; None: those of `conditions`, or the data's first."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
-    """(label, number of classes); filled from the data."""
+    """(label, number of classes), or the labels alone; several have a head each. None: `label` alone."""
     widths: tuple[int, ...] = (32, 64, 128)
     """Channels of each stage's 3x3 convolutions; each stage but the first halves the picture."""
     depths: tuple[int, ...] = (1, 1, 1)
@@ -125,7 +125,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
+    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes of all conditions)."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -156,9 +156,8 @@ class ResNet(nn.Module):
             x = Block(c.widths[i], stride, c, drop, name=f"stage_{i}_block_{j}", **options)(x, train, own)
             x = aux[f"stage_{i}"] = checkpoint_name(x, "stage")
         aux["pooled"] = x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-        ((_, classes),) = classes_of(c.conditions)
         init = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform")
-        return nn.Dense(classes, kernel_init=init, name="out")(random.Dropout(c.dropout)(x, keys)), aux
+        return nn.Dense(scores_of(c.conditions), kernel_init=init, name="out")(random.Dropout(c.dropout)(x, keys)), aux
 
 
 def _to_even(x: jax.Array) -> tuple[tuple[int, int], ...]:
@@ -170,7 +169,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     """By role, for a resolved Config.
 
     Raises:
-      UserError: the image is too small, there is not one condition to classify, or an option is out of range.
+      UserError: the image is too small, there is nothing to classify, or an option is out of range.
     """
     c, shape = config, config.image_shape or ()
     least = _STRIDES[c.stem] * 2 ** (len(c.widths) - 1)
@@ -180,8 +179,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
         raise UserError("resnet: drop_path and dropout must be 0 to below 1")
     if len(shape) != 3 or min(shape[:2]) < least:
         raise UserError(f"resnet: image_shape {shape}: sides must be at least {least}; set --data.image-size")
-    if len(c.conditions or ()) != 1:
-        raise UserError(f"resnet: conditions {c.conditions}: wanted one, such as (('style', 5),)")
+    scores_of(c.conditions)
     return {"classifier": Network(ResNet(config, dtype, axis_name), lambda: (jnp.zeros((2, *shape)),))}
 
 

@@ -23,12 +23,13 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
-from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, scores_of
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import max_pool
 from genart_jax.nn.random import Dropout
 from genart_jax.types import Network, Output
 
+he = nn.initializers.he_normal()
 Condition = Mapping[str, jax.Array] | None
 
 
@@ -39,22 +40,27 @@ class Config:
     image_shape: tuple[int, ...] | None = None
     """(height, width, channels); sides of at least 4."""
     label: str | None = None
-    """The condition to classify; None: the data's first."""
+    """The condition to classify; None: those of `conditions`, or the data's first."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
-    """(label, number of classes); filled from the data."""
+    """(label, number of classes), or the labels alone; several have a head each. None: `label` alone."""
     features: tuple[int, ...] = (32, 64)
     """Channels of each convolution."""
     hidden: int = 128
-    """Units of the dense layer."""
+    """Units of a dense layer before the last (0: there is none)."""
     dropout: float = 0.25
-    """Rate of dropout before each of the two dense layers."""
+    """Rate of dropout before each dense layer."""
+    norm: bool = False
+    """BatchNorm after each convolution, which then has no bias (Ioffe & Szegedy 2015)."""
+    again: int = 0
+    """Further convolutions of the last stage, each with a shortcut around it (He et al. 2016)."""
 
 
 class CNN(nn.Module):
-    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
+    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes of all conditions)."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(
@@ -64,32 +70,51 @@ class CNN(nn.Module):
         c = self.config
         x, aux = images.astype(self.dtype), {}
         for i, features in enumerate(c.features):
-            x = Conv(features, (3, 3), dtype=self.dtype, name=f"conv_{i}")(x)
-            x = nn.relu(max_pool(x, (2, 2), (2, 2)))  # the same in the other order, which works on four times as much
+            x = self._conv(x, features, f"{i}")
+            x = max_pool(x, (2, 2), (2, 2))  # the same after what follows, which would work on four times as much
+            x = nn.relu(self._normed(x, f"{i}", train))
+            if i + 1 == len(c.features):
+                for j in range(c.again):
+                    y = self._conv(x, features, f"{i}_{j}")
+                    x = x + nn.relu(self._normed(y, f"{i}_{j}", train))
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         x = x.reshape(x.shape[0], -1)
         x = Dropout(c.dropout)(x, keys)
-        x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
-        aux["hidden"] = x
-        x = Dropout(c.dropout)(x, None if keys is None else jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys))
-        ((_, classes),) = classes_of(c.conditions)
-        return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
+        if c.hidden:
+            x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
+            aux["hidden"] = x
+            x = Dropout(c.dropout)(x, None if keys is None else jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys))
+        return nn.Dense(scores_of(c.conditions), name="out")(x.astype(jnp.float32)), aux
+
+    def _conv(self, x: jax.Array, features: int, name: str) -> jax.Array:
+        norm = self.config.norm
+        init = he if norm else nn.initializers.lecun_normal()
+        made: jax.Array = Conv(
+            features, (3, 3), use_bias=not norm, kernel_init=init, dtype=self.dtype, name=f"conv_{name}"
+        )(x)
+        return made
+
+    def _normed(self, x: jax.Array, name: str, train: bool) -> jax.Array:
+        if not self.config.norm:
+            return x
+        norm = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, axis_name=self.axis_name, name=f"norm_{name}")
+        normed: jax.Array = norm(x)
+        return normed
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:
-      UserError: the image is too small, or there is not one condition to classify.
+      UserError: the image is too small, or there is nothing to classify.
     """
     shape = config.image_shape or ()
-    if not 0 <= config.dropout < 1 or min((config.hidden, *config.features)) < 1:
-        raise UserError("simple_cnn: dropout must be 0 to below 1, features and hidden at least 1")
+    if not 0 <= config.dropout < 1 or min(config.features, default=0) < 1 or min(config.hidden, config.again) < 0:
+        raise UserError("simple_cnn: dropout must be 0 to below 1, features at least 1, hidden and again not negative")
     if len(shape) != 3 or min(shape[:2]) < 2 ** len(config.features):
         raise UserError(f"simple_cnn: image_shape {shape}: sides must be at least {2 ** len(config.features)}")
-    if len(config.conditions or ()) != 1:
-        raise UserError(f"simple_cnn: conditions {config.conditions}: wanted one, such as (('style', 5),)")
-    return {"classifier": Network(CNN(config, dtype), lambda: (jnp.zeros((2, *shape)),))}
+    scores_of(config.conditions)
+    return {"classifier": Network(CNN(config, dtype, axis_name), lambda: (jnp.zeros((2, *shape)),))}
 
 
 _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine")

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, scores_of
 from genart_jax.nn.random import Dropout
 from genart_jax.nn.vgg import DEPTHS, VGG, WIDTHS
 from genart_jax.types import Network
@@ -37,9 +37,9 @@ class Config:
     image_shape: tuple[int, ...] | None = None
     """(height, width, channels); sides of at least 2 to the number of stages."""
     label: str | None = None
-    """The condition to classify; None: the data's first."""
+    """The condition to classify; None: those of `conditions`, or the data's first."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
-    """(label, number of classes); filled from the data."""
+    """(label, number of classes), or the labels alone; several have a head each. None: `label` alone."""
     widths: tuple[int, ...] = WIDTHS
     """Channels of each stage."""
     depths: tuple[int, ...] = DEPTHS
@@ -53,7 +53,7 @@ class Config:
 
 
 class Classifier19(nn.Module):
-    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes)."""
+    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes of all conditions)."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -73,15 +73,14 @@ class Classifier19(nn.Module):
             dense = nn.Dense(units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=name)
             aux[name] = x = nn.relu(dense(x))
             x = Dropout(c.dropout)(x, None if keys is None else jax.vmap(lambda k, i=i: jax.random.fold_in(k, i))(keys))
-        ((_, classes),) = classes_of(c.conditions)
-        return nn.Dense(classes, name="out")(x.astype(jnp.float32)), aux
+        return nn.Dense(scores_of(c.conditions), name="out")(x.astype(jnp.float32)), aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
     Raises:
-      UserError: the image is too small, there is not one condition to classify, or an option is out of range.
+      UserError: the image is too small, there is nothing to classify, or an option is out of range.
     """
     shape, least = config.image_shape or (), 2 ** len(config.widths)
     if not 0 <= config.dropout < 1 or min((*config.hidden, *config.widths, *config.depths)) < 1:
@@ -90,8 +89,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
         raise UserError(f"vgg19: {len(config.widths)} widths and {len(config.depths)} depths; give one of each a stage")
     if len(shape) != 3 or min(shape[:2]) < least:
         raise UserError(f"vgg19: image_shape {shape}: sides must be at least {least}; set --data.image-size")
-    if len(config.conditions or ()) != 1:
-        raise UserError(f"vgg19: conditions {config.conditions}: wanted one, such as (('style', 5),)")
+    scores_of(config.conditions)
     return {"classifier": Network(Classifier19(config, dtype), lambda: (jnp.zeros((2, *shape)),))}
 
 

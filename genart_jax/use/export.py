@@ -20,7 +20,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jax import export as jax_export
 
-from genart_jax.config import UserError, spec_of
+from genart_jax.config import UserError, scores_of, spec_of
 from genart_jax.data import reader
 from genart_jax.runtime.paths import expanded
 from genart_jax.steps import common
@@ -57,7 +57,9 @@ def program_of(model: Model, saved: Saved) -> Program:
         )
     pictures = f"images (batch, {', '.join(map(str, spec.image_shape))}) float32 in [-1, 1]"
     if "predict" in uses:
-        classes = f"log probabilities (batch, {spec.conditions[0][1]}) of images in [-1, 1]"
+        each = ", then ".join(f"{name} ({classes})" for name, classes in spec.conditions)
+        heads = f" of {each}" if len(spec.conditions) > 1 else ""
+        classes = f"log probabilities (batch, {scores_of(spec.conditions)}){heads} of images in [-1, 1]"
         return _program("predict", uses["predict"], state, classes)
     if "sample" not in uses:
         has = ", ".join(uses) or "none"
@@ -228,8 +230,8 @@ _USES = {
 def _script(program: Program, saved: Saved) -> str:
     """A small program that uses the exported one."""
     if program.operation == "predict":
-        ((_, words),) = list(saved.data["class_names"].items())[:1]
-        return _CLASSIFY.format(names=list(words), size=tuple(saved.run.model.image_shape))
+        names = {name: list(words) for name, words in saved.data["class_names"].items()}
+        return _CLASSIFY.format(names=names, size=tuple(saved.run.model.image_shape))
     inputs = [
         f"    {name!r}: rng.integers(0, {len(saved.data['class_names'].get(name, [0]))}, 16, dtype=np.int32),\n"
         for name, (shape, _) in program.inputs.items()
@@ -267,8 +269,13 @@ for path in sys.argv[1:]:
     scores = np.exp(model.call(images=pixels[None].astype(np.float32) / 127.5 - 1))[0]
     if len(sys.argv) > 2:
         print(path)
-    for index in np.argsort(-scores)[:5]:
-        print(NAMES[index], scores[index])
+    start = 0
+    for condition, names in NAMES.items():
+        own, start = scores[start : start + len(names)], start + len(names)
+        if len(NAMES) > 1:
+            print(condition)
+        for index in np.argsort(-own)[:5]:
+            print(names[index], own[index])
 """
 
 _DRAW = """import struct

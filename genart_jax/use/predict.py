@@ -10,7 +10,7 @@ import numpy as np
 
 from genart_jax import assets
 from genart_jax.api import build
-from genart_jax.config import UserError
+from genart_jax.config import UserError, heads_of
 from genart_jax.data import picture
 from genart_jax.runtime import compiler, packaged
 from genart_jax.train import published
@@ -21,7 +21,9 @@ _SIZE = 224  # of pictures for published weights
 
 
 class Classifier(NamedTuple):
-    """A trained classifier, and the names of its classes in their order."""
+    """A trained classifier, and the names of its classes in their order; of one that classifies several conditions,
+    with the condition, as in style=noto.
+    """
 
     model: Model
     class_names: tuple[str, ...]
@@ -37,7 +39,7 @@ def load_classifier(name: str | Path) -> Classifier:
     if published.is_file(name):
         algorithm, state = published.model(name)
         algorithm.use("predict", str(name))
-        ((_, classes),) = algorithm.batch_spec.conditions
+        _, classes = algorithm.batch_spec.only_condition(str(name))
         imagenet = assets.class_names("efficientnet_lite0")
         names = imagenet if classes == len(imagenet) else tuple(map(str, range(classes)))
         return Classifier(Model(algorithm, state), tuple(names))
@@ -45,8 +47,10 @@ def load_classifier(name: str | Path) -> Classifier:
         saved = read_config(name)
         model = load(name)
         model.algorithm.use("predict", f"{name}, a run of {saved.run.name},")
-        ((label, _),) = model.algorithm.batch_spec.conditions
-        return Classifier(model, tuple(saved.data["class_names"][label]))
+        labels = [label for label, _ in model.algorithm.batch_spec.conditions]
+        told = lambda label, word: word if len(labels) == 1 else f"{label}={word}"
+        words = [told(label, word) for label in labels for word in saved.data["class_names"][label]]
+        return Classifier(model, tuple(words))
     known = [asset for asset in assets.names() if assets.class_names(asset)]
     if str(name) not in known:
         here = ", ".join(packaged.names())
@@ -57,7 +61,8 @@ def load_classifier(name: str | Path) -> Classifier:
 
 
 def classify(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) -> list[list[tuple[str, float]]]:
-    """The `top` likeliest classes of each picture with their probabilities, the likeliest first.
+    """The `top` likeliest classes of each picture with their probabilities, the likeliest first; of several conditions,
+    those of each, one condition after another.
 
     A picture is cut to the centred rectangle of the classifier's proportions and resized.
 
@@ -70,6 +75,7 @@ def classify(classifier: Classifier, paths: Sequence[str | Path], top: int = 5) 
     for path in paths:
         pixels = picture.read_file(path, (height, width), channels)
         probability = np.exp(np.asarray(predict(state, to_float(pixels[None])))[0])
-        best = np.argsort(-probability)[:top]
+        heads = [np.arange(probability.size)[part] for part in heads_of(algorithm.batch_spec.conditions).values()]
+        best = np.concatenate([head[np.argsort(-probability[head])[:top]] for head in heads])
         out.append([(classifier.class_names[i], float(probability[i])) for i in best])
     return out

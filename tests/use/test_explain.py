@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
+from genart_jax.train.checkpoint import Model
 from genart_jax.use import explain as use
 from genart_jax.use.explain import attribution, cam, channels, draw, dream, sanity, space
 from genart_jax.use.explain.seen import Seen, replaced, see
 from tests import zoo
+from tests.steps import test_classifier as heads
 
 KEY = jax.random.key(0)
 SHAPE = (8, 8, 3)
@@ -238,3 +240,13 @@ def test_heat_is_scaled_by_each_map():
     assert colours[0, 0, 0].tolist() == [33, 102, 172]  # the strongest, against
     assert colours[0, 9, 9, 0] > colours[0, 9, 9, 2]  # half as strong, for
     assert (colours[1] == 255).all()  # nothing
+
+
+def test_of_several_heads_the_place_among_all_scores_is_meant():
+    algorithm = heads.linear()
+    batch = heads.labelled(algorithm, style=heads.STYLES, shape=heads.SHAPES)
+    state = zoo.start(algorithm, KEY, batch)
+    model, scores = Model(algorithm, state), heads.scores_of(state, batch)
+    np.testing.assert_allclose(see(model, what=6).score(batch["image"]), scores[:, 6], rtol=1e-4)
+    np.testing.assert_allclose(see(model).score(batch["image"]), scores[:, :5].max(1), rtol=1e-4)
+    assert see(model).logits(batch["image"]).shape == (8, 5)

@@ -269,3 +269,16 @@ def test_mistakes(runs, tmp_path, capsys):
         assert main(args) == 2
         assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_program_of_several_heads_names_each(tmp_path):
+    train = {"steps": 1, "batch": 8, "sample_every": 0}
+    ga.fit(ga.configure("simple_cnn", preset="tiny", conditions=("style", "color"), train=train), tmp_path / "run")
+    ga.export_run(tmp_path / "run", tmp_path / "out", platforms=("cpu",))
+    Image.fromarray(np.full((32, 32, 3), 200, np.uint8)).save(tmp_path / "grey.png")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "out/make_picture.py", tmp_path / "grey.png"], capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if " " not in line] == ["style", "color"], done.stderr
+    assert len(lines) == 2 + 5 + 5

@@ -84,6 +84,7 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.app import tables
     from genart_jax.data.conditions import parse_conditions
     from genart_jax.evaluate import evaluate_run
+    from genart_jax.evaluate.classified import score_classifier
     from genart_jax.evaluate.extractors import make_extractor
     from genart_jax.evaluate.perceptual import make_perceptual
     from genart_jax.evaluate.restoration import score_translation, translates
@@ -115,6 +116,10 @@ def run(args: Sequence[str]) -> None:
     scores: list[Score] = []
     if options.classifier is not None:
         scores = _by_classifier(run, options, saved.run.data.source)
+    files: dict[str, Path] = {}
+    if algorithm.predict is not None and flat and options.data is None:
+        classified = score_classifier(run, options.ema, tell)
+        scores, files = classified.scores, classified.files
     if from_pictures:
         distance = make_perceptual("vgg19") if "perceptual" in options.also else None
         scores += score_translation(run, options.num or 256, options.seed, options.ema, distance, tell)
@@ -129,5 +134,7 @@ def run(args: Sequence[str]) -> None:
     print(tables.figures(figures))
     if scores:
         print(f"\n{tables.scores(scores)}")
+    for file in files.values():
+        print(file)
     if makes_pictures:
         note(options.extractor, word)

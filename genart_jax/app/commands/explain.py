@@ -28,7 +28,8 @@ class Options:
     for: dream (a picture with more of it), visualise, filters. What a generator's channels draw: ablate. Its features:
     neighbours (of a picture, in the training data), map (of the test pictures). Whether maps are honest: sanity."""
     what: str = ""
-    """Of a classifier, the class's name; of an encoder, a dimension. Empty: the likeliest class."""
+    """Of a classifier, the class's name (style=noto, where it has several conditions); of an encoder, a dimension.
+    Empty: the likeliest class, of the first condition."""
     role: str = ""
     """Which network: classifier, critic or encoder; empty: the first of these that there is."""
     stage: str = ""

@@ -19,7 +19,7 @@ class Options:
     """Options of `genart predict`."""
 
     top: int = 5
-    """How many names a picture."""
+    """How many names a picture; of a classifier of several conditions, of each."""
     json: bool = False
     """As JSON."""
 

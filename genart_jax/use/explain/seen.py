@@ -27,7 +27,7 @@ class Seen(NamedTuple):
       network: images (batch, height, width, channels) in [-1, 1] -> (scores (batch,), intermediates by name).
       shape: (height, width, channels) of its pictures.
       says: what the score is, for a caption.
-      logits: of a classifier, images -> (batch, classes).
+      logits: of a classifier, images -> (batch, classes of its first condition).
       alone: whether each picture must be a batch of its own, as for a critic that compares neighbours.
     """
 
@@ -97,9 +97,10 @@ def see(
 
     Args:
       model: the model, as `genart_jax.load` gives it.
-      what: of a classifier its class, of an encoder a dimension of the posterior's mean; an int, or (batch,) of them.
-        None: of a classifier the likeliest class of each picture, of an encoder its mean's squared norm. A critic's
-        score is one number (where it scores places or by several heads, their mean).
+      what: of a classifier its class (of one with several conditions, the place among all its scores), of an encoder a
+        dimension of the posterior's mean; an int, or (batch,) of them. None: of a classifier the likeliest class of
+        each picture (of its first condition), of an encoder its mean's squared norm. A critic's score is one number
+        (where it scores places or by several heads, their mean).
       role: which network; "": the classifier, critic, encoder or features that it has.
       condition: classes by name, one each, which a critic or encoder is told.
       says: a name for the number.
@@ -116,14 +117,17 @@ def see(
             f"{role or 'no role'}: no network of pictures of {shape}; it has {', '.join(algorithm.networks)}"
         )
 
+    first = algorithm.batch_spec.conditions[0][1] if role == "classifier" else 0  # its classes, of several conditions
+
     def outputs(images: jax.Array) -> Outputs:
         told = {name: jnp.full(len(images), value) for name, value in (condition or {}).items()}
         given = (images, told) if told else (images,)
         output, aux = run(algorithm, state, role, *given, capture=None)
+        output = output if what is not None or role != "classifier" else output[:, :first]
         maps = {name: leaf for name, leaf in aux.items() if isinstance(leaf, jax.Array)}
         return _number(role, output, what), maps
 
-    logits = (lambda images: run(algorithm, state, role, images)[0]) if role == "classifier" else None
+    logits = (lambda images: run(algorithm, state, role, images)[0][:, :first]) if role == "classifier" else None
     return Seen(outputs, shape, says or _words(role, what), logits, network.group > 1)
 
 

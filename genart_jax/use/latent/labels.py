@@ -84,7 +84,7 @@ def _seen(space: Space, run: str, value: str, num: int, seed: int, given: Mappin
     model = load(run)
     algorithm, state = model
     use = algorithm.use("predict", f"{run}, a run of {model.config.name},")
-    ((label, _),) = algorithm.batch_spec.conditions
+    label, _ = algorithm.batch_spec.only_condition(f"{run}={value}")
     wanted = parse_conditions([f"{label}={value}"], model.class_names)[label]
     shape = algorithm.batch_spec.image_shape
     codes = space.draw([(seed, i) for i in range(num)], given)
