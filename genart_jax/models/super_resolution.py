@@ -6,6 +6,9 @@ convolution gives scale^2 pixels at each place, which are laid side by side (Shi
 equation 4); what the network makes is added to the bicubic enlargement, with which an untrained one begins. The GAN
 preset adds a perceptual loss and a critic (Ledig et al. 2017, SRGAN, arXiv:1609.04802).
 
+With `growth` it is a residual dense network instead (Zhang et al. 2018, arXiv:1802.08797), of the form that published
+ones have: `ga.load` and `genart transform` read their files (docs/restoration.md).
+
 `genart train super_resolution --data photos`; then `genart transform RUN PICTURE`. Presets:
 
 - `default`: twice the size, by L1 alone: the highest PSNR. On `photos` in 9.5 CPU minutes 36.35 dB on the luma of test
@@ -38,11 +41,15 @@ class Config:
     image_shape: tuple[int, ...] | None = None
     """(height, width, channels) of the large pictures that it is trained on; it enlarges any."""
     scale: int = 2
-    """How many times longer and wider pictures become: 2, 3 or 4."""
+    """How many times longer and wider pictures become: 2, 3, 4 or 8."""
     width: int = 32
     """Channels."""
     blocks: int = 6
-    """Residual blocks, of two convolutions each."""
+    """Residual blocks, of two convolutions each; dense ones, of `layers` each."""
+    growth: int = 0
+    """Channels that each layer of a dense block adds; 0: plain residual blocks."""
+    layers: int = 1
+    """Layers of each dense block."""
     features: str = "vgg19"
     """Network of the perceptual loss, where that has a weight: vgg19, lite0 or random."""
     critic_width: int = 64
@@ -71,6 +78,38 @@ class Generator(nn.Module):
         return bicubic(images, c.scale) + detail, {"detail": detail}
 
 
+class DenseGenerator(nn.Module):
+    """As `Generator`, by residual dense blocks; the whole picture is made by the network, none of it by interpolation.
+
+    It works on levels from 0 to 255. Its large pixels are repeated small ones of 3 scale^2 channels, convolved.
+    """
+
+    config: Config
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Also returns `fused`, the features of all blocks."""
+        c, channels = self.config, images.shape[-1]
+        conv = lambda size, side, name: Conv(size, (side, side), dtype=self.dtype, name=name)
+        first = conv(c.width, 3, "first")(127.5 * (images + 1.0))
+        x = conv(c.width, 3, "second")(first)
+        blocks = []
+        for i in range(c.blocks):
+            dense = x
+            for j in range(c.layers):
+                dense = jnp.concatenate([dense, nn.relu(conv(c.growth, 3, f"block_{i}_{j}")(dense))], axis=-1)
+            x = conv(c.width, 1, f"block_{i}_fuse")(dense) + x
+            blocks.append(x)
+        fused = conv(c.width, 1, "fuse")(jnp.concatenate(blocks, axis=-1))
+        x = conv(c.width, 3, "last")(fused) + first
+        x = nn.relu(conv(c.width // 2, 3, "up_1")(nn.relu(conv(c.width, 5, "up_0")(x))))
+        x = conv(channels * c.scale**2, 3, "up_2")(x)
+        x = jnp.repeat(jnp.repeat(x, c.scale, axis=1), c.scale, axis=2)
+        x = conv(channels, 3, "out")(x).astype(jnp.float32)
+        return x / 127.5 - 1.0, {"fused": fused}
+
+
 def subpixel(x: jax.Array, scale: int) -> jax.Array:
     """(batch, H, W, C * scale^2) -> (batch, H * scale, W * scale, C): each place's numbers as a square of pixels."""
     batch, height, width, size = x.shape
@@ -86,13 +125,14 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
       UserError: a scale or a size that is not for it.
     """
     c, shape = config, config.image_shape or ()
-    if c.scale not in (2, 3, 4) or min(c.width, c.blocks, c.critic_width) < 1:
-        raise UserError("super_resolution: scale must be 2, 3 or 4; width, blocks and critic_width at least 1")
+    if c.scale not in (2, 3, 4, 8) or min(c.width, c.blocks, c.critic_width, c.layers, c.growth + 1) < 1:
+        raise UserError("super_resolution: scale must be 2, 3, 4 or 8; width, blocks, layers, critic_width at least 1")
     if len(shape) != 3 or min(shape[:2]) < c.scale:
         raise UserError(f"super_resolution: image_shape {shape}: wanted (height, width, channels)")
-    about = Translation(scale=c.scale, reach=2 * c.blocks + 3)
+    # Of a dense one: five convolutions of 3x3 and one of 5x5 at the small size, one of 3x3 at the large one.
+    about = Translation(scale=c.scale, reach=c.blocks * c.layers + 8 if c.growth else 2 * c.blocks + 3)
     pictures = lambda: (jnp.zeros((2, 16, 16, shape[-1])),)
-    generator = Network(Generator(c, dtype), pictures, translation=about)
+    generator = Network((DenseGenerator if c.growth else Generator)(c, dtype), pictures, translation=about)
     return {"generator": generator, **judges(c.features, c.critic_width, shape[-1], dtype, axis_name)}
 
 

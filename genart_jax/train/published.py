@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from genart_jax import registry
 from genart_jax.api import build
-from genart_jax.assets import resnet, stylegan2
+from genart_jax.assets import resnet, stylegan2, upscaler
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import Run, UserError
 from genart_jax.config.saved import Saved
@@ -23,6 +23,7 @@ from genart_jax.runtime.values import Array
 from genart_jax.types import Algorithm, State, Tree
 
 _SIZE = 224  # of pictures, for published classifiers
+_LARGE = 96  # that networks for super-resolution are built for; they take any size
 
 AGE = 1_000_000
 """Steps that such networks are taken to have behind them, so that a moving average does not forget them."""
@@ -36,13 +37,15 @@ def is_file(path: str | Path) -> bool:
 def read(path: str | Path) -> tuple[Run, State]:
     """The configuration that a file of published weights says, and its state without an optimizer.
 
-    StyleGAN2's as `.safetensors` (docs/gans.md), and residual networks of torchvision or timm as `.safetensors` or
-    `.pth` (docs/pictures.md).
+    StyleGAN2's as `.safetensors` (docs/gans.md), residual networks of torchvision or timm as `.safetensors` or `.pth`
+    (docs/pictures.md), and networks for super-resolution as `model.json` of TensorFlow.js (docs/restoration.md).
 
     Raises:
       UserError: another file; says what is wrong with it.
     """
     path = expanded(path)
+    if path.suffix == ".json":
+        return _upscaler(path)
     if path.suffix not in (".safetensors", ".pth"):
         raise UserError(f"{path}: wanted a run directory, or published weights as .safetensors (docs/gans.md)")
     tensors = read_tensors(path)
@@ -59,6 +62,12 @@ def _classifier(tensors: dict[str, Array], origin: str) -> tuple[Run, State]:
     found = resnet.read(tensors, origin)
     options = found.options | {"image_shape": (_SIZE, _SIZE, 3)}
     return _configured("resnet", options), _state({"classifier": dict(found.variables)}, {})
+
+
+def _upscaler(path: Path) -> tuple[Run, State]:
+    found = upscaler.read(path)
+    options = found.options | {"image_shape": (_LARGE, _LARGE, 3)}
+    return _configured("super_resolution", options), _state({"generator": dict(found.variables)}, {})
 
 
 def _configured(name: str, options: dict[str, Any]) -> Run:
@@ -97,5 +106,6 @@ def _word(name: str, value: object) -> str:
 def described(path: str | Path) -> Saved:
     """What config.json would hold, were the file a run."""
     run, _ = read(path)
-    names = {name: [str(i) for i in range(classes)] for name, classes in run.model.conditions}
+    conditions = getattr(run.model, "conditions", None) or ()
+    names = {name: [str(i) for i in range(classes)] for name, classes in conditions}
     return Saved(run, {"class_names": names, "condition_table": []})
