@@ -64,7 +64,7 @@ def _seen(stored: Stored, view: View) -> Stored:
         fields = next(iter(splits.values()))
         whole = {name: np.concatenate([part[name] for part in splits.values()]) for name in fields}
         splits = dict.fromkeys(splits, whole)
-    return stored._replace(splits=splits)
+    return stored._replace(splits=splits, card=stored.card | ({"licence": view.licence} if view.licence else {}))
 
 
 def load(source: str) -> Source:

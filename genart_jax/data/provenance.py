@@ -71,7 +71,8 @@ def licence_of(source: str) -> str:
     if not source or source.partition(":")[0] == "emoji":
         return EMBEDDED
     if catalogue.knows(source):
-        return catalogue.find(source)[0].licence
+        recipe, _, view = catalogue.find(source)
+        return (view.licence if view else "") or recipe.licence
     return "licence not known to the program; ask whoever made the data"
 
 

@@ -53,6 +53,12 @@ def place(name: str | Path) -> Path:
     return path
 
 
+def at_scale(name: str, scale: int) -> str:
+    """NAME_xSCALE of the package, where `name` is one of its models and has such a sister; else the name itself."""
+    other = f"{name}_x{scale}"
+    return other if other in names() and place(name) == root() / name else name
+
+
 def _downloaded(name: str) -> Path:
     """The hub's model in the cache of huggingface_hub."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name[len(_HUB) :]):

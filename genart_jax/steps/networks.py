@@ -70,7 +70,7 @@ def apply(
     """
     network, mutable = networks[role], at.mutable.get(role, {})
     if network.frozen:
-        return network.module.apply(at.frozen[role], *inputs, **options), mutable
+        return network.module.apply(frozen_of(networks, at, role), *inputs, **options), mutable
     variables = {"params": at.params.get(role, {}), **mutable}
     if not train:
         return network.module.apply(variables, *inputs, **options), mutable
@@ -79,6 +79,19 @@ def apply(
         return network.module.apply(variables, *inputs, train=True, **options), mutable
     output, changed = network.module.apply(variables, *inputs, train=True, mutable=changing, **options)
     return output, {**mutable, **changed}
+
+
+def frozen_of(networks: Networks, at: Variables | State, role: str) -> Tree:
+    """The variables of a role that never trains.
+
+    Raises:
+      UserError: they are not at hand: a shared model comes without published weights.
+    """
+    if role not in at.frozen:
+        kind, _, name = networks[role].frozen.partition(":")
+        how = f"genart assets fetch {name}, once" if kind == "asset" else "state.replace(frozen=ga.load_frozen(alg))"
+        raise UserError(f"the network {role!r} is {name or kind}, whose weights are not at hand: {how}")
+    return at.frozen[role]
 
 
 def run(

@@ -292,8 +292,8 @@ def _load_folder(directory: Path) -> Model:
     if elsewhere:
         try:
             state = state.replace(frozen=load_frozen(algorithm) | state.frozen)
-        except UserError as error:  # only training asks for them, mostly
-            _log.warning("%s: without %s (%s)", directory, ", ".join(elsewhere), error)
+        except UserError as error:  # what asks for them says so; mostly that is training alone
+            _log.debug("%s: without %s (%s)", directory, ", ".join(elsewhere), error)
     return Model(
         algorithm, jax.device_put(state, jax.local_devices()[0]), saved, directory, hub.about(directory)["sha256"]
     )

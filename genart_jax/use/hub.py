@@ -22,8 +22,11 @@ _TAGS = {
     "sample": "unconditional-image-generation",
     "predict": "image-classification",
     "transform": "image-to-image",
+    "stylize": "image-to-image",
 }
 """The hub's word for what a model does, by its first use of these."""
+_OURS = "apache-2.0"
+"""The licence of weights that were trained on what anybody may use."""
 _LIMITS = """## What it is not for
 
 It was trained to show how such models work. It knows nothing but its training data, and repeats what that shows and
@@ -117,15 +120,20 @@ def _card(name: str, model: Model, said: Json, tensors: Mapping[str, Array], mea
     entry, run = registry.find(saved.run.name), saved.run
     uses = list(model.algorithm.uses)
     tag = next((tag for use, tag in _TAGS.items() if use in uses), "feature-extraction")
-    licence = "apache-2.0" if about.licence == provenance.EMBEDDED else "other"
+    data, free = _data(model)
     count = sum(value.size for value in tensors.values())
     size = sum(value.nbytes for value in tensors.values())
     classes = "\n".join(f"- `{label}`: {', '.join(words)}" for label, words in model.class_names.items())
     rows = "\n".join(f"| {figure} | {value:.4g} |" for figure, value in _figures(model).items())
+    lacking = "".join(
+        f" Not in here: {role}, which is {source[6:]} (`genart assets fetch {source[6:]}`)."
+        for role, source in model.algorithm.frozen
+        if source.startswith("asset:")
+    )
     return f"""---
 library_name: genart_jax
 pipeline_tag: {tag}
-license: {licence}
+license: {_OURS if free else "other"}
 tags: [genart_jax, jax, {entry.family}, {run.name}]
 ---
 # {name}
@@ -138,7 +146,7 @@ import jax
 import genart_jax as ga
 
 alg, state = ga.load("{name}")  # this folder's path
-{_example(model)}
+{_example(model, name)}
 ```
 
 Classes:
@@ -147,7 +155,7 @@ Classes:
 
 ## Training data
 
-{about.data}: {about.licence}. The pictures themselves are not in here; who trained it must have had the right to use
+{data}. The pictures themselves are not in here; who trained it must have had the right to use
 them, and what resembles one of them closely is under its licence.
 
 ## Figures on the test split
@@ -157,21 +165,36 @@ them, and what resembles one of them closely is under its licence.
 ## What is in the folder
 
 `model.safetensors`: {count:,} numbers, {size / 1e6:.1f} MB, parameters as {said["dtype"]}{_averages(model)}, under
-role/collection/path. `config.json`: the run's configuration, its classes, and how often they occur together. Run
-`{said["run"] or "unknown"}`, SHA-256 of the state's sums `{said["sha256"] or "unknown"}`, of the weights here
+role/collection/path.{lacking} `config.json`: the run's configuration, its classes, and how often they occur together.
+Run `{said["run"] or "unknown"}`, SHA-256 of the state's sums `{said["sha256"] or "unknown"}`, of the weights here
 `{said["weights"]}`.
 
 {_LIMITS}"""
 
 
-def _example(model: Model) -> str:
-    """A line of Python that uses the model."""
+def _data(model: Model) -> tuple[str, bool]:
+    """What it was trained on with its licence, and whether anybody may use all of that."""
+    assert model.provenance is not None
+    sets = [model.provenance]
+    if other := model.config.data.other:
+        sets.append(provenance.of_source("", "", "", 0, other))
+    free = all(one.licence == provenance.EMBEDDED or one.licence.startswith("public domain and CC0") for one in sets)
+    return "; ".join(f"{one.data}: {one.licence}" for one in sets), free
+
+
+def _example(model: Model, name: str) -> str:
+    """A line of Python that uses the model called `name`."""
     uses = model.algorithm.uses
     first = next(iter(model.class_names.items()), None)
     told = f', {{"{first[0]}": "{first[1][0]}"}}' if first else ""
+    mask = ", mask=mask" if "transform" in uses and uses["transform"].of_kind("mask") else ""
+    style = f'"{first[1][0]}"' if first else '"style.jpg"'
+    method = f'method="{model.config.name}", network="{name}"'
     example = {
         "predict": "classes = alg.predict(state, images)  # images (batch, height, width, channels) float32 in [-1, 1]",
         "sample": f"images = alg.sample(state, jax.random.key(0), 16{told})  # float32 in [-1, 1]",
+        "transform": f'picture = ga.transform("{name}", "photo.jpg"{mask})  # of any size; uint8 (height, width, 3)',
+        "stylize": f'picture = ga.stylize("photo.jpg", {style}, {method})',
     }
     return next((text for use, text in example.items() if use in uses), "alg.uses  # what it is for")
 

@@ -99,8 +99,9 @@ class Adaptive:
     def __init__(self, model: Model, config: adain.Config, pictures: jax.Array, grey: bool) -> None:
         self.multiple, self.reach, self.grey = adain.reduction(config), adain.reach(config), grey
         self.about = model.provenance
-        self._pictures, self._seen = pictures, model.state.frozen["features"]
-        self._drawn, roles = _variables(model, "decoder"), model.algorithm.networks
+        roles = model.algorithm.networks
+        self._pictures, self._seen = pictures, networks.frozen_of(roles, model.state, "features")
+        self._drawn = _variables(model, "decoder")
         self._measure, self._paint = _adaptive(roles["features"].module, roles["decoder"].module)
         self._kept: Moments | None = None
 

@@ -16,6 +16,7 @@ from genart_jax.data.files import find
 from genart_jax.data.provenance import Provenance
 from genart_jax.data.reader import BadPictureError
 from genart_jax.data.whole import Whole
+from genart_jax.runtime.packaged import at_scale
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import Model, load
@@ -61,7 +62,7 @@ def transform(
     """A picture through a model, in tiles where it is large.
 
     Args:
-      model: as `load` gives it, or a run directory.
+      model: as `load` gives it, a run directory, or a model that comes with the package ("super_resolution").
       picture: (height, width) or (height, width, 1, 3 or 4) uint8 or uint16, the fourth channel its transparency; or a
         file.
       mask: (height, width), not 0 where the picture is lost; for models that take one.
@@ -75,7 +76,7 @@ def transform(
     Raises:
       UserError: a model, a picture or an option that does not fit.
     """
-    tiled = Tiled(model if isinstance(model, Model) else load(model))
+    tiled = Tiled(model if isinstance(model, Model) else load(at_scale(str(model), scale)))
     job = Job(scale, strength, seed=seed)
     if isinstance(picture, str | Path):
         try:

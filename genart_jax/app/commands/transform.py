@@ -10,6 +10,7 @@ from pathlib import Path
 from genart_jax.app.arguments import leading, parse, peel, wants_help
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
+from genart_jax.runtime.packaged import at_scale
 from genart_jax.runtime.paths import expanded
 
 USAGE = "transform RUN PICTURE ... [--out FILE]"
@@ -25,7 +26,8 @@ class Options:
     mask: Path | None = None
     """A picture of the same size that is white where something is missing, or a folder of masks by name."""
     scale: int = 0
-    """How many times larger pictures become, a power of what the model does at once (0: that)."""
+    """How many times larger pictures become (0: as the model does at once): a power of what it does, or what its sister
+    NAME_xSCALE does, of models that come with the package."""
     strength: float = 1.0
     """Share of the change: 0 leaves a picture as it is."""
     compare: bool = False
@@ -47,11 +49,12 @@ def run(args: Sequence[str]) -> None:
         raise UserError(f"transform needs pictures: genart transform {name} PICTURE ...")
     options: Options = parse(Options, rest, prog, text)
 
-    from genart_jax.train.checkpoint import load, read_config
+    from genart_jax.train.checkpoint import described, load
     from genart_jax.use.transform import Job, transform_files
 
     keep_programs()
-    saved = read_config(name)
+    name = at_scale(name, options.scale)
+    saved = described(name)
     model = load(name)
     model.algorithm.use("transform", f"{name}, a run of {saved.run.name},")
     mask = options.mask and expanded(options.mask)

@@ -228,7 +228,13 @@ RECIPES = (
         (_GCOMPRIS, _PLASMA, _MATE, _SKIMAGE),
         (128, 256),
         _make_photos,
-        views={"free": View("only scenes in the public domain or CC0, for weights to be given away", keep=("free", 1))},
+        views={
+            "free": View(
+                "only scenes in the public domain or CC0, for weights to be given away",
+                keep=("free", 1),
+                licence="public domain and CC0, per file",
+            )
+        },
     ),
     Recipe(
         "paintings",

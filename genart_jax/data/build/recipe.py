@@ -26,12 +26,14 @@ class View(NamedTuple):
       image: the field that is taken for "image".
       keep: a class field and the class whose rows are kept; () keeps all.
       joined: every split holds the rows of all of them.
+      licence: of what is kept; "": that of the whole set.
     """
 
     text: str
     image: str = "image"
     keep: tuple[str, int] | tuple[()] = ()
     joined: bool = False
+    licence: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
