@@ -51,6 +51,9 @@ class Options(NamedTuple):
 
 _DEFAULT = Options()
 
+Through = Callable[[jax.Array], jax.Array]
+"""What is known to have happened to a picture, float32 (n, height, width, channels) in [-1, 1]; with a gradient."""
+
 
 class Projection(NamedTuple):
     """What was found, one from each start, the nearest first.
@@ -71,23 +74,33 @@ class Projection(NamedTuple):
 
 
 def project(
-    space: Space, target: Array, given: Mapping[str, int] | None = None, options: Options = _DEFAULT
+    space: Space,
+    target: Array,
+    given: Mapping[str, int] | None = None,
+    options: Options = _DEFAULT,
+    through: Through | None = None,
 ) -> Projection:
-    """The latents nearest to a picture.
+    """The latents nearest to a picture, or to what is left of one.
+
+    With `through`, the model is a prior: among its pictures that one is looked for which, degraded alike, is nearest to
+    the degraded target (Bora et al. 2017, "Compressed sensing using generative models", arXiv:1703.03208, equation 3).
 
     Starts are the nearest of drawn candidates, each with its conditions; where the model encodes, what it makes of the
     picture under these conditions is a candidate as well.
 
     Args:
       space: where to look.
-      target: uint8, of the model's shape.
+      target: uint8, of the model's shape, or of that which `through` gives.
       given: conditions, class by name; what is left out comes from the candidates.
       options: how.
+      through: the degradation; distances are taken after it, and `images` of the result are before it.
 
     Raises:
       UserError: a picture of another shape, or an option out of range.
     """
     shape = space.model.algorithm.batch_spec.image_shape
+    if through is not None:
+        shape = jax.eval_shape(through, jax.ShapeDtypeStruct((2, *shape), jnp.float32)).shape[1:]
     if target.shape != shape or target.dtype != np.uint8:
         raise UserError(f"the picture is {target.shape} {target.dtype}, wanted {shape} uint8")
     if min(options.starts, options.steps, options.candidates) < 1 or options.learning_rate <= 0:
@@ -95,10 +108,10 @@ def project(
     if options.each_layer and not space.layers:
         raise UserError(f"{space.saved.run.name} in space {space.name} has no layers to go their own way")
     seen = perceptual(options.perceptual, shape)
-    distances = compiler.jit(lambda v, x, y: _distances(seen, v, x, y))
+    distances = compiler.jit(lambda v, x, y: _distances(seen, v, x if through is None else through(x), y))
     compare = lambda images: _compared(distances, seen.variables, images, target)
-    starts = _starts(space, target, given, options, compare)
-    values = _descend(space, seen, starts, target, options)
+    starts = _starts(space, None if through else target, given, options, compare)
+    values = _descend(space, seen, starts, target, options, through)
     codes = starts._replace(values=values)
     images = space.show(codes)
     pixel, felt = compare(images)
@@ -128,24 +141,26 @@ def _compared(distances: Callable[..., Any], variables: Any, images: Array, targ
 
 
 def _starts(
-    space: Space, target: Array, given: Mapping[str, int] | None, options: Options,
+    space: Space, target: Array | None, given: Mapping[str, int] | None, options: Options,
     compare: Callable[[Array], tuple[Array, Array]],
 ) -> Codes:  # fmt: skip
-    """The nearest of what is drawn and of what is encoded."""
+    """The nearest of what is drawn, and of what is encoded where there is a whole picture to encode."""
 
     def nearest(codes: Codes) -> Codes:
         pixel, felt = compare(space.show(codes))
         return codes.take(np.argsort(np.square(2 * pixel) + options.weight * felt)[: options.starts])
 
     best = nearest(space.draw([(options.seed, i) for i in range(max(options.starts, options.candidates))], given))
-    if "encode" not in space.model.algorithm.uses or space.name != "z":
+    if target is None or "encode" not in space.model.algorithm.uses or space.name != "z":
         return best
     encoded = encode(space, np.repeat(target[None], len(best.values), axis=0), best.condition, options.seed)
     condition = {name: np.concatenate([value, value]) for name, value in best.condition.items()}
     return nearest(Codes(np.concatenate([best.values, encoded]), condition, best.words * 2))
 
 
-def _descend(space: Space, seen: Perceptual, starts: Codes, target: Array, options: Options) -> Array:
+def _descend(
+    space: Space, seen: Perceptual, starts: Codes, target: Array, options: Options, through: Through | None
+) -> Array:
     """Codes after so many steps from each start, (starts, *shape)."""
     centre, spread = 0.0, 1.0
     if space.name == "w":
@@ -158,7 +173,8 @@ def _descend(space: Space, seen: Perceptual, starts: Codes, target: Array, optio
 
     def loss(moving: jax.Array, state: Any, variables: Any, told: Any, target: jax.Array) -> jax.Array:
         values = jnp.broadcast_to(centre + spread * moving, starts.values.shape)
-        pixel, felt = _distances(seen, variables, space.make(state, values, told), target)
+        images = space.make(state, values, told)
+        pixel, felt = _distances(seen, variables, images if through is None else through(images), target)
         prior = jnp.mean(jnp.square(moving), axis=range(1, moving.ndim))
         return jnp.sum(pixel + options.weight * felt + options.prior * prior)
 

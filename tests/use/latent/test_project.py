@@ -179,3 +179,17 @@ def test_a_pictures_seed_is_that_of_samples():
     codes = space.draw([(4, 0), (4, 69)])
     np.testing.assert_array_equal(space.show(codes), drawn.images[[0, 69]])
     assert codes.condition["tint"].tolist() == drawn.condition["tint"][[0, 69]].tolist()
+
+
+def test_a_prior_fills_in_what_a_degradation_took():
+    """Half of the picture is not seen: of a linear model what is left decides the latent, and so the whole picture."""
+    space = toy.linear()
+    codes = space.draw([(3, 0)], {"tint": 1})
+    whole = space.show(codes)[0]
+    below = lambda images: images[:, toy.SHAPE[0] // 2 :]
+    found = latent.project(space, below(whole[None])[0], options=PLAIN._replace(steps=200), through=below)
+    assert found.images[0].shape == toy.SHAPE
+    assert np.abs(found.images[0].astype(int) - whole).max() <= 3
+    assert found.pixel[0] < 0.004
+    with pytest.raises(ga.UserError, match=r"wanted \(\d+, \d+, 3\) uint8"):
+        latent.project(space, whole, options=PLAIN, through=below)
