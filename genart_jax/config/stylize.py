@@ -19,7 +19,8 @@ class Stylize:
     tv_weight: Weight = 0.0
     """Weight of the total variation."""
     pixel_weight: Weight = 0.0
-    """Weight of the squared error of contents that a decoder makes of their own features; alone, it is a fast start."""
+    """Weight of the squared error of contents that are made of themselves: by a decoder of their own features, by a
+    painter in whatever style. Alone, it is a fast start."""
     style: Literal["moments", "gram"] = "moments"
     """What of the features is the style: means and deviations of channels, or Gram matrices."""
     reduce: Count = 1

@@ -98,8 +98,8 @@ class Painting(Family):
         return {"content_loss": content, "style_loss": style, "variation": total_variation(pictures)}, changed
 
     def rebuilt(self, at: Variables, batch: Batch, train: bool) -> tuple[jax.Array, Tree]:
-        """The squared error of contents made of their own features, (batch,)."""
-        raise UserError(f"step.pixel-weight: {self.config.name} has no decoder; set it to 0")
+        """The squared error of what is made of contents where they are to stay as they are, (batch,)."""
+        raise NotImplementedError
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
@@ -174,6 +174,12 @@ class Conditional(Painting):
             self.roles, at, "painter", batch["other"], batch["condition"], train=train
         )
         return Painted(pictures, {name: seen[0][name] for name in self.config.model.content_layers}, changed)
+
+    def rebuilt(self, at: Variables, batch: Batch, train: bool) -> tuple[jax.Array, Tree]:
+        """In whatever style: so it has the network learn to carry a content before it learns to change it."""
+        contents = batch["other"]
+        (pictures, _), changed = networks.apply(self.roles, at, "painter", contents, batch["condition"], train=train)
+        return jnp.mean(jnp.square(pictures - contents), axis=(1, 2, 3)), changed
 
     def stylize(
         self,
