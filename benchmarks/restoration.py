@@ -8,6 +8,9 @@ that stand the degraded picture and what is done without learning: bicubic inter
 Navier-Stokes; the dark channel prior with a guided filter (He et al. 2009, 2010); equalised luma and a power that
 brings its mean to the middle. They need OpenCV (pip install opencv-python-headless); without it they are left out.
 
+RUN may also be a model of the package, or published weights (docs/restoration.md). All that do one task stand in one
+table.
+
 PSNR and SSIM are on luma with a border of the scale cut off (super-resolution), inside of the holes (inpainting: PSNR;
 SSIM of all of the picture), else on RGB. Mean over scenes, and the scene with the least.
 """
@@ -26,13 +29,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import machine
-from genart_jax.config.saved import read_config
 from genart_jax.data.built import open_stored
 from genart_jax.data.degrade import named
 from genart_jax.evaluate.restoration import measures
 from genart_jax.runtime.cache import keep_programs
 from genart_jax.runtime.values import Array
-from genart_jax.train.checkpoint import load
+from genart_jax.train.checkpoint import described, load
 from genart_jax.types import to_float, to_uint8
 from genart_jax.use.anysize import Tiled
 
@@ -124,34 +126,56 @@ def figures(kind: str, scale: int, scene: Array, made: Array, mask: Array | None
     return float(found["psnr_rgb"][0]), float(found["ssim_rgb"][0])
 
 
-def score(run: Path, scenes: Mapping[str, Array], pictures: Path | None) -> tuple[str, dict[str, Row]]:
-    """The heading of a run, and the row of each way to restore."""
-    saved = read_config(run)
-    model = load(run)
-    tiled, kind = Tiled(model), saved.run.step.degradation
-    scale = tiled.about.scale
-    first = "bicubic" if scale > 1 else "degraded"
-    ways: dict[str, Restored] = {first: lambda given, mask: _enlarged(given, scale)}
-    ways |= baselines(kind)
-    ways[saved.run.name] = lambda given, mask: tiled(given, mask if tiled.takes_mask else None)
+class Subject(NamedTuple):
+    """A run, a model of the package, or a file of published weights, and what it is called in the table."""
+
+    path: Path
+    name: str
+    task: tuple[str, str, int]
+    """Model, degradation and scale: what is compared in one table."""
+    tiled: Tiled
+
+    def restore(self, given: Array, mask: Array | None) -> Array:
+        """What it makes of a picture."""
+        return self.tiled(given, mask if self.tiled.takes_mask else None)
+
+
+def subject(path: Path) -> Subject:
+    """What a path or a name stands for."""
+    saved, model = described(path), load(path)
+    parameters = sum(x.size for role in model.state.params.values() for x in jax.tree.leaves(role))
+    source = saved.data.get("source", "")
+    about = f"{int(model.state.step):,} steps on {source}" if source else "/".join(path.parts[-4:-1])
+    run, tiled = saved.run, Tiled(model)
+    return Subject(path, f"{run.name} ({parameters:,} parameters, {about})",
+                   (run.name, run.step.degradation, tiled.about.scale), tiled)  # fmt: skip
+
+
+def score(
+    task: tuple[str, str, int], subjects: list[Subject], scenes: Mapping[str, Array], pictures: Path | None
+) -> dict[str, Row]:
+    """The row of each way to do a task; the strip of each scene is of the first subject."""
+    _, kind, scale = task
+    ways: dict[str, Restored] = {
+        "bicubic" if scale > 1 else "degraded": lambda given, mask: _enlarged(given, scale),
+        **baselines(kind),
+    }
+    ways |= {one.name: one.restore for one in subjects}
     rows = {name: Row([], []) for name in ways}
     for name, whole in scenes.items():
         scene = whole[: whole.shape[0] // scale * scale, : whole.shape[1] // scale * scale]
         given, mask = degraded(kind, scale, scene, name)
-        shown = []
+        shown = {}
         for way, restore in ways.items():
-            made = restore(given, mask)
+            shown[way] = made = restore(given, mask)
             psnr, ssim = figures(kind, scale, scene, made, mask)
             rows[way].psnr.append(psnr)
             rows[way].ssim.append(ssim)
-            shown.append(made)
         print(name, *(f"{way} {rows[way].psnr[-1]:.2f}" for way in ways), flush=True)
         if pictures is not None:
-            strip(scene, [shown[0], shown[-1]]).save(pictures / f"{run.name}-{name}.jpg", quality=90)
-    parameters = sum(x.size for role in model.state.params.values() for x in jax.tree.leaves(role))
-    title = f"{saved.run.name}, {kind}{f' x{scale}' if scale > 1 else ''}"
-    data = saved.run.data.source
-    return f"{title}: {parameters:,} parameters, {int(model.state.step):,} steps on {data}", rows
+            parts = [next(iter(shown.values())), shown[subjects[0].name]]
+            strip(scene, parts).save(pictures / f"{subjects[0].path.name}-{name}.jpg", quality=90)
+    return rows
 
 
 def _enlarged(given: Array, scale: int) -> Array:
@@ -172,7 +196,7 @@ def strip(scene: Array, others: list[Array], side: int = 256) -> Image.Image:
 
 
 def table(title: str, rows: Mapping[str, Row], names: list[str]) -> list[str]:
-    """A run's lines."""
+    """A task's lines."""
     lines = [f"## {title}", "", "| | PSNR, dB | worst scene | SSIM | worst scene |", "|---|---|---|---|---|"]
     for name, row in rows.items():
         least = int(np.argmin(row.psnr))
@@ -206,9 +230,11 @@ def main() -> None:
         "off; inpainting inside of the holes (SSIM of all of the picture); else on RGB.",
         "",
     ]
-    for run in args.runs:
-        title, rows = score(run, scenes, args.pictures)
-        lines += table(title, rows, list(scenes))
+    subjects = [subject(run) for run in args.runs]
+    for task in dict.fromkeys(one.task for one in subjects):
+        rows = score(task, [one for one in subjects if one.task == task], scenes, args.pictures)
+        model, kind, scale = task
+        lines += table(f"{model}: {kind}{f' x{scale}' if scale > 1 else ''}", rows, list(scenes))
         args.out.write_text("\n".join(lines))
         print("\n".join(lines[-len(rows) - 5 :]), flush=True)
 
