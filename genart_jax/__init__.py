@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from genart_jax.train.log import read_rows
     from genart_jax.train.trainer import Callback, fit
     from genart_jax.types import Algorithm, Batch, Metrics, Network, State, Use, to_float, to_uint8
+    from genart_jax.use.coded import decode_codes, encode_picture
     from genart_jax.use.explain import explain
     from genart_jax.use.export import export_run
     from genart_jax.use.latent import latent
@@ -100,6 +101,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "genart_jax.train.log": ("read_rows",),
     "genart_jax.train.trainer": ("Callback", "fit"),
     "genart_jax.types": ("Algorithm", "Batch", "Metrics", "Network", "State", "Use", "to_float", "to_uint8"),
+    "genart_jax.use.coded": ("decode_codes", "encode_picture"),
     "genart_jax.use.explain": ("explain",),
     "genart_jax.use.export": ("export_run",),
     "genart_jax.use.latent": ("latent",),
@@ -111,14 +113,15 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Drift", "Field",
-    "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run", "Samples",
-    "Saved", "Score", "State", "Stylize", "Sweep", "SweepOptimizer", "Train", "Translate", "Use", "UserError", "Vae",
-    "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs", "configure",
-    "degrade", "draw_conditions", "draw_samples", "evaluate_run", "explain", "export_run", "fit", "get_config", "init",
-    "jit", "latent", "list_data", "list_models", "load", "load_classifier", "load_frozen", "make_extractor",
-    "make_grid", "open_data", "originality", "read_config", "read_rows", "read_scores", "register", "run",
-    "save_grid", "score_run", "stylize", "to_float", "to_uint8", "transform", "write_samples",
+    "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Drift",
+    "Field", "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
+    "Samples", "Saved", "Score", "State", "Stylize", "Sweep", "SweepOptimizer", "Train", "Translate", "Use",
+    "UserError", "Vae", "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs",
+    "configure", "decode_codes", "degrade", "draw_conditions", "draw_samples", "encode_picture", "evaluate_run",
+    "explain", "export_run", "fit", "get_config", "init", "jit", "latent", "list_data", "list_models", "load",
+    "load_classifier", "load_frozen", "make_extractor", "make_grid", "open_data", "originality", "read_config",
+    "read_rows", "read_scores", "register", "run", "save_grid", "score_run", "stylize", "to_float", "to_uint8",
+    "transform", "write_samples",
 ]  # fmt: skip
 
 

@@ -49,6 +49,10 @@ _MODELS = _entries(
     ("drift", "drift", "genart_jax.models.drift", "genart_jax.steps.drift", "Deng et al. 2026, arXiv:2602.04770"),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
+    (
+        *("kl_autoencoder", "vae", "genart_jax.models.kl_autoencoder", "genart_jax.steps.vae"),
+        "Rombach et al. 2022, arXiv:2112.10752",
+    ),
     ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),
     (
         "code_prior",

@@ -35,9 +35,9 @@ def condition(spec: BatchSpec) -> Input:
     return Input("condition", "condition", spec=spec)
 
 
-def latents(length: int) -> Input:
-    """Vectors of a standard normal."""
-    return Input("latents", "latents", (length,))
+def latents(*shape: int) -> Input:
+    """Vectors (length,) or maps (height, width, channels) of a standard normal."""
+    return Input("latents", "latents", shape)
 
 
 def styles(shape: tuple[int, ...]) -> Input:

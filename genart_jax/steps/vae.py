@@ -27,7 +27,7 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     al. 2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
     """
     made = Variational(roles, config, axis_name)
-    latents, condition = uses.latents(made.latent_dim), uses.condition(made.spec)
+    latents, condition = uses.latents(*made.latent_shape), uses.condition(made.spec)
     encoded = (uses.pictures(made.spec), uses.KEY, condition)
     table = uses.table(
         decode=(made.decode, (latents, condition)),
@@ -46,7 +46,7 @@ class Variational(Family):
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
         super().__init__(roles, config, axis_name)
         self.options: Vae = config.step
-        self.latent_dim, self.dimensions = config.model.latent_dim, math.prod(self.spec.image_shape)
+        self.latent_shape, self.dimensions = _latent_shape(roles), math.prod(self.spec.image_shape)
         self.gaussian = self.options.likelihood == "gaussian"
         self.optimal = self.gaussian and self.options.scale == "optimal"
         moved = "encoder", "decoder"
@@ -84,7 +84,7 @@ class Variational(Family):
         draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
         x = self._pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
         ((mean, log_variance), _), enc = networks.apply(self.roles, at, "encoder", images, condition, train=train)
-        z = mean + jnp.exp(0.5 * log_variance) * draw("latent", (self.latent_dim,))
+        z = mean + jnp.exp(0.5 * log_variance) * draw("latent", self.latent_shape)
         (output, _), dec = networks.apply(self.roles, at, "decoder", z, condition, train=train)
         error = common.pmean(jnp.mean(jnp.square(x - output)), self.axis_name) if self.gaussian else jnp.zeros(())
         if self.gaussian:
@@ -95,7 +95,9 @@ class Variational(Family):
             reconstruction = reconstruction - self.dimensions * math.log(LEVEL)  # from a density to 8-bit levels
         else:
             reconstruction = elbo.bernoulli_nll(x, output)
-        return reconstruction, elbo.kl_normal(mean, log_variance), error, {"encoder": enc, "decoder": dec}
+        flat = lambda x: x.reshape(len(x), -1)
+        kl = elbo.kl_normal(flat(mean), flat(log_variance))
+        return reconstruction, kl, error, {"encoder": enc, "decoder": dec}
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
         return self.told(batch, key, self.options.condition_dropout)
@@ -169,7 +171,7 @@ class Variational(Family):
     def latents(self, state: State, key: jax.Array, num: int) -> jax.Array:
         """The latents that `sample` draws with the same key."""
         keys = random.example_keys(random.stream(random.stream(key, "sample"), "latent"), num)
-        return random.normal(keys, (self.latent_dim,))
+        return random.normal(keys, self.latent_shape)
 
     def activate(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """The decoder's first activations, (batch, features)."""
@@ -181,12 +183,19 @@ class Variational(Family):
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         ((mean, log_variance), _), _ = networks.apply(self.roles, networks.averaged(state), "encoder", images, wanted)
         keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
-        z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, (self.latent_dim,))
+        z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, self.latent_shape)
         return z
 
     def transform(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Reconstructions."""
         return self.decode(state, self.encode(state, images, key, condition), condition)
+
+
+def _latent_shape(roles: Networks) -> tuple[int, ...]:
+    """What the decoder takes of an example: (latent,), or a map (height, width, channels)."""
+    inputs = roles["decoder"].inputs
+    (latents, *_) = jax.eval_shape(inputs if callable(inputs) else lambda: inputs)
+    return tuple(latents.shape[1:])
 
 
 def _examples(scene: Scene) -> tuple[jax.Array, Condition, jax.Array]:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 
 from genart_jax import registry
 from genart_jax.api import build
-from genart_jax.assets import resnet, stylegan2, upscaler
+from genart_jax.assets import kl_autoencoder, resnet, stylegan2, upscaler
 from genart_jax.assets.tensorfiles import read_tensors
-from genart_jax.config import Run, UserError
+from genart_jax.config import Run, UserError, Vae
 from genart_jax.config.saved import Saved
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array
@@ -24,6 +24,7 @@ from genart_jax.types import Algorithm, State, Tree
 
 _SIZE = 224  # of pictures, for published classifiers
 _LARGE = 96  # that networks for super-resolution are built for; they take any size
+_CODED = 256  # of pictures that published autoencoders were trained on; they take any
 
 AGE = 1_000_000
 """Steps that such networks are taken to have behind them, so that a moving average does not forget them."""
@@ -37,8 +38,9 @@ def is_file(path: str | Path) -> bool:
 def read(path: str | Path) -> tuple[Run, State]:
     """The configuration that a file of published weights says, and its state without an optimizer.
 
-    StyleGAN2's as `.safetensors` (docs/gans.md), residual networks of torchvision or timm as `.safetensors` or `.pth`
-    (docs/pictures.md), and networks for super-resolution as `model.json` of TensorFlow.js (docs/restoration.md).
+    StyleGAN2's as `.safetensors` (docs/gans.md), KL autoencoders in diffusers' layout (docs/latents.md) and residual
+    networks of torchvision or timm (docs/pictures.md) also as `.pth`, and networks for super-resolution as `model.json`
+    of TensorFlow.js (docs/restoration.md).
 
     Raises:
       UserError: another file; says what is wrong with it.
@@ -49,6 +51,8 @@ def read(path: str | Path) -> tuple[Run, State]:
     if path.suffix not in (".safetensors", ".pth"):
         raise UserError(f"{path}: wanted a run directory, or published weights as .safetensors (docs/gans.md)")
     tensors = read_tensors(path)
+    if kl_autoencoder.MARK in tensors:
+        return _autoencoder(tensors, str(path))
     return _classifier(tensors, str(path)) if resnet.MARK in tensors else _stylegan2(tensors, str(path))
 
 
@@ -68,6 +72,14 @@ def _upscaler(path: Path) -> tuple[Run, State]:
     found = upscaler.read(path)
     options = found.options | {"image_shape": (_LARGE, _LARGE, 3)}
     return _configured("super_resolution", options), _state({"generator": dict(found.variables)}, {})
+
+
+def _autoencoder(tensors: dict[str, Array], origin: str) -> tuple[Run, State]:
+    found = kl_autoencoder.read(tensors, origin)
+    options = found.options | {"image_shape": (_CODED, _CODED, found.channels)}
+    # The bound's scale is of no use to a network that was trained otherwise.
+    run = dataclasses.replace(_configured("kl_autoencoder", options), step=Vae(scale="fixed", ema_decay=0.0))
+    return run, _state({role: dict(tree) for role, tree in found.variables.items()}, {})
 
 
 def _configured(name: str, options: dict[str, Any]) -> Run:
@@ -108,4 +120,5 @@ def described(path: str | Path) -> Saved:
     run, _ = read(path)
     conditions = getattr(run.model, "conditions", None) or ()
     names = {name: [str(i) for i in range(classes)] for name, classes in conditions}
+    names = {name: [str(i) for i in range(classes)] for name, classes in build(run).batch_spec.conditions}
     return Saved(run, {"class_names": names, "condition_table": []})

@@ -72,7 +72,7 @@ class Space:
       model: the run's.
       saved: its configuration, and what is known of its data.
       name: "z" or "w".
-      shape: of one code: (length,), or (layers, length) where each layer has its own.
+      shape: of one code: (length,), a map (height, width, channels), or (layers, length) where each layer has its own.
       layers: how many layers have a code of their own; 0: there is one for all.
     """
 
@@ -92,7 +92,7 @@ class Space:
         self.name: SpaceName = name or ("w" if mapped else "z")
         use = model.algorithm.uses["synthesize"] if self.name == "w" else self.decode
         self.shape = use.inputs[0].shape
-        self.layers = self.shape[0] if len(self.shape) > 1 else 0
+        self.layers = self.shape[0] if len(self.shape) == 2 else 0
 
     @property
     def state(self) -> State:
