@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +15,7 @@ from genart_jax.runtime.cache import keep_programs
 
 if TYPE_CHECKING:
     from genart_jax.evaluate.scores import Score
+    from genart_jax.runtime.values import Json
 
 USAGE = "evaluate RUN [--extractor NAME] ..."
 SUMMARY = "figures, and scores of a run's pictures"
@@ -73,6 +74,20 @@ def _by_classifier(run: str, options: Options, source: str) -> list[Score]:
     return [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
 
 
+def _print(figures: Json, scores: list[Score], files: Mapping[str, Path], as_json: bool) -> None:
+    """Figures, scores and the files that were written."""
+    from genart_jax.app import tables
+
+    if as_json:
+        print(json.dumps(figures | {"scores": [dataclasses.asdict(s) for s in scores]}, indent=2))
+        return
+    print(tables.figures(figures))
+    if scores:
+        print(f"\n{tables.scores(scores)}")
+    for file in files.values():
+        print(file)
+
+
 def run(args: Sequence[str]) -> None:
     """The command."""
     prog, text = "genart evaluate RUN", "Figures on the test split, and scores of pictures with what made them."
@@ -81,7 +96,6 @@ def run(args: Sequence[str]) -> None:
     run, rest = peel(args, "evaluate", "run")
     options: Options = parse(Options, rest, prog, text)
 
-    from genart_jax.app import tables
     from genart_jax.data.conditions import parse_conditions
     from genart_jax.evaluate import evaluate_run
     from genart_jax.evaluate.classified import score_classifier
@@ -128,13 +142,6 @@ def run(args: Sequence[str]) -> None:
         scores = score_run(
             run, network, num, options.seed, options.split, options.ema, given, tell, reference, options.also
         ) + scores  # fmt: skip
-    if options.json:
-        print(json.dumps(figures | {"scores": [dataclasses.asdict(s) for s in scores]}, indent=2))
-        return
-    print(tables.figures(figures))
-    if scores:
-        print(f"\n{tables.scores(scores)}")
-    for file in files.values():
-        print(file)
-    if makes_pictures:
+    _print(figures, scores, files, options.json)
+    if makes_pictures and not options.json:
         note(options.extractor, word)
