@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from genart_jax.config.ranges import Decay, Positive, Share, Weight
+from genart_jax.config.ranges import Count, Decay, Positive, Share, Weight
 
 
 @dataclasses.dataclass(frozen=True)
 class Vae:
     """Options of the variational step."""
 
-    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
-    """Decoder's distribution of a pixel."""
+    likelihood: Literal["gaussian", "bernoulli", "discrete_gaussian", "logistic_mixture"] = "gaussian"
+    """Decoder's distribution of a pixel: a density with one scale for all of them, shares of white, or masses of 8-bit
+    levels, of a Gaussian with a scale for each (Ho et al. 2020) or of mixtures (Salimans et al. 2017)."""
     beta: Weight = 1.0
     """Weight of the KL divergence (Higgins et al. 2017)."""
     free_bits: Weight = 0.0
@@ -28,3 +29,5 @@ class Vae:
     """Probability with which each condition of an example is hidden in training; above 0, samples may hide it too."""
     ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""
+    mixtures: Count = 5
+    """Distributions of a logistic_mixture."""

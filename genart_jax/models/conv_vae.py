@@ -50,6 +50,8 @@ class Config:
     """Units of the dense layers."""
     embed_dim: int = 16
     """Length of a condition's vector."""
+    outputs: int | None = None
+    """Numbers of a pixel that the decoder gives; None: those that the likelihood takes."""
 
 
 class Encoder(nn.Module):
@@ -76,7 +78,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(batch, latent_dim) -> the mean of a Gaussian in units of [-1, 1], or the logits of a Bernoulli."""
+    """(batch, latent_dim) -> numbers of each pixel, as the likelihood takes them: `losses.elbo`."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -99,7 +101,7 @@ class Decoder(nn.Module):
             features = c.width * 2 ** (c.stages - 1 - i)
             x = nn.relu(ConvTranspose(features, (4, 4), (2, 2), dtype=self.dtype, name=f"up_{i}")(x))
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-        x = ConvTranspose(channels, (4, 4), (2, 2), dtype=self.dtype, name="out")(x)
+        x = ConvTranspose(c.outputs or channels, (4, 4), (2, 2), dtype=self.dtype, name="out")(x)
         return x.astype(jnp.float32), aux
 
 

@@ -58,6 +58,8 @@ class Config:
     """Channels of a code."""
     groups: int = 32
     """Groups of each normalisation; divides every width."""
+    outputs: int | None = None
+    """Numbers of a pixel that the decoder gives; None: those that the likelihood takes."""
 
 
 class Block(nn.Module):
@@ -161,7 +163,7 @@ class Decoder(nn.Module):
                 x = Block(width, c.groups, self.dtype, name=f"stage_{i}_block_{j}")(x)
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         x = nn.silu(nn.GroupNorm(c.groups, epsilon=_EPSILON, dtype=self.dtype, name="norm")(x)).astype(jnp.float32)
-        return Conv((c.image_shape or ())[-1], (3, 3), name="out")(x), aux
+        return Conv(c.outputs or (c.image_shape or ())[-1], (3, 3), name="out")(x), aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

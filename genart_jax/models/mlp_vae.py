@@ -48,6 +48,8 @@ class Config:
     """Units of the hidden layer of the encoder, and of the decoder."""
     embed_dim: int = 16
     """Length of a condition's vector."""
+    outputs: int | None = None
+    """Numbers of a pixel that the decoder gives; None: those that the likelihood takes."""
 
 
 class Encoder(nn.Module):
@@ -70,7 +72,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(batch, latent_dim) -> the logits of a Bernoulli, or the mean of a Gaussian in units of [-1, 1]."""
+    """(batch, latent_dim) -> numbers of each pixel, as the likelihood takes them: `losses.elbo`."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -85,6 +87,7 @@ class Decoder(nn.Module):
         )
         x = jnp.concatenate([z.astype(self.dtype), *embedded], axis=-1)
         x = hidden = nn.tanh(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
+        shape = (*shape[:-1], c.outputs or shape[-1])
         x = nn.Dense(math.prod(shape), dtype=self.dtype, name="out")(x)
         return x.reshape(-1, *shape).astype(jnp.float32), {"hidden": hidden}
 

@@ -11,8 +11,9 @@ import json
 from typing import Any
 
 from genart_jax import registry
-from genart_jax.config import Data, Run, UserError, from_dict
+from genart_jax.config import Data, Run, UserError, Vae, from_dict
 from genart_jax.config.saved import read_config
+from genart_jax.losses import elbo
 from genart_jax.runtime.paths import expanded
 from genart_jax.steps import networks
 from genart_jax.types import Algorithm, Input
@@ -22,11 +23,13 @@ UNTRAINED = "untrained:"
 
 
 def complete(run: Run) -> Run:
-    """Fills what a Config takes from the run of its tokenizer, so that it is saved and that run is not needed again.
+    """Fills what a Config takes from its step, and from the run of its tokenizer, so that it is saved and that run is
+    not needed again.
 
     Raises:
       UserError: no tokenizer is named, there is none, or it does not fit.
     """
+    run = _with_outputs(run)
     model = run.model
     if not second(run):
         return run
@@ -50,6 +53,19 @@ def complete(run: Run) -> Run:
     changes = {"tokenizer": source, "tokenizer_config": text, "image_shape": shape}
     changes |= {"grid": code.shape, "codes": code.classes}
     return dataclasses.replace(run, model=dataclasses.replace(model, **changes))
+
+
+def _with_outputs(run: Run) -> Run:
+    """The numbers of a pixel that a decoder gives, as its likelihood takes them."""
+    model = run.model
+    if not isinstance(run.step, Vae) or "outputs" not in {field.name for field in dataclasses.fields(model)}:
+        return run
+    if model.image_shape is None:
+        return run
+    wanted = elbo.outputs(run.step.likelihood, model.image_shape[-1], run.step.mixtures)
+    if model.outputs not in (None, wanted):
+        raise UserError(f"model.outputs {model.outputs}: {run.step.likelihood} takes {wanted} a pixel; leave it out")
+    return dataclasses.replace(run, model=dataclasses.replace(model, outputs=wanted))
 
 
 def second(run: Run) -> bool:

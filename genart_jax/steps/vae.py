@@ -58,7 +58,9 @@ class Variational(Family):
         return {"squared_error": jnp.ones(())} if self.optimal else {}
 
     def _pixels(self, images: jax.Array, keys: jax.Array) -> jax.Array:
-        """What the likelihood is of: dequantised pixels in [-1, 1], or probabilities in [0, 1]."""
+        """What the likelihood is of: levels, or dequantised pixels, in [-1, 1], or probabilities in [0, 1]."""
+        if self.options.likelihood in ("discrete_gaussian", "logistic_mixture"):
+            return images
         if self.gaussian:
             return images + LEVEL * (random.coarse_uniform(keys, self.spec.image_shape) - 0.5)
         grey = 0.5 * (images + 1.0)
@@ -86,18 +88,28 @@ class Variational(Family):
         ((mean, log_variance), _), enc = networks.apply(self.roles, at, "encoder", images, condition, train=train)
         z = mean + jnp.exp(0.5 * log_variance) * draw("latent", self.latent_shape)
         (output, _), dec = networks.apply(self.roles, at, "decoder", z, condition, train=train)
-        error = common.pmean(jnp.mean(jnp.square(x - output)), self.axis_name) if self.gaussian else jnp.zeros(())
-        if self.gaussian:
-            # The best scale for a batch is the root of its mean squared error (Rybkin et al. 2021, eq. 7).
-            own = error if squared_error is None else squared_error
-            variance = own if self.optimal else jnp.float32(self.options.fixed_scale**2)
-            reconstruction = elbo.gaussian_nll(x, output, jnp.sqrt(variance + 1e-8))
-            reconstruction = reconstruction - self.dimensions * math.log(LEVEL)  # from a density to 8-bit levels
-        else:
-            reconstruction = elbo.bernoulli_nll(x, output)
+        reconstruction, error = self._reconstruction(x, output, squared_error)
         flat = lambda x: x.reshape(len(x), -1)
         kl = elbo.kl_normal(flat(mean), flat(log_variance))
         return reconstruction, kl, error, {"encoder": enc, "decoder": dec}
+
+    def _reconstruction(
+        self, x: jax.Array, output: jax.Array, squared_error: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array]:
+        """-log p(x|z) (batch,), and the mean squared error where it is a scale."""
+        options = self.options
+        if options.likelihood == "discrete_gaussian":
+            return elbo.discrete_gaussian_nll(x, output), jnp.zeros(())
+        if options.likelihood == "logistic_mixture":
+            return elbo.logistic_mixture_nll(x, output, options.mixtures), jnp.zeros(())
+        if options.likelihood == "bernoulli":
+            return elbo.bernoulli_nll(x, output), jnp.zeros(())
+        error = common.pmean(jnp.mean(jnp.square(x - output)), self.axis_name)
+        # The best scale for a batch is the root of its mean squared error (Rybkin et al. 2021, eq. 7).
+        own = error if squared_error is None else squared_error
+        variance = own if self.optimal else jnp.float32(options.fixed_scale**2)
+        density = elbo.gaussian_nll(x, output, jnp.sqrt(variance + 1e-8))
+        return density - self.dimensions * math.log(LEVEL), error  # from a density to 8-bit levels
 
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
         return self.told(batch, key, self.options.condition_dropout)
@@ -161,7 +173,7 @@ class Variational(Family):
         """Latents -> pictures."""
         wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
         (output, _), _ = networks.apply(self.roles, networks.averaged(state), "decoder", latents, wanted)
-        return jnp.clip(output, -1.0, 1.0) if self.gaussian else 2.0 * jax.nn.sigmoid(output) - 1.0
+        return elbo.picture(self.options.likelihood, output, self.spec.image_shape[-1], self.options.mixtures)
 
     def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
         """Pictures of drawn latents."""

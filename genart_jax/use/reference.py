@@ -91,8 +91,20 @@ def dcgan(weights: Weights, config: Config, latents: Array, condition: dict[str,
 
 
 def _pixels(config: Config, x: Array) -> Array:
-    """The mean of a Gaussian is clipped; the logits of a Bernoulli become its mean, both in [-1, 1]."""
-    return np.tanh(0.5 * x) if config["step"]["likelihood"] == "bernoulli" else np.clip(x, -1.0, 1.0)
+    """What is drawn of numbers (..., outputs), in [-1, 1]: the mean, of a mixture that of its most probable part."""
+    likelihood, channels = config["step"]["likelihood"], config["model"]["image_shape"][-1]
+    if likelihood == "bernoulli":
+        return np.tanh(0.5 * x)
+    if likelihood == "logistic_mixture":
+        parts = x.reshape(*x.shape[:-1], config["step"]["mixtures"], -1)
+        best = parts[..., 0].argmax(-1)[..., None, None]
+        part = np.take_along_axis(parts, best, axis=-2)[..., 0, :]
+        found: list[Array] = []
+        for i in range(channels):  # the means of a channel follow those before it
+            factors = np.tanh(part[..., 1 + 2 * channels + i * (i - 1) // 2 :])
+            found.append(part[..., 1 + i] + sum(factors[..., j] * y for j, y in enumerate(found)))
+        x = np.stack(found, axis=-1)
+    return np.clip(x[..., :channels], -1.0, 1.0)
 
 
 def conv_vae(weights: Weights, config: Config, latents: Array, condition: dict[str, Array]) -> Array:
@@ -110,7 +122,7 @@ def mlp_vae(weights: Weights, config: Config, latents: Array, condition: dict[st
     """The decoder of Kingma & Welling 2013, appendix C."""
     w = _part(weights, "decoder/params/")
     x = np.tanh(_dense(w, "hidden", _joined(w, config, latents, condition)))
-    return _pixels(config, _dense(w, "out", x).reshape(len(x), *config["model"]["image_shape"]))
+    return _pixels(config, _dense(w, "out", x).reshape(len(x), *config["model"]["image_shape"][:-1], -1))
 
 
 SAMPLERS = {"dcgan": dcgan, "conv_vae": conv_vae, "mlp_vae": mlp_vae}

@@ -124,3 +124,26 @@ def test_random_streams_are_named():
     key = random.stream(KEY, "a")
     assert not jnp.array_equal(jax.random.key_data(key), jax.random.key_data(random.stream(KEY, "b")))
     assert not jnp.array_equal(jax.random.key_data(key), jax.random.key_data(random.stream(KEY, "a", 1)))
+
+
+@pytest.mark.parametrize(("likelihood", "outputs"), [("discrete_gaussian", 6), ("logistic_mixture", 20)])
+def test_the_decoder_gives_what_a_likelihood_of_levels_takes(likelihood, outputs):
+    """The bound is that of the formulas at the drawn z, in nats of levels; samples are pictures."""
+    step = {"likelihood": likelihood, "mixtures": 2}
+    algorithm = build(**step)
+    batch = zoo.batch(algorithm.batch_spec, 4)
+    state = zoo.start(algorithm, KEY, batch)
+    assert state.params["decoder"]["out"]["kernel"].shape[-1] == outputs
+    sums = jax.jit(algorithm.evaluate)(state, batch, KEY)
+    means = {name: float(total / count) for name, (total, count) in sums.items()}
+    nats = math.log(2) * math.prod(zoo.SHAPE) * means["bits_per_dim"]
+    np.testing.assert_allclose(nats, -means["elbo"], rtol=1e-5)
+    assert 0 < means["bits_per_dim"] < 20
+    made = jax.jit(algorithm.sample, static_argnums=2)(state, KEY, 2)
+    assert made.shape == (2, *zoo.SHAPE)
+    assert float(jnp.abs(made).max()) <= 1.0
+
+
+def test_outputs_that_do_not_fit_the_likelihood_are_refused():
+    with pytest.raises(ga.UserError, match="model.outputs 3: discrete_gaussian takes 6 a pixel; leave it out"):
+        zoo.tiny("conv_vae", outputs=3, step={"likelihood": "discrete_gaussian"})
