@@ -145,5 +145,5 @@ def test_the_decoder_gives_what_a_likelihood_of_levels_takes(likelihood, outputs
 
 
 def test_outputs_that_do_not_fit_the_likelihood_are_refused():
-    with pytest.raises(ga.UserError, match="model.outputs 3: discrete_gaussian takes 6 a pixel; leave it out"):
+    with pytest.raises(ga.UserError, match=r"model.outputs 3: discrete_gaussian takes 6 a pixel; leave it out"):
         zoo.tiny("conv_vae", outputs=3, step={"likelihood": "discrete_gaussian"})
