@@ -201,7 +201,7 @@ def _over_step(ax: Axes, label: str) -> None:
     ax.set(xlabel="step", ylabel=label)
     from matplotlib import ticker
 
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
@@ -262,6 +262,7 @@ def _rows(ax: Axes, points: Sequence[tuple[str, Array, float, float, str | tuple
         ax.errorbar(mean, place, xerr=reach or None, color=shade, marker="o", markersize=4, capsize=2)
         ax.annotate(f"{mean:.4g}", (1.0, place), xycoords=("axes fraction", "data"), va="center", ha="left")
     ax.set_yticks(range(len(points)), [_short(text, 24) for text, *_ in points] if len(points) > 1 else [""])
+    ax.tick_params(left=len(points) > 1)
     ax.xaxis.set_major_locator(ticker.MaxNLocator(4))
     ax.set_ylim(len(points) - 0.5, -0.5)
     ax.margins(x=0.15)
