@@ -147,7 +147,7 @@ def views(alg, states):
 def draw(ax, seen, frame, title):
     score, points, arrows = (np.asarray(one[frame]) for one in seen)
     length = np.linalg.norm(arrows, axis=1, keepdims=True) + 1e-6
-    ax.imshow(score.reshape(40, 40), extent=(-1, 1, -1, 1), origin="lower", cmap="Greys", alpha=0.6)
+    ax.imshow(score.reshape(40, 40), extent=(-1, 1, -1, 1), origin="lower", cmap=plt.get_cmap("Greys", 8), alpha=0.6)
     ax.plot(*real.T, ".", ms=2, color="#0072B2")
     ax.quiver(*points.T, *(arrows / length * np.tanh(length)).T, color="#D55E00", scale=18, width=0.005)
     ax.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[], yticks=[], title=title)
@@ -162,7 +162,7 @@ for frame in range(24):
     buffer = io.BytesIO()
     figure.savefig(buffer)
     plt.close(figure)
-    drawn.append(Image.open(buffer).convert("RGB").quantize(16))
+    drawn.append(Image.open(buffer).convert("RGB").quantize(48))
 buffer = io.BytesIO()
 drawn[0].save(buffer, "GIF", save_all=True, append_images=drawn[1:], duration=200, loop=0, optimize=True)
 Shown(buffer.getvalue(), format="gif")
