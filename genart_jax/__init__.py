@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Autoregressive,
         BatchSpec,
         Classifier,
+        Cycle,
         Data,
         Drift,
         Field,
@@ -66,6 +67,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Autoregressive",
         "BatchSpec",
         "Classifier",
+        "Cycle",
         "Data",
         "Drift",
         "Field",
@@ -113,7 +115,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Data", "Dataset", "Drift",
+    "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Cycle", "Data", "Dataset", "Drift",
     "Field", "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
     "Samples", "Saved", "Score", "State", "Stylize", "Sweep", "SweepOptimizer", "Train", "Translate", "Use",
     "UserError", "Vae", "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs",

@@ -78,6 +78,14 @@ _MODELS = _entries(
         "Perez et al. 2018, arXiv:1709.07871",
     ),
     (
+        *("pix2pix", "translation", "genart_jax.models.pix2pix", "genart_jax.steps.translate"),
+        "Isola et al. 2017, arXiv:1611.07004",
+    ),
+    (
+        *("cyclegan", "translation", "genart_jax.models.cyclegan", "genart_jax.steps.cycle"),
+        "Zhu et al. 2017, arXiv:1703.10593",
+    ),
+    (
         *("adain", "style", "genart_jax.models.adain", "genart_jax.steps.stylize"),
         "Huang & Belongie 2017, arXiv:1703.06868",
     ),

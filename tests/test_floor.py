@@ -114,7 +114,7 @@ def test_wrong_values_are_named(name, options, words):
 def test_every_number_has_a_range():
     """Of the options here; a model's own are its `networks`' to check."""
     for cls in (c.Optimizer, c.Gan, c.Vae, c.VectorQuantized, c.Autoregressive, c.Classifier, c.Pixels, c.Stylize,
-                c.Data, c.Translate, c.Train, c.Parallel, c.SweepOptimizer, c.Sweep, c.Drift):  # fmt: skip
+                c.Data, c.Translate, c.Cycle, c.Train, c.Parallel, c.SweepOptimizer, c.Sweep, c.Drift):  # fmt: skip
         for name, hint in typing.get_type_hints(cls, include_extras=True).items():
             plain = {int, float, int | None, float | None, tuple[int, ...], tuple[float, ...]}
             assert hint not in plain, f"{cls.__name__}.{name}"
@@ -128,7 +128,8 @@ def test_every_preset_is_within_its_ranges():
 
 def test_every_option_is_documented():
     """Help texts are the fields' docstrings; tyro reads them from the source."""
-    for cls in (c.Optimizer, c.Gan, c.Vae, c.Classifier, c.Stylize, c.Translate, c.Data, c.Train, c.Parallel, c.Drift):
+    for cls in (c.Optimizer, c.Gan, c.Vae, c.Classifier, c.Stylize, c.Translate, c.Cycle, c.Data, c.Train, c.Parallel,
+                c.Drift):  # fmt: skip
         (node,) = ast.parse(inspect.getsource(cls)).body
         for field, after in itertools.pairwise([*node.body, None]):
             if isinstance(field, ast.AnnAssign):

@@ -8,6 +8,7 @@ from genart_jax.config.autoregressive import Autoregressive as Autoregressive
 from genart_jax.config.batch import BatchSpec as BatchSpec
 from genart_jax.config.batch import Field as Field
 from genart_jax.config.classifier import Classifier as Classifier
+from genart_jax.config.cycle import Cycle as Cycle
 from genart_jax.config.data import Data as Data
 from genart_jax.config.drift import Drift as Drift
 from genart_jax.config.errors import NotFiniteError as NotFiniteError

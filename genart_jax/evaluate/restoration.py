@@ -39,9 +39,14 @@ class AsTheyAre(NamedTuple):
 
 
 def translates(algorithm: Algorithm) -> bool:
-    """Whether a model makes pictures of pictures that have a target."""
+    """Whether a model makes pictures of pictures, and says how."""
     use = algorithm.uses.get("transform")
     return algorithm.show is not None and use is not None and use.translation is not None
+
+
+def unpaired(algorithm: Algorithm) -> bool:
+    """Whether what such a model makes has no target, but a second set that it should be like."""
+    return translates(algorithm) and "other" in algorithm.batch_spec.fields
 
 
 def measures(target: Array, made: Array, border: int) -> dict[str, Array]:
@@ -93,7 +98,7 @@ def score_translation(
     border = translation.scale if translation is not None and translation.scale > 1 else 0
     num = min(num, trained.source.test.size)
     tell(f"{num} test pictures through the model")
-    shown = _shown(trained, num, seed)
+    shown = shown_of(trained, num, seed)
     target = shown["target"]
     perceptual: Mapping[str, Callable[[Array], Array]] = {}
     if distance is not None:
@@ -121,17 +126,17 @@ def measures_in_parts(target: Array, made: Array, border: int) -> dict[str, Arra
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _shown(trained: pictures.Trained, num: int, seed: int) -> dict[str, Array]:
-    """Inputs, outputs and targets of test pictures, uint8, by label."""
+def shown_of(trained: pictures.Trained, num: int, seed: int) -> dict[str, Array]:
+    """What a run shows of test pictures, uint8, by label: inputs, outputs, targets."""
     algorithm, state = trained.model
     spec, data = algorithm.batch_spec, trained.saved.run.data
     raw = examples(trained.source, spec, num)
     assert algorithm.show is not None
     show = algorithm.show
     compiled = compiler.jit(lambda state, raw, key: show(state, prepare(raw, None, data, spec.fields), key))
-    parts = []
+    parts: list[dict[str, Array]] = []
     for index, start in enumerate(range(0, num, _BATCH)):
         part = {name: value[start : start + _BATCH] for name, value in raw.items()}
         key = random.stream(jax.random.key(seed), "scores", index)
         parts.append({label: to_uint8(x) for label, x in compiled(state, part, key).items()})
-    return {label: np.concatenate([part[label] for part in parts]) for label in ("input", "output", "target")}
+    return {label: np.concatenate([part[label] for part in parts]) for label in parts[0]}

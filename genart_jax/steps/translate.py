@@ -12,7 +12,6 @@ vector: what holds for all of a picture, such as the colour of its light, and mu
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 import jax
@@ -22,7 +21,6 @@ import optax
 from genart_jax.config import Run, Translate, UserError
 from genart_jax.data.degrade import named
 from genart_jax.losses import perceptual, terms
-from genart_jax.losses.adversarial import LOSSES, Adversarial
 from genart_jax.losses.pixel import DISTANCES, total_variation
 from genart_jax.metrics import image as scores
 from genart_jax.nn import judges, random
@@ -31,6 +29,7 @@ from genart_jax.steps import common, networks, play, uses
 from genart_jax.steps.critics import Critic, told_apart, value_of
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
+from genart_jax.steps.pairs import adversarial, cut, in_parts, turned
 from genart_jax.types import (
     Algorithm,
     Batch,
@@ -48,7 +47,6 @@ from genart_jax.types import (
 _TERMS = {name: terms.CRITIC_TERMS[name] for name in ("r1", "r2", "gp", "zero_gp", "lecam", "orthogonal")}
 _PERFECT = 100.0
 """Decibels of equal pictures, and of all that are nearer than that: figures stay finite."""
-_PART = 16  # pairs evaluated at a time
 _WINDOW = 11
 """Sides of the smallest picture that has a structural similarity."""
 
@@ -82,7 +80,7 @@ class Translator(Family):
         self.degrade = named(options.degradation, self.about.scale) if options.degradation else None
         self.layers = _layers(self.roles, options)
         self.critic = Critic("critic", self.roles, joint=False) if "critic" in self.roles else None
-        self.adversarial = _loss(options.loss)
+        self.adversarial = adversarial(options.loss)
         self.game = self._game()
         play.check_periods(self.game)
 
@@ -141,9 +139,9 @@ class Translator(Family):
         factors = {"input": 1, "mask": 1, "image": self.about.scale}
         planes = {name: pair[name] for name in factors if name in pair}
         if self.options.crop:
-            planes = _cut(planes, factors, keys("crop"), self.options.crop)
+            planes = cut(planes, factors, keys("crop"), self.options.crop)
         if self.options.turns:
-            planes = {name: _turned(x, keys("turns")) for name, x in planes.items()}
+            planes = {name: turned(x, keys("turns")) for name, x in planes.items()}
         return pair | planes
 
     def _reduced(self, images: jax.Array) -> jax.Array:
@@ -241,7 +239,7 @@ class Translator(Family):
         common.check_batch(batch, self.spec)
         weight, at = common.weights_of(batch, self.spec), networks.averaged(state)
         pair = self.pair(batch, random.stream(key, "evaluate"))
-        values = _in_parts(lambda part: self._figures(at, part), pair)
+        values = in_parts(lambda part: self._figures(at, part), pair)
         return common.all_sums({k: common.weighted(v, weight) for k, v in values.items()}, self.axis_name)
 
     def _figures(self, at: Variables, pair: Batch) -> dict[str, jax.Array]:
@@ -321,15 +319,6 @@ class Translator(Family):
         return {"input": self.unchanged(pair["input"]), "output": output, "target": pair["image"]}
 
 
-def _in_parts(figures: Callable[[Batch], dict[str, jax.Array]], pair: Batch) -> dict[str, jax.Array]:
-    """Figures (batch,) of pairs, of a few at a time: evaluation's batches are long, and activations are large."""
-    num = len(pair["input"])
-    if num <= _PART or num % _PART:
-        return figures(pair)
-    parts = jax.tree.map(lambda x: x.reshape(num // _PART, _PART, *x.shape[1:]), pair)
-    return {name: values.reshape(num) for name, values in jax.lax.map(figures, parts).items()}
-
-
 def _needed(roles: Networks, options: Translate, name: str) -> Networks:
     """The roles without those whose losses have no weight."""
     weights = {
@@ -349,49 +338,6 @@ def _layers(roles: Networks, options: Translate) -> tuple[tuple[str, ...], tuple
     default = judges.LAYERS.get(roles["perceptual"].frozen, ()) if "perceptual" in roles else ()
     compared = options.perceptual_layers or default
     return compared, options.style_layers or compared
-
-
-def _loss(name: str) -> Adversarial:
-    if name not in LOSSES:
-        near = difflib.get_close_matches(name, LOSSES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(LOSSES)}"
-        raise UserError(f"step.loss {name!r} is unknown; {hint}")
-    return LOSSES[name]
-
-
-def _cut(planes: dict[str, jax.Array], factors: dict[str, int], keys: jax.Array, side: int) -> dict[str, jax.Array]:
-    """Squares at a random place of each example, the same in all: `side` pixels of the input, times the factors.
-
-    Raises:
-      UserError: the pictures are smaller.
-    """
-    height, width = planes["input"].shape[1:3]
-    if side > min(height, width):
-        raise UserError(
-            f"step.crop {side}: the inputs are of {height}x{width} pixels; choose at most {min(height, width)}"
-        )
-    at = random.uniform(keys, (2,)) * jnp.array([height - side + 1, width - side + 1])
-    places = jnp.minimum(at.astype(jnp.int32), jnp.array([height - side, width - side]))
-
-    def one(x: jax.Array, place: jax.Array, factor: int) -> jax.Array:
-        start = (place[0] * factor, place[1] * factor, jnp.zeros((), place.dtype))
-        return jax.lax.dynamic_slice(x, start, (side * factor, side * factor, x.shape[-1]))
-
-    return {name: jax.vmap(lambda x, place, f=factors[name]: one(x, place, f))(x, places) for name, x in planes.items()}
-
-
-def _turned(images: jax.Array, keys: jax.Array) -> jax.Array:
-    """Squares mirrored and turned in one of eight ways, by each example's key.
-
-    Raises:
-      UserError: they are no squares.
-    """
-    if images.shape[1] != images.shape[2]:
-        raise UserError(f"step.turns: pairs of {images.shape[1]}x{images.shape[2]} are no squares; set step.crop")
-    way = random.randint(keys, 8)[:, None, None, None]
-    images = jnp.where(way & 1, jnp.flip(images, 1), images)
-    images = jnp.where(way & 2, jnp.flip(images, 2), images)
-    return jnp.where(way & 4, jnp.swapaxes(images, 1, 2), images)
 
 
 def _inside(images: jax.Array, target: jax.Array, mask: jax.Array) -> jax.Array:

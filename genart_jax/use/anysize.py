@@ -58,11 +58,12 @@ class Tiled:
     Args:
       model: which has the use.
       core: how many pixels of a tile are kept, along each side.
+      use: another use of this kind, such as "back".
     """
 
-    def __init__(self, model: Model, core: int = _CORE) -> None:
+    def __init__(self, model: Model, core: int = _CORE, use: str = "transform") -> None:
         self._algorithm, self._state = model
-        self.use = self._algorithm.use("transform")
+        self.use = self._algorithm.use(use)
         self.about = self.use.translation or Translation()
         self._core = core
         self._names = {one.name for one in self.use.inputs}

@@ -34,6 +34,7 @@ class Job(NamedTuple):
       mask: a picture that is white where something is missing, or a folder of such with the pictures' names.
       compare: also write a strip of before and after.
       seed: of what is drawn.
+      back: of a model that maps both ways, the way back: from its second set of pictures to its first.
     """
 
     scale: int = 0
@@ -41,6 +42,12 @@ class Job(NamedTuple):
     mask: Path | None = None
     compare: bool = False
     seed: int = 0
+    back: bool = False
+
+    @property
+    def use(self) -> str:
+        """Of the model."""
+        return "back" if self.back else "transform"
 
 
 class Done(NamedTuple):
@@ -58,6 +65,7 @@ def transform(
     scale: int = 0,
     strength: float = 1.0,
     seed: int = 0,
+    back: bool = False,
 ) -> Array:
     """A picture through a model, in tiles where it is large.
 
@@ -69,6 +77,7 @@ def transform(
       scale: how many times larger it becomes, a power of the model's scale; 0: by that.
       strength: share of the change, 0 to 1.
       seed: of what is drawn.
+      back: the way back, of a model that maps both ways.
 
     Returns:
       The picture with the same type and channels.
@@ -76,8 +85,8 @@ def transform(
     Raises:
       UserError: a model, a picture or an option that does not fit.
     """
-    tiled = Tiled(model if isinstance(model, Model) else load(at_scale(str(model), scale)))
-    job = Job(scale, strength, seed=seed)
+    job = Job(scale, strength, seed=seed, back=back)
+    tiled = Tiled(model if isinstance(model, Model) else load(at_scale(str(model), scale)), use=job.use)
     if isinstance(picture, str | Path):
         try:
             given = whole.read(expanded(picture), [])
@@ -108,7 +117,7 @@ def transform_files(
     """Picture files, and all of folders, one after the other; a bad one is passed over, with the reason in its notes.
 
     Args:
-      model: which has the use "transform".
+      model: which has the job's use.
       name: what results are called after, where they lie beside their pictures: PICTURE-NAME.png.
       words: files and folders.
       out: a file, of one picture; a folder; None: beside each picture.
@@ -118,7 +127,7 @@ def transform_files(
     Raises:
       UserError: nothing there, an option that does not fit, or an output that would overwrite an input.
     """
-    tiled = Tiled(model)
+    tiled = Tiled(model, use=job.use)
     check(tiled, job)
     paths = _paths(words)
     places = _places(paths, name, out)

@@ -26,6 +26,7 @@ FAMILIES = {
     "drift": "Drifting",
     "cnn": "Classifiers",
     "restoration": "Restoration",
+    "translation": "Translation",
     "style": "Style transfer",
 }
 """Headings, in the order of the table; a family that is not here goes by its own name."""

@@ -28,7 +28,7 @@ def test_scores_are_those_of_scikit_image(run, monkeypatch, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["psnr"] > 5
     scores = {score["name"]: score for score in found["scores"]}
-    shown = restoration._shown(open_run(run), 8, 0)
+    shown = restoration.shown_of(open_run(run), 8, 0)
     pairs = [*zip(shown["target"], shown["output"], strict=True)]
     expected = [skimage.peak_signal_noise_ratio(a, b) for a, b in pairs]
     np.testing.assert_allclose(scores["psnr_rgb"]["value"], np.mean(expected), rtol=1e-5)

@@ -17,7 +17,7 @@ from genart_jax.data import degrade
 from genart_jax.losses import perceptual
 from genart_jax.nn import random
 from genart_jax.nn.judges import PatchCritic
-from genart_jax.steps import networks, translate
+from genart_jax.steps import networks, pairs, translate
 from genart_jax.types import Network, Scene, Translation
 from tests import zoo
 
@@ -173,19 +173,19 @@ def test_cuts_and_turns_are_the_same_of_input_and_target():
     target = jnp.broadcast_to(jnp.stack([rows, columns], -1).astype(jnp.float32), (6, 12, 12, 2))
     planes = {"input": target[:, ::2, ::2], "image": target}
     keys = random.example_keys(KEY, 6)
-    cut = translate._cut(planes, {"input": 1, "image": 2}, keys, 3)
+    cut = pairs.cut(planes, {"input": 1, "image": 2}, keys, 3)
     assert cut["input"].shape == (6, 3, 3, 2)
     assert cut["image"].shape == (6, 6, 6, 2)
     np.testing.assert_array_equal(cut["image"][:, ::2, ::2], cut["input"])
     assert len({tuple(np.asarray(x[0, 0])) for x in cut["input"]}) > 2
-    turned = translate._turned(cut["image"], keys)
+    turned = pairs.turned(cut["image"], keys)
     ways = [np.rot90(m, k) for m in (cut["image"][0], np.swapaxes(cut["image"][0], 0, 1)) for k in range(4)]
     assert any((np.asarray(turned[0]) == way).all() for way in ways)
     assert not (np.asarray(turned) == np.asarray(cut["image"])).all()
     with pytest.raises(ga.UserError, match=r"step\.crop 7: the inputs are of 6x6"):
-        translate._cut(planes, {"input": 1, "image": 2}, keys, 7)
+        pairs.cut(planes, {"input": 1, "image": 2}, keys, 7)
     with pytest.raises(ga.UserError, match=r"12x10 are no squares; set step\.crop"):
-        translate._turned(target[:, :, :10], keys)
+        pairs.turned(target[:, :, :10], keys)
 
 
 def test_the_loss_is_the_weighted_sum_of_its_parts():

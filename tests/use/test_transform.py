@@ -54,21 +54,23 @@ def test_tiles_keep_everything_once_at_least():
             assert kept.all(), (about, length)
 
 
-@pytest.mark.parametrize("name", ["super_resolution", "inpaint", "enhance"])
+@pytest.mark.parametrize("name", ["super_resolution", "inpaint", "enhance", "cyclegan"])
 def test_tiled_equals_whole(name):
     """Away from the lower and the right border, where small pictures are filled up."""
     algorithm, state = model(name, moved=True)
     colors, mask = smooth(150, 138), np.zeros((150, 138), bool)
     mask[60:75, 40:90] = True
     takes_mask = name == "inpaint"
-    tiled = anysize.Tiled(model(name, moved=True), core=32)
+    use = "back" if name == "cyclegan" else "transform"  # of its two maps, the one that is not tested elsewhere
+    tiled = anysize.Tiled(model(name, moved=True), core=32, use=use)
     got = tiled(colors, mask if takes_mask else None)
     given = {"mask": jnp.asarray(mask[None, ..., None], jnp.float32)} if takes_mask else {}
     if "overview" in algorithm.uses:
         small = ga.to_float(anysize._small(colors)[None])
         given["overview"] = algorithm.uses["overview"].function(state, small)
-    all_of_it = ga.to_uint8(jax.jit(algorithm.transform)(state, ga.to_float(colors[None]), KEY, **given))[0]
-    scale = algorithm.uses["transform"].translation.scale
+    whole_by = jax.jit(algorithm.uses[use].function)
+    all_of_it = ga.to_uint8(whole_by(state, ga.to_float(colors[None]), KEY, **given))[0]
+    scale = algorithm.uses[use].translation.scale
     assert got.shape == (150 * scale, 138 * scale, 3)
     inner = np.s_[: 120 * scale, : 108 * scale]
     difference = np.abs(got[inner].astype(int) - all_of_it[inner])

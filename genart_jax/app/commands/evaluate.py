@@ -14,6 +14,7 @@ from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
 
 if TYPE_CHECKING:
+    from genart_jax.evaluate.extractors import Extractor
     from genart_jax.evaluate.scores import Score
     from genart_jax.runtime.values import Json
 
@@ -59,6 +60,8 @@ def _check(options: Options, from_pictures: bool, features: bool) -> None:
     """Raises UserError where scores are asked for that such a model has not."""
     if from_pictures and (set(options.also) - {"perceptual"} or options.reference):
         raise UserError("this model makes pictures of pictures: of --also, it has perceptual alone, and no --reference")
+    if from_pictures and features and options.also:
+        raise UserError("--also perceptual: there is nothing that each picture should become; leave it out")
     if not features and not from_pictures and (options.reference or options.also):
         raise UserError("--reference and --also need pictures and an --extractor, such as lite0")
 
@@ -88,6 +91,18 @@ def _print(figures: Json, scores: list[Score], files: Mapping[str, Path], as_jso
         print(file)
 
 
+def _of_pictures(run: str, options: Options, network: Extractor | None) -> list[Score]:
+    """Of a model from pictures to pictures: against what is wanted of each, or, over features, of all of them."""
+    from genart_jax.evaluate.perceptual import make_perceptual
+    from genart_jax.evaluate.restoration import score_translation
+    from genart_jax.evaluate.unpaired import score_unpaired
+
+    if network is not None:
+        return score_unpaired(run, network, options.num or 2000, options.seed, options.split, options.ema, tell)
+    distance = make_perceptual("vgg19") if "perceptual" in options.also else None
+    return score_translation(run, options.num or 256, options.seed, options.ema, distance, tell)
+
+
 def run(args: Sequence[str]) -> None:
     """The command."""
     prog, text = "genart evaluate RUN", "Figures on the test split, and scores of pictures with what made them."
@@ -100,8 +115,7 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.evaluate import evaluate_run
     from genart_jax.evaluate.classified import score_classifier
     from genart_jax.evaluate.extractors import make_extractor
-    from genart_jax.evaluate.perceptual import make_perceptual
-    from genart_jax.evaluate.restoration import score_translation, translates
+    from genart_jax.evaluate.restoration import translates, unpaired
     from genart_jax.evaluate.scores import score_run
     from genart_jax.evaluate.statistics import read_statistics
     from genart_jax.train import parallel
@@ -118,7 +132,8 @@ def run(args: Sequence[str]) -> None:
     makes_pictures = algorithm.sample is not None and flat
     if not flat:
         tell("no scores over features: networks see pictures, and this run is of videos or volumes")
-    word = default_extractor(options.extractor, "lite0") if makes_pictures else None
+    sets = makes_pictures or unpaired(algorithm)
+    word = default_extractor(options.extractor, "lite0") if sets else None
     network = None if word is None else make_extractor(word)
     reference = None if options.reference is None else read_statistics(options.reference)
     from_pictures = translates(algorithm)
@@ -134,14 +149,13 @@ def run(args: Sequence[str]) -> None:
     if algorithm.predict is not None and flat and options.data is None:
         classified = score_classifier(run, options.ema, tell)
         scores, files = classified.scores, classified.files
-    if from_pictures:
-        distance = make_perceptual("vgg19") if "perceptual" in options.also else None
-        scores += score_translation(run, options.num or 256, options.seed, options.ema, distance, tell)
-    if network is not None:
+    if from_pictures and (network is not None or not sets):
+        scores += _of_pictures(run, options, network)
+    elif network is not None:
         num = options.num or 2000
         scores = score_run(
             run, network, num, options.seed, options.split, options.ema, given, tell, reference, options.also
         ) + scores  # fmt: skip
     _print(figures, scores, files, options.json)
-    if makes_pictures and not options.json:
+    if sets and not options.json:
         note(options.extractor, word)

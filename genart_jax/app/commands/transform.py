@@ -30,6 +30,8 @@ class Options:
     NAME_xSCALE does, of models that come with the package."""
     strength: float = 1.0
     """Share of the change: 0 leaves a picture as it is."""
+    back: bool = False
+    """The way back, of a model that maps both ways: from its second set of pictures to its first."""
     compare: bool = False
     """Also write a strip of before and after, PICTURE-compare.png."""
     provenance: bool = True
@@ -56,9 +58,9 @@ def run(args: Sequence[str]) -> None:
     name = at_scale(name, options.scale)
     saved = described(name)
     model = load(name)
-    model.algorithm.use("transform", f"{name}, a run of {saved.run.name},")
     mask = options.mask and expanded(options.mask)
-    job = Job(options.scale, options.strength, mask, options.compare, options.seed)
+    job = Job(options.scale, options.strength, mask, options.compare, options.seed, options.back)
+    model.algorithm.use(job.use, f"{name}, a run of {saved.run.name},")
     written, out = 0, options.out and expanded(options.out)
     about = model.provenance if options.provenance else None
     for done in transform_files(model, saved.run.name, pictures, out, job, about):

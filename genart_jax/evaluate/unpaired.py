@@ -1,0 +1,77 @@
+"""Scores of models between two unpaired sets: how near translated pictures are, as a set, to real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from genart_jax.config import UserError
+from genart_jax.data.source import Split
+from genart_jax.evaluate import pictures
+from genart_jax.evaluate.extractors import Extractor
+from genart_jax.evaluate.measures import NEIGHBOURS, Measured, frechet_distance, kernel_distance
+from genart_jax.evaluate.pictures import Features, open_run
+from genart_jax.evaluate.restoration import shown_of
+from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
+from genart_jax.runtime.values import Array
+
+_WAYS = {"": ("input", "output"), "_back": ("second input", "second output")}
+"""End of a score's name -> the labels of what goes in and of what comes out."""
+
+
+def score_unpaired(
+    directory: str | Path,
+    network: Extractor,
+    num: int = 2000,
+    seed: int = 0,
+    split: str = "train",
+    ema: bool = True,
+    tell: Callable[[str], None] = lambda text: None,
+) -> list[Score]:
+    """Frechet and kernel distances of what a run makes of test pictures; they are also written to RUN/scores.json.
+
+    Names that end in `_back` are of the second map. The detail `input` is the same figure of what went in.
+
+    Args:
+      directory: the run.
+      network: what makes features.
+      num: pictures of each kind, if there are as many.
+      seed: of what is drawn.
+      split: the real pictures' split; the translated ones are of the test split.
+      ema: with the moving averages of the parameters, where there are any.
+      tell: called with a line of what is done.
+
+    Raises:
+      UserError: no run there, its data is not to be had, or too few pictures.
+    """
+    trained = open_run(directory, ema=ema)
+    first = pictures.split_of(trained.source, split)
+    assert first.other is not None  # the run was trained on it
+    num_fake = min(num, trained.source.test.size)
+    if min(num_fake, first.size, first.other.size) < 2 * NEIGHBOURS:
+        raise UserError(f"--num {num}: scores need at least {2 * NEIGHBOURS} pictures; the test split has {num_fake}")
+    tell(f"{num_fake} test pictures through the model, each way")
+    shown = shown_of(trained, num_fake, seed)
+    scores: list[Score] = []
+    for (end, (given, made)), real in zip(_WAYS.items(), (first.other, first), strict=True):
+        if made not in shown:
+            continue
+        tell(f"features of real and of translated pictures: {network.name}")
+        found = _distances(network, real, shown[given], shown[made], num)
+        contract = contract_of(trained, network, split, min(num, real.size), num_fake, None) | {"made_of": "test"}
+        scores += make_scores(trained, contract, {f"{name}{end}": one for name, one in found.items()}, seed)
+    write_scores(directory, scores)
+    return scores
+
+
+def _distances(network: Extractor, real: Split, given: Array, made: Array, num: int) -> dict[str, Measured]:
+    """Distances of pictures, uint8, to a split, with those of the pictures that they were made of."""
+    features = lambda images: Features(*network(images), {})
+    known = features(pictures.read_rows(real, pictures.choose_rows(real, min(num, real.size))).images)
+    before, after = features(given), features(made)
+    out: dict[str, Measured] = {}
+    for distance in (frechet_distance, kernel_distance):
+        theirs = distance(network.name, known, before, None)
+        for name, ours in distance(network.name, known, after, None).items():
+            out[name] = ours._replace(details={**ours.details, "input": theirs[name].value})
+    return out
