@@ -12,9 +12,9 @@ class Data:
     """Where pictures come from and what is done to them."""
 
     source: str = ""
-    """emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set
-    that `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes, what
-    that one was trained on."""
+    """emoji[:STYLE][:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or
+    a set that `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes,
+    what that one was trained on."""
     other: str = ""
     """A second source, whose pictures are not paired with those of the first, for models that take two such sets."""
     image_size: tuple[Count, ...] = ()

@@ -135,12 +135,13 @@ def _built(size: int) -> Art | None:
     return Art(x=whole["image"], test=test, name=whole["name"], **labels)
 
 
-def load(size: int = 32, path: str | os.PathLike[str] | None = None) -> Source:
+def load(size: int = 32, path: str | os.PathLike[str] | None = None, style: str = "") -> Source:
     """The art set as a data source with the conditions style, shape and color.
 
     Args:
       size: 32, 64 or 128.
       path: the file to read, instead of `file_of(size)`.
+      style: of `STYLES`: the pictures of this one alone, which then is no condition.
 
     Raises:
       UserError: the file is missing (the message says how to make it), damaged, or another set.
@@ -152,21 +153,23 @@ def load(size: int = 32, path: str | os.PathLike[str] | None = None) -> Source:
             f"emoji: {path or file_of(size)} has another {wrong[0]} than the published set; "
             f"build it with this version's genart data build emoji:{size}"
         )
-    labels = {condition: getattr(art, condition).astype(np.int32) for condition in CLASS_NAMES}
+    class_names = {name: words for name, words in CLASS_NAMES.items() if name != "style" or not style}
+    labels = {condition: getattr(art, condition).astype(np.int32) for condition in class_names}
+    kept = art.style == STYLES.index(style) if style else np.ones(len(art.x), bool)
     splits = []
-    for rows in (~art.test, art.test):
+    for rows in (kept & ~art.test, kept & art.test):
         arrays = {name: values[rows] for name, values in {"image": art.x, **labels}.items()}
         splits.append(Split(len(arrays["image"]), arrays))
     train, test = splits
-    report = list(count_lines(CLASS_NAMES, train, test))
+    report = list(count_lines(class_names, train, test))
     same = sums[f"x{size}"] == SHA256[f"x{size}"]
     return Source(
-        name="emoji" if size == SIZES[0] else f"emoji:{size}",
+        name=":".join(["emoji", *([style] if style else []), *([] if size == SIZES[0] else [str(size)])]),
         train=train,
         test=test,
         pictures={"image": Field((size, size, 3))},
-        class_names=dict(CLASS_NAMES),
-        fingerprint=hashlib.sha256("".join(sums.values()).encode()).hexdigest(),
+        class_names=class_names,
+        fingerprint=hashlib.sha256("".join([*sums.values(), style]).encode()).hexdigest(),
         report=tuple(report),
         warnings=() if same else (f"emoji: these {size}-pixel pictures differ from the published ones (SHA-256)",),
     )

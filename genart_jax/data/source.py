@@ -100,7 +100,7 @@ class Source:
 
 
 def open_source(data: Data) -> Source:
-    """The source that `data.source` names: emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR,
+    """The source that `data.source` names: emoji[:STYLE][:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR,
     pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that `genart data build` made, by its name or as built:DIR.
 
     Its report begins with one line that is alike for every kind: sizes, shape and conditions.
@@ -134,9 +134,12 @@ def _load(kind: str, rest: str, data: Data) -> Source:
     if kind == "emoji":
         from genart_jax.data import emoji
 
-        if rest and not rest.isdecimal():
-            raise UserError(f"emoji:{rest}: the size is a number of pixels, as in emoji:32")
-        return emoji.load(int(rest)) if rest else emoji.load()
+        words = rest.split(":") if rest else []
+        size = int(words.pop()) if words and words[-1].isdecimal() else emoji.SIZES[0]
+        if words and (len(words) > 1 or words[0] not in emoji.STYLES):
+            styles = ", ".join(emoji.STYLES)
+            raise UserError(f"emoji:{rest}: wanted emoji[:STYLE][:SIZE], as emoji:64 or emoji:noto; styles: {styles}")
+        return emoji.load(size, style=words[0] if words else "")
     if kind == "idx":
         from genart_jax.data import idx
 
@@ -249,8 +252,8 @@ def _advice(source: str, kind: str) -> str:
     return (
         f"did you mean {near[0]}?"
         if near
-        else "choose emoji[:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE, tfds:NAME[:SPLIT], "
-        "or a set of genart data list"
+        else "choose emoji[:STYLE][:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE, "
+        "tfds:NAME[:SPLIT], or a set of genart data list"
     )
 
 

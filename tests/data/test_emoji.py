@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genart_jax.config import UserError
+from genart_jax.config import Data, UserError
 from genart_jax.data import emoji
 from genart_jax.data.color import dominant_color
+from genart_jax.data.source import open_source
 
 ROOT = Path(emoji.__file__).parents[2]
 FINGERPRINT = "779badb4c22f054276cbc2c2a06de059191dd519a6453c3a97cfe4bd16006101"
@@ -81,6 +82,20 @@ def test_the_source(source, art):
             assert values.dtype == np.int32
             np.testing.assert_array_equal(values, getattr(art, name)[rows])
     assert (source.train.size, source.test.size) == (6991, 754)
+
+
+def test_the_pictures_of_one_style(source, art):
+    """For translations from style to style; the style is then no condition."""
+    noto = open_source(Data(source="emoji:noto"))
+    assert noto.spec.conditions == (("shape", 9), ("color", 10))
+    rows = (art.style == emoji.STYLES.index("noto")) & ~art.test
+    np.testing.assert_array_equal(noto.train.arrays["image"], art.x[rows])
+    assert noto.name == "emoji:noto"
+    assert noto.fingerprint != source.fingerprint
+    with pytest.raises(UserError, match=r"emoji:nota: wanted emoji\[:STYLE\]\[:SIZE\].*styles: noto, noto-v1"):
+        open_source(Data(source="emoji:nota"))
+    with pytest.raises(UserError, match="make it with: genart data build emoji:64"):
+        emoji.load(64, path="/nowhere.npz", style="noto")
 
 
 def test_class_counts(source):
