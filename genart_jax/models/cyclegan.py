@@ -137,7 +137,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 
 _ADAM = Optimizer(learning_rate=2e-4, b1=0.5, b2=0.999, schedule="linear")
 _SMALL = dataclasses.replace(_ADAM, learning_rate=5e-4)
-_TRAIN = Train(steps=6_000, batch=1, samples=16, eval_every=2_000, sample_every=1_000, save_every=1_000)
+_TRAIN = Train(steps=3_000, batch=1, samples=16, eval_every=2_000, sample_every=1_000, save_every=1_000)
 
 PRESETS = {
     "default": Run(

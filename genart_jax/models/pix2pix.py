@@ -45,7 +45,7 @@ class Config:
     """Of what is made of them: as high and wide."""
     width: int = 32
     """Channels of the generator's first convolution; doubled by each that follows, up to eight times as many."""
-    halvings: int = 6
+    halvings: int = 5
     """How often the way down halves, if the sides can be."""
     dropout: float = 0.5
     """Share of activations that are dropped in the first layers of the way up."""
@@ -135,7 +135,7 @@ PRESETS = {
         _STEP,
         dataclasses.replace(_ADAM, learning_rate=5e-4),
         Data(source="pairs-emoji"),
-        Train(steps=4_500, batch=4, samples=16, eval_every=2_000, sample_every=1_000, save_every=1_000),
+        Train(steps=3_000, batch=4, samples=16, eval_every=2_000, sample_every=1_000, save_every=1_000),
     ),
     "paper": Run(
         Config(width=64, halvings=8, critic_width=64),

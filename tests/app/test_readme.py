@@ -34,6 +34,6 @@ def test_what_is_trained_can_be_built(command, tmp_path, monkeypatch):
     if hasattr(run.model, "tokenizer"):  # a run that is not there
         run = override(run, model={"tokenizer": bench.TOKENIZER})
     spec = BatchSpec(run.model.image_shape or (32, 32, 3), bench.CONDITIONS)
-    if run.data.other:
-        spec = BatchSpec(fields={**spec.fields, "other": spec.fields["image"]})
+    beside = [name for name in ("target", "other") if hasattr(run.model, f"{name}_shape")]
+    spec = BatchSpec(fields={**spec.fields, **dict.fromkeys(beside, spec.fields["image"])})
     ga.build(resolve(run, spec))
