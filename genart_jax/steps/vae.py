@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from genart_jax.config import Run, Vae
 from genart_jax.losses import elbo
 from genart_jax.nn import random
-from genart_jax.steps import common, networks, play, uses
+from genart_jax.steps import common, networks, play, posteriors, uses
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
 from genart_jax.types import Algorithm, Batch, Condition, Metrics, Outcome, Scene, State, Sums, Told, Tree, Variables
@@ -27,7 +27,7 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     al. 2016, section 3.1): its ELBO then bounds that of the 8-bit picture, and bits per dimension are comparable.
     """
     made = Variational(roles, config, axis_name)
-    latents, condition = uses.latents(*made.latent_shape), uses.condition(made.spec)
+    latents, condition = uses.latents(*made.posterior.shape), uses.condition(made.spec)
     encoded = (uses.pictures(made.spec), uses.KEY, condition)
     table = uses.table(
         decode=(made.decode, (latents, condition)),
@@ -46,7 +46,7 @@ class Variational(Family):
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
         super().__init__(roles, config, axis_name)
         self.options: Vae = config.step
-        self.latent_shape, self.dimensions = _latent_shape(roles), math.prod(self.spec.image_shape)
+        self.posterior, self.dimensions = posteriors.bind(roles), math.prod(self.spec.image_shape)
         self.gaussian = self.options.likelihood == "gaussian"
         self.optimal = self.gaussian and self.options.scale == "optimal"
         moved = "encoder", "decoder"
@@ -79,19 +79,16 @@ class Variational(Family):
         squared_error: jax.Array | None,
         train: bool,
     ) -> tuple[jax.Array, jax.Array, jax.Array, Tree]:
-        """Reconstruction (batch,), KL (batch, latent), mean squared error, and changed collections.
+        """Reconstruction (batch,), KL (batch, parts), mean squared error, and changed collections.
 
         `squared_error` is what the optimal scale is taken from; None: these examples' own.
         """
         draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
         x = self._pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
-        ((mean, log_variance), _), enc = networks.apply(self.roles, at, "encoder", images, condition, train=train)
-        z = mean + jnp.exp(0.5 * log_variance) * draw("latent", self.latent_shape)
-        (output, _), dec = networks.apply(self.roles, at, "decoder", z, condition, train=train)
+        noise = draw("latent", self.posterior.shape)
+        output, kl, changed = self.posterior.bound(at, images, condition, noise, train)
         reconstruction, error = self._reconstruction(x, output, squared_error)
-        flat = lambda x: x.reshape(len(x), -1)
-        kl = elbo.kl_normal(flat(mean), flat(log_variance))
-        return reconstruction, kl, error, {"encoder": enc, "decoder": dec}
+        return reconstruction, kl, error, changed
 
     def _reconstruction(
         self, x: jax.Array, output: jax.Array, squared_error: jax.Array | None
@@ -183,7 +180,7 @@ class Variational(Family):
     def latents(self, state: State, key: jax.Array, num: int) -> jax.Array:
         """The latents that `sample` draws with the same key."""
         keys = random.example_keys(random.stream(random.stream(key, "sample"), "latent"), num)
-        return random.normal(keys, self.latent_shape)
+        return random.normal(keys, self.posterior.shape)
 
     def activate(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
         """The decoder's first activations, (batch, features)."""
@@ -193,21 +190,13 @@ class Variational(Family):
     def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
-        ((mean, log_variance), _), _ = networks.apply(self.roles, networks.averaged(state), "encoder", images, wanted)
         keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
-        z: jax.Array = mean + jnp.exp(0.5 * log_variance) * random.normal(keys, self.latent_shape)
-        return z
+        noise = random.normal(keys, self.posterior.shape)
+        return self.posterior.encode(networks.averaged(state), images, wanted, noise)
 
     def transform(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Reconstructions."""
         return self.decode(state, self.encode(state, images, key, condition), condition)
-
-
-def _latent_shape(roles: Networks) -> tuple[int, ...]:
-    """What the decoder takes of an example: (latent,), or a map (height, width, channels)."""
-    inputs = roles["decoder"].inputs
-    (latents, *_) = jax.eval_shape(inputs if callable(inputs) else lambda: inputs)
-    return tuple(latents.shape[1:])
 
 
 def _examples(scene: Scene) -> tuple[jax.Array, Condition, jax.Array]:
