@@ -115,7 +115,7 @@ class Encoder(nn.Module):
         c, resolutions, found = self.config, len(grid(self.config)), list[jax.Array]()
         x = Conv(c.width, (3, 3), dtype=self.dtype, name="in")(images.astype(self.dtype))
         embed = ConditionEmbed(classes_of(c.conditions), c.width, stddev=0.1, dtype=self.dtype, name="embed")
-        for vector in embed(condition, len(x)):
+        for vector in embed(condition, x.shape[0]):
             x = x + vector[:, None, None]
         last = _scaled(resolutions * c.blocks)
         for i in reversed(range(resolutions)):
@@ -144,7 +144,7 @@ class Layer(nn.Module):
         bounded = lambda y: _WIDEST * jnp.tanh(y / _WIDEST)
         prior = Block(2 * c.latent_channels + c.width, c.middle, self.dtype, zero, name="prior")(x).astype(jnp.float32)
         at, log_spread = prior[..., : c.latent_channels], bounded(prior[..., c.latent_channels : 2 * c.latent_channels])
-        kl, spread = jnp.zeros(len(x)), jnp.exp(0.5 * log_spread)
+        kl, spread = jnp.zeros(x.shape[0]), jnp.exp(0.5 * log_spread)
         if seen is None:
             z = at + spread * noise
         else:
@@ -176,7 +176,7 @@ class Decoder(nn.Module):
         self, noise: jax.Array, condition: Condition = None, maps: Maps | None = None, train: bool = False
     ) -> Output:
         """Also returns "kl" (batch, layers), "latents" (batch, latents), and the state after each resolution."""
-        c, resolutions, num = self.config, grid(self.config), len(noise)
+        c, resolutions, num = self.config, grid(self.config), noise.shape[0]
         count, begin, index = sum(layers for _, layers in resolutions), 0, 0
         (height, width), _ = resolutions[0]
         first = self.param("first", nn.initializers.normal(0.1), (height, width, c.width)).astype(self.dtype)

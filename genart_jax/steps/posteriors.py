@@ -61,7 +61,7 @@ class One:
         mean, log_variance, enc = self._posterior(at, images, condition, train)
         z = mean + jnp.exp(0.5 * log_variance) * noise
         (output, _), dec = networks.apply(self.roles, at, "decoder", z, condition, train=train)
-        flat = lambda x: x.reshape(len(x), -1)
+        flat = lambda x: x.reshape(x.shape[0], -1)
         return Bound(output, elbo.kl_normal(flat(mean), flat(log_variance)), {"encoder": enc, "decoder": dec})
 
     def encode(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array) -> jax.Array:
