@@ -17,6 +17,8 @@ from genart_jax.types import Algorithm, Batch, Condition, Metrics, Outcome, Scen
 
 LEVEL = 1 / 127.5
 """Width of one 8-bit level in units of [-1, 1]."""
+ACTIVE = 0.01
+"""Nats that a dimension or layer of the latents must carry, over a batch, to count as in use."""
 _SCALE_DECAY = 0.99  # of the moving average that evaluation takes the optimal scale from: about 100 steps
 
 
@@ -136,6 +138,7 @@ class Variational(Family):
             "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), self.dimensions),
             "reconstruction": jnp.mean(reconstruction),
             "kl": jnp.sum(kl_mean),
+            "active": jnp.mean(1.0 * (kl_mean > ACTIVE)),
         }
         # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
         return Outcome(metrics["loss"] / self.dimensions, metrics, changed, {"squared_error": error})

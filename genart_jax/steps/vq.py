@@ -95,7 +95,8 @@ class Quantized(Family):
         return Outcome(metrics["loss"], metrics, changed, {"share": jnp.mean(share, axis=0)})
 
     def _after(self, state: State, metrics: Metrics, found: play.Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
-        return state.extra, metrics | {"perplexity": quantize.perplexity(found["share"])}
+        perplexity = quantize.perplexity(found["share"])
+        return state.extra, metrics | {"perplexity": perplexity, "code_use": perplexity / self.codes}
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Figures of test examples, as mergeable sums."""

@@ -348,7 +348,7 @@ class Trainer:
         options = self.run.train
         return (
             (options.sample_every, self._samples),
-            (options.watch_every * self.watch.on, self._look),
+            (options.watch_every * self.watch.game, self._look),
             (options.eval_every, self._evaluate),
             (options.save_every, self._save),
         )

@@ -1,8 +1,9 @@
-"""Watching the game of a GAN while it trains: what goes wrong is said once, in plain words, with what to change.
+"""Watching a model while it trains: what goes wrong is said once, in plain words, with what to change.
 
-What is looked at: the critic's accuracy on training pictures (`critic_accuracy` of a row of training) and on held-out
-ones (`held_out/critic_accuracy`), its scores of both, the norms of gradients, and how much pictures differ
-(`held_out/variety`, of equal conditions; relative to real ones: `diversity`; of real ones: `spread`).
+Of a GAN's game is looked at: the critic's accuracy on training pictures (`critic_accuracy` of a row of training) and on
+held-out ones (`held_out/critic_accuracy`), its scores of both, the norms of gradients, and how much pictures differ
+(`held_out/variety`, of equal conditions; relative to real ones: `diversity`; of real ones: `spread`). Of a VAE, how
+many of its latents carry anything (`active`), and how many of its codes are in use (`code_use`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from genart_jax import registry
-from genart_jax.config import Gan, Run
+from genart_jax.config import Gan, Run, Vae, VectorQuantized
 from genart_jax.data.source import Split, limited
 
 Row = Mapping[str, float]
@@ -58,7 +59,7 @@ def overfitting(row: Row) -> float:
     return (real - held_out) / (real - fake) if real > fake else math.nan
 
 
-SIGNS = (
+GAN = (
     Sign(
         "collapse",
         lambda row: row.get("diversity", 1.0) < 0.35,
@@ -96,20 +97,41 @@ SIGNS = (
     ),
 )
 
+VAE = (
+    Sign(
+        "posterior collapse",
+        lambda row: row.get("active", 1.0) < 0.1 or row.get("kl", math.inf) < 0.5,
+        "of the latents {active:.0%} carry anything, {kl:.2f} nats a picture together: the decoder hardly listens to "
+        "them. Try a smaller --step.beta, --step.free-bits 0.1, or a decoder that can do less by itself",
+    ),
+)
+VQ = (
+    Sign(
+        "codebook collapse",
+        lambda row: row.get("code_use", 1.0) < 0.05,
+        "as many codes are in use as if {code_use:.1%} of them were used equally often. Try a larger "
+        "--model.revive-below, a smaller --optimizer.learning-rate, or fixed levels (--preset fsq)",
+    ),
+)
+SIGNS: Mapping[type, tuple[Sign, ...]] = {Gan: GAN, Vae: VAE, VectorQuantized: VQ}
+"""By the options of the step that trains a model."""
+
 
 class Watch:
     """Reads rows as they are written. `earlier` are those that a run has already, which are not told of again.
 
     Attributes:
-      on: whether there is a game to watch: a GAN's, and not a sweep's.
+      on: whether there is something to watch: not in a sweep.
+      game: whether it is a GAN's, so that held-out pictures are looked at, too.
       told: names of the signs that were told of.
     """
 
     def __init__(self, run: Run, members: int = 0, earlier: Iterable[Row] = ()) -> None:
-        self.on = isinstance(run.step, Gan) and not members
+        self._signs = () if members else SIGNS.get(type(run.step), ())
+        self.on, self.game = bool(self._signs), bool(self._signs) and isinstance(run.step, Gan)
         self._from = WARM_UP * run.train.steps
         self._row: dict[str, float] = {}
-        self._last: dict[str, deque[bool]] = {sign.name: deque(maxlen=ROWS) for sign in SIGNS}
+        self._last: dict[str, deque[bool]] = {sign.name: deque(maxlen=ROWS) for sign in self._signs}
         self.told: list[str] = []
         for row in earlier:
             self.see(int(row.get("step", 0)), row)
@@ -120,10 +142,10 @@ class Watch:
             if isinstance(value, int | float):
                 before = self._row.get(name, value) if name.startswith("held_out/") else value
                 self._row[name] = before + SMOOTH * (value - before)
-        if not self.on or step < self._from or "critic_loss" not in row:
+        if not self.on or step < self._from or not row.keys() & {"critic_loss", "loss"}:
             return
         figures = self._row | {"overfitting": overfitting(self._row)}
-        for sign in SIGNS:
+        for sign in self._signs:
             last = self._last[sign.name]
             last.append(sign.seen(self._row))
             if len(last) == ROWS and all(last) and sign.name not in self.told:

@@ -26,6 +26,23 @@ SIGNS = {
 }
 
 
+OTHERS = {
+    "posterior collapse": ("conv_vae", {"loss": 1.0, "kl": 9.0, "active": 0.8}, {"active": 0.02}),
+    "codebook collapse": ("vqvae", {"loss": 1.0, "code_use": 0.6}, {"code_use": 0.004}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_autoencoders_whose_latents_or_codes_are_not_used(name):
+    model, well, bad = OTHERS[name]
+    run = ga.configure(model, preset="tiny", train={"steps": 100})
+    (text,) = said([well | bad | {"step": step} for step in range(50, 70)], run)
+    assert text.startswith(f"step {50 + watch.ROWS - 1}: {name}: ")
+    assert "--" in text
+    assert "{" not in text
+    assert not said([well | {"step": step} for step in range(50, 70)], run)
+
+
 def said(rows, run=None, earlier=()):
     run = run or ga.configure("dcgan", preset="tiny", train={"steps": 100})
     seen, texts = watch.Watch(run, earlier=earlier), []
@@ -58,7 +75,8 @@ def test_overfitting_is_the_way_from_training_to_generated_pictures():
 
 
 def test_other_families_and_sweeps_are_not_watched():
-    assert not watch.Watch(ga.configure("mlp_vae", preset="tiny")).on
+    assert not watch.Watch(ga.configure("simple_cnn", preset="tiny")).on
+    assert not watch.Watch(ga.configure("mlp_vae", preset="tiny")).game
     assert not watch.Watch(ga.configure("dcgan", preset="tiny"), members=2).on
 
 
@@ -96,3 +114,17 @@ def test_the_weight_of_r1_grows_with_pixels_over_batch():
     assert f"would be {gamma:.2g} at 64x64 with 16" in watch.gamma_hint(large)
     assert not watch.gamma_hint(ga.configure(large, step={"r1_gamma": gamma}))
     assert not watch.gamma_hint(ga.configure(large, step={"r1_gamma": 0.0}))
+
+
+def test_a_vae_that_ignores_its_latents_is_warned_of(tmp_path):
+    """With a KL divergence that weighs ten thousand times as much, and not otherwise."""
+
+    def told(name, beta):
+        notes = []
+        tell = lambda event, values: notes.append(values["text"]) if event == "note" else None
+        options = {"optimizer": {"learning_rate": 0.02}, "step": {"beta": beta}, "train": {"steps": 40}}
+        fit("mlp_vae", tmp_path / name, tell, **options)
+        return [text for text in notes if "posterior collapse" in text]
+
+    assert len(told("collapsed", 1e4)) == 1
+    assert not told("healthy", 1.0)
