@@ -24,8 +24,8 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("genart_jax") is None:  # an installed JAX that is good enough is left alone
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "genart_jax[plots]"], check=True)
+if importlib.util.find_spec("genart_jax") is None:  # from the checkout; a JAX that is good enough is left alone
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "..[plots]"], check=True)
 
 import jax
 
