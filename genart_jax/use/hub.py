@@ -74,7 +74,8 @@ def export_folder(
     }
     config = json.dumps(_portable(content(model.saved)) | {"hub": said}, indent=2) + "\n"
     lines = "\n".join(f"    {line}".rstrip() for line in scores.strip().splitlines())
-    measured = f"\n## Scores of its pictures\n\nBy the run's own float32 parameters:\n\n{lines}\n" if scores else ""
+    before = "" if dtype == "float32" else f", before they were rounded to {dtype}"
+    measured = f"\n## Scores of its pictures\n\nBy the run's own parameters{before}:\n\n{lines}\n" if scores else ""
     card = _card(name or out.name, model, said, tensors, measured)
     temporary = out.with_name(out.name + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
