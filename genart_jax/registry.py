@@ -95,7 +95,7 @@ _MODELS = _entries(
         "Dumoulin et al. 2017, arXiv:1610.07629",
     ),
     (
-        *("vgg19", "cnn", "genart_jax.models.vgg19", "genart_jax.steps.classifier"),
+        *("vgg", "cnn", "genart_jax.models.vgg", "genart_jax.steps.classifier"),
         "Simonyan & Zisserman 2015, arXiv:1409.1556",
     ),
     (
@@ -103,6 +103,10 @@ _MODELS = _entries(
         "Tan & Le 2019, arXiv:1905.11946",
     ),
 )
+
+
+_PRESETS = {"vgg19": ("vgg", "19")}
+"""Names that stand for a model's preset: what they are called in older runs."""
 
 
 def register(name: str, *, module: str, step: str, family: str = "user", paper: str = "") -> None:
@@ -141,6 +145,8 @@ def find(name: str) -> Entry:
     """
     if name in _MODELS:
         return _MODELS[name]
+    if name in _PRESETS:
+        return dataclasses.replace(_MODELS[_PRESETS[name][0]], name=name)
     if ":" in name:
         path, _, attribute = name.partition(":")
         look_here()
@@ -189,6 +195,8 @@ def get_config(name: str, preset: str = "default") -> Run:
       UserError: no such model or preset.
     """
     presets: dict[str, Run] = model_module(name).PRESETS
+    if name in _PRESETS and preset == "default":
+        preset = _PRESETS[name][1]
     if preset not in presets:
         raise UserError(f"model {name!r} has no preset {preset!r}; there are {', '.join(presets)}")
     return dataclasses.replace(presets[preset], name=name)

@@ -48,18 +48,18 @@ def read(tensors: Tensors, origin: str) -> Published:
     known = {"fc.weight", "fc.bias"}
     parts = list(_parts(tensors, options))
     for part in parts:
-        kernel = _get(tensors, f"{part.conv}.weight", part.shape, origin).transpose(2, 3, 1, 0)
+        kernel = get(tensors, f"{part.conv}.weight", part.shape, origin).transpose(2, 3, 1, 0)
         flat[f"params/{part.path}/conv/kernel"] = kernel
         for name, path in (
             ("weight", "params/{}/norm/scale"), ("bias", "params/{}/norm/bias"),
             ("running_mean", "batch_stats/{}/norm/mean"), ("running_var", "batch_stats/{}/norm/var"),
         ):  # fmt: skip
-            flat[path.format(part.path)] = _get(tensors, f"{part.norm}.{name}", part.shape[:1], origin)
+            flat[path.format(part.path)] = get(tensors, f"{part.norm}.{name}", part.shape[:1], origin)
             known |= {f"{part.norm}.{name}", f"{part.norm}.num_batches_tracked"}
         known.add(f"{part.conv}.weight")
     classes, features = tensors["fc.weight"].shape[0], parts[-1].shape[0]
-    flat["params/out/kernel"] = _get(tensors, "fc.weight", (classes, features), origin).T
-    flat["params/out/bias"] = _get(tensors, "fc.bias", (classes,), origin)
+    flat["params/out/kernel"] = get(tensors, "fc.weight", (classes, features), origin).T
+    flat["params/out/bias"] = get(tensors, "fc.bias", (classes,), origin)
     if unknown := sorted(set(tensors) - known):
         raise UserError(f"{origin}: {unknown[0]} is in no residual network that is known here")
     # (c - mean) / deviation of c = (x + 1) / 2 is (x - (2 mean - 1)) / (2 deviation).
@@ -70,7 +70,12 @@ def read(tensors: Tensors, origin: str) -> Published:
     return Published(options, unflatten_dict(tree, sep="/"))
 
 
-def _get(tensors: Tensors, name: str, shape: tuple[int, ...], origin: str) -> Array:
+def get(tensors: Tensors, name: str, shape: tuple[int, ...], origin: str) -> Array:
+    """A tensor by its name.
+
+    Raises:
+      UserError: it is missing, or of another shape.
+    """
     if name not in tensors:
         raise UserError(f"{origin}: {name} is missing")
     if tuple(tensors[name].shape) != shape:

@@ -36,6 +36,8 @@ class VGG(nn.Module):
       widths, depths: channels and convolutions of each stage.
       pooling: "max", or "avg" as Gatys et al. 2016 advise for synthesis.
       until: name of the last intermediate that is wanted; the layers after it are not there at all. None: all.
+      norm: BatchNorm after each convolution, which then has no bias.
+      axis_name: of devices that take its statistics together.
     """
 
     widths: Sequence[int] = WIDTHS
@@ -43,10 +45,14 @@ class VGG(nn.Module):
     pooling: str = "max"
     until: str | None = None
     dtype: DTypeLike = jnp.float32
+    norm: bool = False
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """What a convolution gives is conv1_1, the same after ReLU relu1_1, and what a pooling gives pool1."""
+        """What a convolution gives (after BatchNorm, if any) is conv1_1, the same after ReLU relu1_1, and what a
+        pooling gives pool1.
+        """
         aux: dict[str, jax.Array] = {}
         mean = self.variable("constants", "mean", jnp.zeros, (images.shape[-1],)).value
         x = (images - mean).astype(self.dtype)
@@ -54,7 +60,12 @@ class VGG(nn.Module):
         for name in names(self.depths):
             if name.startswith("conv"):
                 init, width = nn.initializers.he_normal(), self.widths[int(name[4:].partition("_")[0]) - 1]
-                x = Conv(width, (3, 3), kernel_init=init, dtype=self.dtype, name=name)(x)
+                x = Conv(width, (3, 3), use_bias=not self.norm, kernel_init=init, dtype=self.dtype, name=name)(x)
+                if self.norm:
+                    x = nn.BatchNorm(
+                        not train, momentum=0.9, dtype=self.dtype, axis_name=self.axis_name,
+                        name=name.replace("conv", "norm"),
+                    )(x)  # fmt: skip
             else:
                 x = nn.relu(x) if name.startswith("relu") else checkpoint_name(pool(x, (2, 2), (2, 2)), "stage")
             aux[name] = x

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from genart_jax import registry
+from genart_jax import assets, registry
 from genart_jax.api import build
-from genart_jax.assets import kl_autoencoder, resnet, stylegan2, upscaler
+from genart_jax.assets import kl_autoencoder, resnet, stylegan2, upscaler, vgg
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import Run, UserError, Vae
 from genart_jax.config.saved import Saved
@@ -30,21 +30,28 @@ AGE = 1_000_000
 """Steps that such networks are taken to have behind them, so that a moving average does not forget them."""
 
 
+ASSET = "asset:"
+"""How published weights in the user's cache are named in the place of a run, as in asset:efficientnet_lite0."""
+
+
 def is_file(path: str | Path) -> bool:
-    """Whether a path is a file of weights rather than a run directory."""
-    return expanded(path).is_file()
+    """Whether a path is a file of weights, or names an asset, rather than a run directory."""
+    return str(path).startswith(ASSET) or expanded(path).is_file()
 
 
 def read(path: str | Path) -> tuple[Run, State]:
     """The configuration that a file of published weights says, and its state without an optimizer.
 
-    StyleGAN2's as `.safetensors` (docs/gans.md), KL autoencoders in diffusers' layout (docs/latents.md) and residual
-    networks of torchvision or timm (docs/pictures.md) also as `.pth`, and networks for super-resolution as `model.json`
-    of TensorFlow.js (docs/restoration.md).
+    An asset that is a classifier's (asset:efficientnet_lite0). StyleGAN2's as `.safetensors` (docs/gans.md), KL
+    autoencoders in diffusers' layout (docs/latents.md), and residual networks and VGGs of torchvision or timm
+    (docs/pictures.md) also as `.pth`, and networks for super-resolution as `model.json` of TensorFlow.js
+    (docs/restoration.md).
 
     Raises:
       UserError: another file; says what is wrong with it.
     """
+    if str(path).startswith(ASSET):
+        return _asset(str(path).removeprefix(ASSET))
     path = expanded(path)
     if path.suffix == ".json":
         return _upscaler(path)
@@ -53,7 +60,10 @@ def read(path: str | Path) -> tuple[Run, State]:
     tensors = read_tensors(path)
     if kl_autoencoder.MARK in tensors:
         return _autoencoder(tensors, str(path))
-    return _classifier(tensors, str(path)) if resnet.MARK in tensors else _stylegan2(tensors, str(path))
+    for name, reader in (("resnet", resnet), ("vgg", vgg)):
+        if reader.MARK in tensors:
+            return _classifier(name, reader.read(tensors, str(path)))
+    return _stylegan2(tensors, str(path))
 
 
 def _stylegan2(tensors: dict[str, Array], origin: str) -> tuple[Run, State]:
@@ -62,10 +72,20 @@ def _stylegan2(tensors: dict[str, Array], origin: str) -> tuple[Run, State]:
     return _configured("stylegan2", found.options), _state(live, {"generator": dict(found.average)})
 
 
-def _classifier(tensors: dict[str, Array], origin: str) -> tuple[Run, State]:
-    found = resnet.read(tensors, origin)
-    options = found.options | {"image_shape": (_SIZE, _SIZE, 3)}
-    return _configured("resnet", options), _state({"classifier": dict(found.variables)}, {})
+def _asset(name: str) -> tuple[Run, State]:
+    """A classifier's published weights in the user's cache."""
+    if not (names := assets.class_names(name)):
+        raise UserError(f"{ASSET}{name}: these are no weights of a classifier")
+    variables = assets.load(name)
+    if "out" not in variables["params"]:
+        raise UserError(f"{ASSET}{name}: these weights come without dense layers; bring a file that has them")
+    options = {"image_shape": (_SIZE, _SIZE, 3), "conditions": (("imagenet", len(names)),)}
+    return _configured(name, options), _state({"classifier": dict(variables)}, {})
+
+
+def _classifier(name: str, found: resnet.Published) -> tuple[Run, State]:
+    options = {"image_shape": (_SIZE, _SIZE, 3)} | found.options
+    return _configured(name, options), _state({"classifier": dict(found.variables)}, {})
 
 
 def _upscaler(path: Path) -> tuple[Run, State]:

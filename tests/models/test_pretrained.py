@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 import genart_jax as ga
 from genart_jax import assets
-from genart_jax.models import efficientnet_lite0, vgg19
+from genart_jax.models import efficientnet_lite0, vgg
 from genart_jax.nn.vgg import DEPTHS, VGG, names
 
 
@@ -139,8 +139,8 @@ def test_sizes_are_those_that_were_published():
         for x in jax.tree.leaves(jax.eval_shape(m.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))["params"])
     )
     assert count(lite0()) == 4_652_008
-    config = vgg19.Config(image_shape=(224, 224, 3), conditions=(("imagenet", 1000),))
-    assert count(vgg19.networks(config)["classifier"].module) == 143_667_240
+    config = vgg.Config(image_shape=(224, 224, 3), conditions=(("imagenet", 1000),))
+    assert count(vgg.networks(config)["classifier"].module) == 143_667_240
 
 
 def test_the_published_variables_are_those_of_the_models():

@@ -1,13 +1,17 @@
-"""VGG19 as a classifier: 16 convolutions of 3x3 in five stages, then three dense layers.
+"""VGG networks as classifiers: 3x3 convolutions in five stages, then three dense layers.
 
 Simonyan & Zisserman 2015, "Very deep convolutional networks for large-scale image recognition", arXiv:1409.1556,
-table 1, configuration E, with dropout 0.5 after the first two dense layers (section 3.1). The convolutions are
-`nn.vgg`, and their published weights `genart_jax.assets.load("vgg19")`; those of the dense layers are in torchvision's
-file (`genart assets fetch vgg19 --from FILE`).
+table 1, configurations A (11 layers), B (13), D (16) and E (19), with dropout 0.5 after the first two dense layers
+(section 3.1). With `norm`, BatchNorm follows each convolution, which then has no bias (Ioffe & Szegedy 2015,
+arXiv:1502.03167). The convolutions are `nn.vgg`, and VGG19's published weights `genart_jax.assets.load("vgg19")`;
+those of the dense layers are in torchvision's file (`genart assets fetch vgg19 --from FILE`). Files of torchvision and
+timm are read for all of them: `genart predict vgg16.pth PICTURE` (docs/pictures.md).
 
 Presets (sides of at least 2 to the number of stages):
 
-- `default`: the published network. `genart train vgg19 --data folder:DIR --data.image-size 224`.
+- `default`: `genart train vgg --model.label style`. A small one with BatchNorm for 32 px.
+- `11`, `13`, `16`, `19`, and with BatchNorm `11bn`, `13bn`, `16bn`, `19bn`: as published, for 224 px. The name `vgg19`
+  stands for the preset `19`. Not measured here.
 - `tiny`: for tests.
 """
 
@@ -50,13 +54,16 @@ class Config:
     """Rate of dropout after each of them."""
     pooling: Literal["max", "avg"] = "max"
     """What a pooling takes of four pixels: the largest, or the mean."""
+    norm: bool = False
+    """BatchNorm after each convolution, which then has no bias."""
 
 
-class Classifier19(nn.Module):
+class VGGClassifier(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes of all conditions)."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(
@@ -64,9 +71,11 @@ class Classifier19(nn.Module):
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """`keys` (batch,) for dropout in training. Also returns every intermediate: see `nn.vgg`, and fc6 and fc7."""
         c = self.config
-        trunk = VGG(c.widths, c.depths, c.pooling, dtype=self.dtype, name="trunk")
+        trunk = VGG(
+            c.widths, c.depths, c.pooling, dtype=self.dtype, norm=c.norm, axis_name=self.axis_name, name="trunk"
+        )
         nn.share_scope(self, trunk)
-        x, aux = trunk(images)
+        x, aux = trunk(images, train)
         x = x.reshape(x.shape[0], -1)
         for i, units in enumerate(c.hidden):
             name = f"fc{len(c.widths) + 1 + i}"
@@ -84,20 +93,39 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     """
     shape, least = config.image_shape or (), 2 ** len(config.widths)
     if not 0 <= config.dropout < 1 or min((*config.hidden, *config.widths, *config.depths)) < 1:
-        raise UserError("vgg19: dropout must be 0 to below 1, widths, depths and hidden at least 1")
+        raise UserError("vgg: dropout must be 0 to below 1, widths, depths and hidden at least 1")
     if len(config.widths) != len(config.depths):
-        raise UserError(f"vgg19: {len(config.widths)} widths and {len(config.depths)} depths; give one of each a stage")
+        raise UserError(f"vgg: {len(config.widths)} widths and {len(config.depths)} depths; give one of each a stage")
     if len(shape) != 3 or min(shape[:2]) < least:
-        raise UserError(f"vgg19: image_shape {shape}: sides must be at least {least}; set --data.image-size")
+        raise UserError(f"vgg: image_shape {shape}: sides must be at least {least}; set --data.image-size")
     scores_of(config.conditions)
-    return {"classifier": Network(Classifier19(config, dtype), lambda: (jnp.zeros((2, *shape)),))}
+    return {"classifier": Network(VGGClassifier(config, dtype, axis_name), lambda: (jnp.zeros((2, *shape)),))}
 
 
 # Without BatchNorm, Adam's usual rate is too large at this depth; warm-up keeps the first steps small.
 _ADAM = Optimizer(learning_rate=1e-4, schedule="cosine", warmup_steps=200, clip_norm=1.0)
+_SGD = Optimizer(name="sgd", learning_rate=0.05, b1=0.9, nesterov=True, schedule="cosine", warmup_steps=50, l2=5e-4)
+_DEPTHS = {"11": (1, 1, 2, 2, 2), "13": (2, 2, 2, 2, 2), "16": (2, 2, 3, 3, 3), "19": DEPTHS}
 
 PRESETS = {
-    "default": Run(Config(), Classifier(), _ADAM, Data(), Train(steps=10_000, batch=32, save_every=500)),
+    "default": Run(
+        Config(widths=(32, 64, 128), depths=(1, 1, 2), hidden=(128,), norm=True),
+        Classifier(label_smoothing=0.1),
+        _SGD,
+        Data(crop=2),
+        Train(steps=1500, batch=64, save_every=500),
+    ),
+    **{
+        f"{layers}{'bn' if norm else ''}": Run(
+            Config(depths=depths, norm=norm),
+            Classifier(),
+            _SGD if norm else _ADAM,
+            Data(),
+            Train(steps=10_000, batch=32, save_every=500),
+        )
+        for norm in (False, True)
+        for layers, depths in _DEPTHS.items()
+    },
     "tiny": Run(
         Config(widths=(4, 8), depths=(1, 2), hidden=(8,)),
         Classifier(),
