@@ -33,6 +33,9 @@ class Data:
     jitter: tuple[Weight, ...] = ()
     """Change brightness, contrast, saturation and hue of training pictures, each by up to these four fractions, such as
     0.4 0.4 0.4 0.1 (empty: off)."""
+    randaugment: tuple[Weight, ...] = ()
+    """Change training pictures by so many of fourteen operations, so strongly, such as 2 9 (Cubuk et al. 2020; empty:
+    off)."""
     cutout: Natural = 0
     """Fill a square of so many pixels of each training picture with grey."""
     limit: Natural = 0

@@ -284,8 +284,9 @@ def prepare(raw: Mapping[str, Tree], keys: jax.Array | None, data: Data, fields:
     Args:
       raw: the fields by their names as they are at rest, and maybe `weight`.
       keys: (B,) typed keys, one an example, or None for evaluation: nothing is augmented.
-      data: its `flip` and `crop` move all pictures and masks of an example alike, its `jitter` and `cutout` change its
-        pictures alike and no mask. `other`, which is not of the same example, has draws of its own.
+      data: its `flip`, `crop` and `randaugment` move all pictures and masks of an example alike; its `randaugment`,
+        `jitter` and `cutout` change colours of its pictures alike, and no mask. `other`, which is not of the same
+        example, has draws of its own.
       fields: those of the batch; what else `raw` holds is left out.
 
     Returns:
@@ -317,6 +318,9 @@ def _augmented(values: jax.Array, keys: jax.Array, data: Data, field: Field) -> 
     if data.crop:
         values = augment.crop(values, keys, data.crop)
     values = _at_full_depth(values, field)  # moved before, while a pixel is one byte and not four
+    if data.randaugment:
+        count, strength = int(data.randaugment[0]), data.randaugment[1]
+        values = augment.randaugment(values, keys, count, strength, field.kind == "pixels")
     if field.kind == "pixels" and data.jitter:
         values = augment.jitter(values, keys, data.jitter)
     if field.kind == "pixels" and data.cutout:
@@ -334,6 +338,10 @@ def check_augmentation(data: Data, fields: Mapping[str, Field]) -> None:
     if data.crop and len(paired) > 1:
         shown = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sides.items())
         raise UserError(f"data.crop moves pictures of one size alike, and these are {shown}; set it to 0")
+    if data.randaugment:
+        augment.check_randaugment(data.randaugment)
+        if odd := next((f.shape for f in areas.values() if len(f.shape) != 3), None):
+            raise UserError(f"data.randaugment is for pictures (height, width, channels), not for {odd}")
     for field in areas.values():
         if data.jitter and field.kind == "pixels":
             augment.check_jitter(data.jitter, field.shape[-1])
