@@ -9,6 +9,9 @@ Presets, with what benchmarks/results/quality.md measured (two seeds):
 - `default`: `genart train simple_cnn --model.label style` (or shape, color). One to six
   minutes on a busy machine; on the art set's test split 85.5 % for style (balanced 85.4 %) and 65.0 % for shape
   (balanced 53.5 %).
+- `fashion`, `digits`, `normed`: three convolutions with BatchNorm and one more with a shortcut, no hidden layer, for
+  Fashion-MNIST (`genart train simple_cnn --preset fashion --data fashion_mnist`: 93.2 % of the test split in ten CPU
+  minutes, one seed, 55,000 training pictures), for MNIST, and for icons and other small pictures.
 - `tiny`: for tests.
 """
 
@@ -51,6 +54,9 @@ class Config:
     """Rate of dropout before each dense layer."""
     norm: bool = False
     """BatchNorm after each convolution, which then has no bias (Ioffe & Szegedy 2015)."""
+    embedding: int = 0
+    """Length of an embedding on the unit sphere, whose cosines with a direction of each class are the scores, for
+    --step.margin (0: the last layer is dense)."""
     again: int = 0
     """Further convolutions of the last stage, each with a shortcut around it (He et al. 2016)."""
 
@@ -84,7 +90,13 @@ class CNN(nn.Module):
             x = nn.relu(nn.Dense(c.hidden, dtype=self.dtype, name="hidden")(x))
             aux["hidden"] = x
             x = Dropout(c.dropout)(x, None if keys is None else jax.vmap(lambda k: jax.random.fold_in(k, 1))(keys))
-        return nn.Dense(scores_of(c.conditions), name="out")(x.astype(jnp.float32)), aux
+        x = x.astype(jnp.float32)
+        if not c.embedding:
+            return nn.Dense(scores_of(c.conditions), name="out")(x), aux
+        x = nn.Dense(c.embedding, use_bias=False, name="embedding")(x)
+        aux["embedding"] = x = _unit(x, -1)
+        directions = self.param("out", nn.initializers.normal(1.0), (c.embedding, scores_of(c.conditions)))
+        return x @ _unit(directions, 0), aux
 
     def _conv(self, x: jax.Array, features: int, name: str) -> jax.Array:
         norm = self.config.norm
@@ -102,6 +114,11 @@ class CNN(nn.Module):
         return normed
 
 
+def _unit(x: jax.Array, axis: int) -> jax.Array:
+    """Vectors of length 1."""
+    return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=axis, keepdims=True) + 1e-12)
+
+
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
     """By role, for a resolved Config.
 
@@ -109,8 +126,12 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
       UserError: the image is too small, or there is nothing to classify.
     """
     shape = config.image_shape or ()
-    if not 0 <= config.dropout < 1 or min(config.features, default=0) < 1 or min(config.hidden, config.again) < 0:
-        raise UserError("simple_cnn: dropout must be 0 to below 1, features at least 1, hidden and again not negative")
+    if (
+        not 0 <= config.dropout < 1
+        or min(config.features, default=0) < 1
+        or min(config.hidden, config.again, config.embedding) < 0
+    ):
+        raise UserError("simple_cnn: dropout must be 0 to below 1, features at least 1, the rest not negative")
     if len(shape) != 3 or min(shape[:2]) < 2 ** len(config.features):
         raise UserError(f"simple_cnn: image_shape {shape}: sides must be at least {2 ** len(config.features)}")
     scores_of(config.conditions)
@@ -118,9 +139,20 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 
 
 _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine")
+_SGD = Optimizer(name="sgd", learning_rate=0.1, b1=0.9, nesterov=True, schedule="cosine", warmup_steps=100, l2=5e-4)
+_NORMED = Config(features=(32, 64, 128), hidden=0, norm=True, again=1)
+
+
+def _trained(data: Data, steps: int, batch: int, dropout: float = 0.25) -> Run:
+    step, train = Classifier(label_smoothing=0.1, ema_decay=0.99), Train(steps, batch, save_every=500, sample_every=0)
+    return Run(dataclasses.replace(_NORMED, dropout=dropout), step, _SGD, data, train)
+
 
 PRESETS = {
     "default": Run(Config(), Classifier(), _ADAM, Data(), Train(steps=1320, batch=64, save_every=500, sample_every=0)),
+    "normed": _trained(Data(crop=2), 3000, 64),
+    "fashion": _trained(Data(flip=True), 5000, 128),
+    "digits": _trained(Data(crop=2), 2200, 128),
     "tiny": Run(
         Config(features=(4, 4), hidden=8),
         Classifier(),

@@ -16,6 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from genart_jax.config import UserError
+from genart_jax.nn import random
 from genart_jax.nn.conv import Conv
 
 
@@ -56,17 +57,27 @@ class Block(nn.Module):
     bias: bool = True
     dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
+    drop: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """(batch, height, width, channels) -> the same divided by the stride, `width` channels."""
+    def __call__(self, x: jax.Array, train: bool, keys: jax.Array | None = None) -> jax.Array:
+        """(batch, height, width, channels) -> the same divided by the stride, `width` channels.
+
+        With `keys` (batch,), the branch is left out of an example with probability `drop`, where there is a sum; what
+        is kept is divided by the probability of keeping it.
+        """
         inputs = x
         layer = Layers(self.dtype, self.axis_name, train)
         if self.expand > 1:
             x = relu6(layer(x, "expand", x.shape[-1] * self.expand, 1))
         x = relu6(layer(x, "depthwise", x.shape[-1], self.kernel, self.stride, x.shape[-1]))
         x = layer(x, "project", self.width, 1, bias=self.bias)
-        return x + inputs if x.shape == inputs.shape else x
+        if x.shape != inputs.shape:
+            return x
+        if self.drop and keys is not None:
+            kept = random.uniform(keys) >= self.drop
+            x = jnp.where(kept[:, None, None, None], x / (1 - self.drop), 0.0).astype(x.dtype)
+        return x + inputs
 
 
 def trunk(
@@ -80,11 +91,14 @@ def trunk(
     stem: int,
     bias: bool,
     last: str = "",
+    drop: float = 0.0,
+    keys: jax.Array | None = None,
 ) -> dict[str, jax.Array]:
     """Stem and blocks on images in [-1, 1], in the module that calls it: stem, block_0, block_1, ... up to `last`.
 
     `widths` to `strides` have one entry a stage: channels, blocks, side of the depthwise kernels, stride of the first
-    block.
+    block. In training with `keys` (batch,), blocks are left out with a probability that is linear from 0 to `drop` for
+    the last (Huang et al. 2016, eq. 4).
     """
     # The published network's input is (pixel - 127) / 128.
     x = (images * (127.5 / 128.0) + 0.5 / 128.0).astype(layers.dtype)
@@ -94,10 +108,12 @@ def trunk(
             if last in aux:
                 return aux
             name, wider = f"block_{len(aux) - 1}", expand if stage else 1
+            share = drop * (len(aux) - 1) / max(1, sum(depths) - 1)
             block = Block(
-                width, kernel, stride if i == 0 else 1, wider, bias, layers.dtype, layers.axis_name, name=name
+                width, kernel, stride if i == 0 else 1, wider, bias, layers.dtype, layers.axis_name, share, name=name
             )
-            aux[name] = checkpoint_name(block([*aux.values()][-1], layers.train), "stage")
+            own = random.example_streams(keys, name)
+            aux[name] = checkpoint_name(block([*aux.values()][-1], layers.train, own), "stage")
     return aux
 
 

@@ -6,18 +6,23 @@ the conditions, and the losses of the heads are added.
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from genart_jax.config import Classifier, Run, UserError, heads_of
 from genart_jax.data.augment import mix
+from genart_jax.losses.margin import with_margin
 from genart_jax.nn import random
 from genart_jax.steps import common, networks, play, uses
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
 from genart_jax.types import Algorithm, Batch, Metrics, Outcome, Scene, State, Sums, Tree, Variables
 
+LAST = "out"
+"""The name of a classifier's last layer."""
 TOP = 5
 """Of so many likeliest classes one is to be right, where there are more than twice as many."""
 
@@ -36,6 +41,10 @@ class Classification(Family):
     """A classifier, as a game of one player."""
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
+        if config.step.probe:  # what does not train does not decay either
+            rule = config.optimizer
+            rule = dataclasses.replace(rule, decay_paths=rf"^{LAST}/.*(?:{rule.decay_paths})")
+            config = dataclasses.replace(config, optimizer=rule)
         super().__init__(roles, config, axis_name)
         self.options: Classifier = config.step
         if not self.spec.conditions:
@@ -101,9 +110,12 @@ class Classification(Family):
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
         images, targets = scene.batch["image"], scene.batch["target"]
-        (scores, _), changed = networks.apply(
-            self.roles, at, "classifier", images, train=True, keys=scene.drawn["keys"]
-        )
+        scores, changed = self._trained(at, images, scene)
+        if self.options.margin:
+            o = self.options
+            heads = [(scores[:, part], targets[:, part]) for part in self.heads.values()]
+            worse = [with_margin(s, t, o.margin, o.margin_size, o.margin_scale) for s, t in heads]
+            scores = jnp.concatenate(worse, axis=-1)
         weighted = targets * scene.carried["weight"] if self.options.balance else targets
         parts = self.heads.values()
         each = [optax.softmax_cross_entropy(scores[:, part], weighted[:, part]) for part in parts]
@@ -117,9 +129,23 @@ class Classification(Family):
         found = {"seen": jnp.mean(targets, axis=0)} if self.options.balance else {}
         return Outcome(values, metrics, {"classifier": changed}, found)
 
+    def _trained(self, at: Variables, images: jax.Array, scene: Scene) -> tuple[jax.Array, Tree]:
+        """Scores as in training, and the network's collections afterwards."""
+        if not self.options.probe:
+            (scores, _), changed = networks.apply(
+                self.roles, at, "classifier", images, train=True, keys=scene.drawn["keys"]
+            )
+            return scores, changed
+        own = at.params["classifier"]
+        held = {name: tree if name == LAST else jax.lax.stop_gradient(tree) for name, tree in own.items()}
+        (scores, _), changed = networks.apply(
+            self.roles, at._replace(params={**at.params, "classifier": held}), "classifier", images
+        )
+        return scores, changed
+
     def _scores_of(self, state: State, images: jax.Array) -> jax.Array:
         scores: jax.Array = networks.apply(self.roles, networks.averaged(state), "classifier", images)[0][0]
-        return scores
+        return self.options.margin_scale * scores if self.options.margin else scores
 
     def evaluate(self, state: State, batch: Batch, key: jax.Array) -> Sums:
         """Figures of test examples, as mergeable sums: of one head by their names, of several for each and together.

@@ -24,7 +24,7 @@ from genart_jax.runtime import compiler, heap, packaged
 from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import stages, sweep
-from genart_jax.train import checkpoint, cluster, frozen, guard, parallel
+from genart_jax.train import checkpoint, cluster, frozen, guard, parallel, published
 from genart_jax.train.about import versions
 from genart_jax.train.checkpoint import Saved
 from genart_jax.train.checks import (
@@ -131,7 +131,9 @@ class Trainer:
     ) -> None:
         self.directory, self.tell, self.owner = directory, tell, owner or Owner(directory, self._note)
         self.means = Means()
-        self.init_from = None if init_from is None else str(packaged.place(init_from).resolve())
+        self.init_from = None if init_from is None else str(init_from)
+        if self.init_from is not None and not self.init_from.startswith(published.ASSET):
+            self.init_from = str(packaged.place(self.init_from).resolve())
         if given is not None:
             run = dataclasses.replace(run, data=dataclasses.replace(run.data, source=given.name))
         run = stages.with_data(run)

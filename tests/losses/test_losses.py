@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from genart_jax.losses import elbo, quantize
+from genart_jax.losses import elbo, margin, quantize
 from genart_jax.losses.adversarial import LOSSES
 from genart_jax.losses.penalties import path_lengths, slope, squared_gradient
 
@@ -176,3 +176,15 @@ def test_perplexity_of_code_usage():
     np.testing.assert_allclose(got, np.exp(scipy.stats.entropy(whole)), rtol=1e-5)
     np.testing.assert_allclose(quantize.perplexity(jnp.full(7, 1 / 7)), 7, rtol=1e-5)
     np.testing.assert_allclose(quantize.perplexity(jnp.eye(7)[0]), 1, rtol=1e-6)
+
+
+def test_margins_are_those_of_the_angle_and_the_cosine():
+    angle = np.linspace(0.01, np.pi - 0.41, 20)
+    np.testing.assert_allclose(margin.arcface(jnp.cos(angle), 0.4), np.cos(angle + 0.4), atol=1e-5)
+    np.testing.assert_allclose(margin.cosface(jnp.cos(angle), 0.4), np.cos(angle) - 0.4, atol=1e-6)
+    falling = margin.arcface(jnp.cos(np.linspace(0, np.pi, 200)), 0.4)
+    assert (np.diff(falling) < 0).all()
+    assert np.isfinite(jax.grad(lambda c: margin.arcface(c, 0.4))(1.0))
+    cosines, targets = np.array([[0.2, 0.5, -0.1]]), np.array([[0.1, 0.8, 0.1]])
+    got = margin.with_margin(jnp.array(cosines), jnp.array(targets), "cosface", 0.3, 10.0)
+    np.testing.assert_allclose(got, [[2.0, 2.0, -1.0]], atol=1e-5)

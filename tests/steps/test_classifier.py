@@ -115,3 +115,22 @@ def test_with_balance_all_classes_weigh_the_same(microbatch):
     share = np.array([5, 2, 9]) / 16
     loss = -log_softmax(scores_of(new, other))[:, 2].mean() / share[2] / 3
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-4)
+
+
+def test_with_a_margin_the_true_class_is_made_worse_in_training_alone():
+    run = ga.configure(
+        "simple_cnn", preset="tiny", image_shape=(8, 8, 3), conditions=(("who", 4),), embedding=6, dropout=0.0,
+        step={"margin": "cosface", "margin_size": 0.25, "margin_scale": 8.0}, optimizer=zoo.SGD,
+    )  # fmt: skip
+    algorithm = ga.build(run)
+    labels = np.array([0, 1, 2, 3, 0, 1, 2, 3])
+    batch = labelled(algorithm, who=labels)
+    state = zoo.start(algorithm, KEY, batch)
+    see = jax.jit(lambda x: ga.run(algorithm, state, "classifier", x, capture=("embedding",)))
+    cosines, found = jax.device_get(see(batch["image"]))
+    np.testing.assert_allclose(np.linalg.norm(found["embedding"], axis=1), 1, rtol=1e-5)
+    assert np.abs(cosines).max() <= 1.0001
+    worse = cosines - 0.25 * np.eye(4)[labels]
+    _, metrics = jax.jit(algorithm.step)(state, batch, KEY)
+    np.testing.assert_allclose(metrics["loss"], -log_softmax(8 * worse)[np.arange(8), labels].mean(), rtol=1e-4)
+    np.testing.assert_allclose(algorithm.predict(state, batch["image"]), log_softmax(8.0 * cosines), atol=1e-4)

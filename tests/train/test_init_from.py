@@ -11,7 +11,8 @@ import pytest
 import genart_jax as ga
 from genart_jax import registry
 from genart_jax.steps import common
-from genart_jax.train import checkpoint
+from genart_jax.train import checkpoint, published
+from tests import zoo
 from tests.train.test_trainer import fit, small_data, state_of  # noqa: F401  # a fixture
 
 STILL = {"learning_rate": 0.0, "schedule": "constant"}
@@ -98,3 +99,24 @@ def test_the_moving_average_is_not_forgotten(tmp_path):
     np.testing.assert_allclose(c[path], decay * b[path] + (1 - decay) * a[param], atol=1e-6)
     fit("mlp_vae", tmp_path / "c", None, tmp_path / "b", **given)
     assert checkpoint.read_config(tmp_path / "c").run.train.ema_steps == 8
+
+
+def test_published_weights_in_the_cache_are_taken_by_name(tmp_path, monkeypatch):
+    """With `probe`, only the new last layer then learns, and statistics stay."""
+    run = ga.configure("simple_cnn", preset="tiny", norm=True, step={"probe": True}, label="style",
+                       train={"steps": 2, "batch": 8, "sample_every": 0},
+                       optimizer={"weight_decay": 0.1, "learning_rate": 0.1})  # fmt: skip
+    like = ga.build(run, image_shape=(32, 32, 3), conditions=(("imagenet", 7),), label="imagenet")
+    theirs = jax.jit(like.init)(jax.random.key(5), zoo.batch(like.batch_spec, 8))
+    variables = {"params": theirs.params["classifier"], **theirs.mutable["classifier"]}
+    monkeypatch.setattr(published.assets, "load", lambda name: jax.device_get(variables))
+    monkeypatch.setattr(published.assets, "class_names", lambda name: tuple("abcdefg"))
+    monkeypatch.setattr(published, "_configured", lambda name, options: ga.configure(
+        run, **options, label="imagenet"))  # fmt: skip
+    ga.fit(run, tmp_path / "r", init_from="asset:efficientnet_lite0")
+    state = ga.load(tmp_path / "r").state
+    for name, tree in state.params["classifier"].items():
+        moved = zoo.norm(zoo.moved(theirs.params["classifier"][name], tree)) if name != "out" else 1.0
+        assert (moved > 0) == (name == "out"), name
+    assert zoo.norm(zoo.moved(theirs.mutable["classifier"], state.mutable["classifier"])) == 0
+    assert ga.read_config(tmp_path / "r").data["init_from"] == "asset:efficientnet_lite0"

@@ -39,8 +39,8 @@ class SharedOptions:
     preset: str = "default"
     """Which of the model's presets to start from."""
     init_from: Path | None = None
-    """A run to take the parameters from, for a new run with a fresh optimizer; or StyleGAN2's published weights as
-    .safetensors."""
+    """A run to take the parameters from, for a new run with a fresh optimizer; or published weights: a file of
+    StyleGAN2's, or of torchvision's or timm's classifiers, or asset:efficientnet_lite0."""
     optimizer: Optimizer = Optimizer()
     data: Data = Data()
     train: Train = Train()
