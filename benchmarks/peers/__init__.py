@@ -14,7 +14,9 @@ from typing import Any
 
 from genart_jax.config import UserError
 
-MODELS = ("conv_vae", "dcgan", "fastgan", "mlp_vae", "r3gan", "simple_cnn", "sngan", "stylegan2", "vqvae")
+MODELS = (
+    "conv_vae", "dcgan", "fastgan", "mlp_vae", "r3gan", "resnet", "simple_cnn", "sngan", "stylegan2", "vgg", "vqvae"
+)  # fmt: skip
 
 
 def VARIANTS(name: str) -> tuple[str, ...]:  # noqa: N802  # the protocol's name

@@ -68,29 +68,40 @@ class Context:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def optimizer(self, parameters: Iterable[nn.Parameter], learning_rate: float | None = None) -> torch.optim.Adam:
-        """Our optimizer, fused.
+    def optimizer(
+        self, parameters: Iterable[nn.Parameter], learning_rate: float | None = None, clips: bool = False
+    ) -> torch.optim.Optimizer:
+        """Our optimizer, fused; `clips`: whether the caller clips the norm of gradients itself.
 
         Raises:
           UserError: options that this peer does not have.
         """
-        o = self.run.optimizer
-        if o.name != "adam" or o.warmup_steps or o.weight_decay or o.l1 or o.l2 or o.clip_norm or o.clip_value:
-            raise UserError("--against torch: only Adam, without warm-up, decay, penalties and clipping")
+        o, whole = self.run.optimizer, [*parameters]
         rate = o.learning_rate if learning_rate is None else learning_rate
-        return torch.optim.Adam(parameters, lr=rate, betas=(o.b1, o.b2), eps=o.eps, fused=True)
+        if o.weight_decay or o.l1 or o.clip_value or (o.clip_norm and not clips):
+            raise UserError("--against torch: has no decoupled decay, l1 and clipping of this kind")
+        if o.name == "adam" and not o.l2:
+            return torch.optim.Adam(whole, lr=rate, betas=(o.b1, o.b2), eps=o.eps, fused=True)
+        if o.name != "sgd" or o.decay_paths != "kernel$":
+            raise UserError("--against torch: has Adam without penalties, and SGD with one of kernels")
+        kernels = {"params": [p for p in whole if p.ndim > 1], "weight_decay": o.l2}
+        groups = [kernels, {"params": [p for p in whole if p.ndim == 1]}]
+        return torch.optim.SGD(groups, lr=rate, momentum=o.b1, nesterov=o.nesterov, fused=True)
 
     def schedule(self, optimizer: torch.optim.Optimizer, count: int, learning_rate: float | None = None) -> None:
         """Sets the learning rate of step number `count`; `learning_rate` replaces the peak."""
         o = self.run.optimizer
-        if o.schedule == "constant":
+        if o.schedule == "constant" and not o.warmup_steps:
             return
-        done = min(1.0, count / self.run.train.steps)
-        shares = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done}
+        done = min(1.0, max(0, count - o.warmup_steps) / max(1, self.run.train.steps - o.warmup_steps))
+        shares = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done}
         if o.schedule not in shares:
             raise UserError(f"--against torch: has no schedule {o.schedule}")
         peak = o.learning_rate if learning_rate is None else learning_rate
-        optimizer.param_groups[0]["lr"] = peak * ((1 - o.final_fraction) * shares[o.schedule] + o.final_fraction)
+        rising = min(1.0, count / o.warmup_steps) if o.warmup_steps else 1.0
+        rate = rising * peak * ((1 - o.final_fraction) * shares[o.schedule] + o.final_fraction)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
 
 
 class Ema:

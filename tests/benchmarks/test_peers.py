@@ -152,3 +152,86 @@ def test_gans(name, weights):
     step(0)
     assert all(torch.isfinite(p).all() for m in step.modules.values() for p in m.parameters())
     assert Subject(name, dataclasses.asdict(run), "cpu", "eager").facts["parameters"] == counts
+
+
+def resnet_order(params, stats):
+    """(convolution, its BatchNorm, its statistics) in the order of the peer's modules."""
+    layers = [("stem_0", None)]
+    for block in sorted(name for name in params if name.startswith("stage")):
+        layers += [(block, name) for name in sorted(params[block])]
+    for outer, inner in layers:
+        own, kept = (tree[outer] if inner is None else tree[outer][inner] for tree in (params, stats))
+        yield own["conv"], own["norm"], kept["norm"]
+
+
+def vgg_order(params, stats):
+    for name in sorted(name for name in params if name.startswith("conv")):
+        norm = name.replace("conv", "norm")
+        yield params[name], params[norm], stats[norm]
+
+
+def cnn_order(params, stats):
+    for name in sorted((name for name in params if name.startswith("conv")), key=lambda n: (n.count("_"), n)):
+        norm = name.replace("conv", "norm")
+        yield params[name], params[norm], stats[norm]
+
+
+CLASSIFIERS = [
+    ("simple_cnn", {"norm": True, "again": 1, "hidden": 0}, cnn_order),
+    ("resnet", {"stem": "plain"}, resnet_order),
+    ("vgg", {"norm": True}, vgg_order),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "order"), CLASSIFIERS)
+def test_classifiers(name, options, order):
+    from benchmarks.peers.common import Context
+
+    run = bench.resolved(name, "tiny", (16, 16, 3), options=options)
+    algorithm = build(run)
+    batch = bench.random_batch(algorithm.batch_spec, 8)
+    state = jax.jit(algorithm.init)(jax.random.key(0), batch)
+    step = importlib.import_module(f"benchmarks.peers.{name}").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
+    (module,) = step.modules.values()
+    params, stats = state.params["classifier"], state.mutable["classifier"]["batch_stats"]
+    assert sum(x.size for x in jax.tree.leaves(params)) == sum(p.numel() for p in module.parameters())
+
+    rng = np.random.default_rng(0)
+    random = lambda x: np.asarray(rng.uniform(0.5, 1.5, x.shape) if x.ndim == 1 else 0.3 * rng.normal(size=x.shape))
+    params, stats = (jax.tree.map(lambda x: np.float32(random(x)), dict(tree)) for tree in (params, stats))
+    norms = [m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for (conv, norm, kept), theirs, after in zip(order(params, stats), convs(module), norms, strict=True):
+        load(None, [(conv, theirs)])
+        for ours, place in (
+            (norm["scale"], "weight"),
+            (norm["bias"], "bias"),
+            (kept["mean"], "running_mean"),
+            (kept["var"], "running_var"),
+        ):
+            copy(getattr(after, place), ours)
+    dense = [m for m in module.modules() if isinstance(m, torch.nn.Linear)]
+    names = sorted((k for k in params if k.startswith(("fc", "hidden", "out"))), key=lambda k: (k == "out", k))
+    for ours, theirs in zip(names, dense, strict=True):
+        copy(theirs.bias, params[ours]["bias"])
+        kernel = params[ours]["kernel"].T
+        if theirs is dense[0] and name != "resnet":  # of (height, width, channels) here, of channels first there
+            channels = convs(module)[-1].out_channels
+            side = int((kernel.shape[1] // channels) ** 0.5)
+            kernel = kernel.reshape(-1, side, side, channels).transpose(0, 3, 1, 2)
+        copy(theirs.weight, kernel)
+    variables = {
+        "params": params,
+        "batch_stats": stats,
+        **{k: v for k, v in state.mutable["classifier"].items() if k != "batch_stats"},
+    }
+    ours = jax.jit(lambda x: algorithm.networks["classifier"].module.apply(variables, x)[0])(batch["image"])
+    module.eval()
+    with torch.no_grad():
+        theirs = module(torch.from_numpy(np.array(batch["image"])).permute(0, 3, 1, 2))
+    np.testing.assert_allclose(theirs, ours, atol=1e-4 * np.abs(ours).max())
+    module.train()
+    before = module.out.weight.clone() if hasattr(module, "out") else module.dense[-1].weight.clone()
+    step(0)
+    step(1)
+    after = module.out.weight if hasattr(module, "out") else module.dense[-1].weight
+    assert (after != before).any()

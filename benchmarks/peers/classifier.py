@@ -1,0 +1,47 @@
+"""The classification step in PyTorch, for each of its networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.peers.common import Context, Ema
+from genart_jax.config import UserError
+
+
+class ClassifierStep:
+    """One step a call."""
+
+    period = 1
+
+    def __init__(self, context: Context, network: Callable[[Any], nn.Module]) -> None:
+        self.context, self.options, self.count = context, context.run.step, 0
+        if self.options.mixup or self.options.cutmix or self.options.balance or len(context.condition) != 1:
+            raise UserError("--against torch: has one condition, without mixup, cutmix and balance")
+        self.modules = {"classifier": context.place(network(context.run.model))}
+        self.optimizer = context.optimizer(self.modules["classifier"].parameters(), clips=True)
+        self.ema = Ema(self.modules.values(), self.options.ema_decay)
+        self.objective = context.compile(self._objective)
+        (self.labels,) = context.condition.values()
+
+    def _objective(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with self.context.autocast():
+            logits = self.modules["classifier"](images)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.options.label_smoothing)
+        return loss, (logits.detach().argmax(1) == labels).float().mean()
+
+    def __call__(self, index: int) -> None:
+        """One step."""
+        self.context.schedule(self.optimizer, self.count)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, self.accuracy = self.objective(self.context.images, self.labels)
+        loss.backward()
+        if clip := self.context.run.optimizer.clip_norm:
+            nn.utils.clip_grad_norm_(self.modules["classifier"].parameters(), clip)
+        self.optimizer.step()
+        self.ema.update(self.count)
+        self.count += 1
