@@ -1,0 +1,162 @@
+"""What the classifiers' presets reach, in CPU minutes, with settings chosen on pictures held out of the training split.
+
+    python -m benchmarks.classifiers --runs DIR [--recipes fashion icons ...] [--seeds 0 1]
+
+Each training leaves out a part of the training split, the same for all seeds: settings are chosen on it, and the test
+split is looked at once, at the end. Of icons and faces that part is whole drawings and identities, as in their test
+splits. CPU minutes are those of the process with its start and its evaluations; an evaluation on what was held out
+comes every fifth of the steps, so that there is a curve. The table goes to benchmarks/results/classifiers.md; what is
+in DIR is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import genart_jax as ga
+from benchmarks import machine
+from genart_jax.config import Parallel
+from genart_jax.data import emoji
+from genart_jax.data.open import Dataset
+from genart_jax.data.source import Source, Split
+from genart_jax.runtime.values import Array
+from genart_jax.train import parallel
+from genart_jax.train.evaluation import make_evaluator
+
+RESULTS = Path(__file__).parent / "results" / "classifiers.md"
+CHARACTERS = tuple(f"char_{i}" for i in range(1, 8))
+RECIPES: dict[str, dict[str, Any]] = {
+    "fashion": {"source": "fashion_mnist", "preset": "fashion"},
+    "mnist": {"source": "mnist", "preset": "digits"},
+    "icons": {"source": "emoji", "conditions": ("style", "shape", "color"), "data": {"flip": True}},
+    "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 800}},
+    "plates": {"source": "plates", "conditions": CHARACTERS, "data": {"crop": 0}, "train": {"steps": 1600}},
+}
+_MOST = 5000  # pictures that are held out
+
+
+def held_out(data: Dataset) -> Array:
+    """Which pictures of the training split are held out: bool (n,)."""
+    rng, train = np.random.default_rng(7), data.train
+    if data.name.startswith("emoji"):
+        art = emoji.read(32)
+        kept = ~art.test
+        return emoji.rows_to_test(art.x[kept], art.shape[kept], art.name[kept])
+    if "identity" in train.arrays:
+        names = np.unique(train.arrays["identity"])
+        return np.isin(train.arrays["identity"], rng.permutation(names)[: len(names) // 10])
+    out = np.zeros(len(train), bool)
+    out[rng.permutation(len(train))[: min(_MOST, len(train) // 10)]] = True
+    return out
+
+
+def parted(data: Dataset) -> Dataset:
+    """The set whose test split is what is held out of the training split."""
+    source, out = data.source_for_training(), held_out(data)
+    splits = [_rows(source.train, keep) for keep in (~out, out)]
+    changed = dataclasses.replace(source, train=splits[0], test=splits[1], fingerprint=f"parted-{source.fingerprint}")
+    return dataclasses.replace(data, source=changed)
+
+
+def _rows(split: Split, keep: Array) -> Split:
+    arrays = {name: np.asarray(values)[keep] for name, values in split.arrays.items()}
+    return split._replace(size=int(keep.sum()), arrays=arrays)
+
+
+class Clock:
+    """A callback of the trainer: figures of evaluations by CPU minutes."""
+
+    def __init__(self) -> None:
+        self.begun, self.curve = _cpu(), list[tuple[float, Mapping[str, float]]]()
+
+    def __call__(self, event: str, values: dict[str, Any]) -> None:
+        """Takes one event; see `trainer.Callback`."""
+        if event == "evaluate":
+            figures = {name: float(value) for name, value in values["metrics"].items() if "accuracy" in name}
+            self.curve.append(((_cpu() - self.begun) / 60, figures))
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def trained(name: str, seed: int, directory: Path) -> dict[str, Any]:
+    """Trains a recipe, unless it is done, and returns its curve and its figures of the test split."""
+    result = directory / "result.json"
+    if result.is_file():
+        found: dict[str, Any] = json.loads(result.read_text())
+        return found
+    options = dict(RECIPES[name])
+    whole = ga.open_data(options.pop("source"))
+    run = ga.configure("simple_cnn", preset=options.pop("preset", "normed"), **options)
+    train = {"seed": seed, "eval_every": max(1, run.train.steps // 5), "sample_every": 0, "save_every": 0}
+    run, clock = ga.configure(run, train=train), Clock()
+    ga.fit(run, directory, clock, data=parted(whole))
+    found = {"curve": clock.curve, "test": tested(directory, run, whole.source_for_training())}
+    result.write_text(json.dumps(found))
+    return found
+
+
+def tested(directory: Path, run: ga.Run, source: Source) -> dict[str, float]:
+    """Figures of the test split."""
+    algorithm, state = ga.load(directory)
+    evaluate = make_evaluator(algorithm, run.data, parallel.make_mesh(Parallel(data=1), 1))
+    figures = evaluate(state, source.test, jax.random.key(0))
+    return {key: float(value) for key, value in figures.items() if "accuracy" in key}
+
+
+def shown(figures: Mapping[str, float]) -> str:
+    """Accuracies in %: of one condition with the balanced one in brackets, of several each and all together."""
+    heads = [key.removeprefix("accuracy_") for key in figures if key.startswith("accuracy_")]
+    if not heads:
+        return f"{100 * figures['accuracy']:.2f} ({100 * figures['balanced_accuracy']:.2f})"
+    parts = [f"all {100 * figures['accuracy']:.2f}", f"together {100 * figures['joint_accuracy']:.2f}"]
+    each = lambda head: f"{100 * figures[f'accuracy_{head}']:.1f} ({100 * figures[f'balanced_accuracy_{head}']:.1f})"
+    return ", ".join([*(f"{head} {each(head)}" for head in heads if len(heads) < 5), *parts])
+
+
+def table(found: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
+    """The page."""
+    lines = [
+        "# What classifiers reach\n",
+        f"`python -m benchmarks.classifiers`: `simple_cnn`, {machine.about()}. Accuracies in %, balanced ones in "
+        "brackets; `all` is the share of right answers over all conditions, `together` that of pictures of which all "
+        "are right. What was held out of training is another part of the training split; the test split was looked "
+        "at once.\n",
+        "| set | seed | CPU minutes | held out | test | held out, by CPU minutes |\n|---|---|---|---|---|---|",
+    ]
+    for (name, seed), one in found.items():
+        minutes, last = one["curve"][-1]
+        key = "accuracy"
+        curve = ", ".join(f"{100 * figures[key]:.1f} at {at:.1f}" for at, figures in one["curve"])
+        lines.append(f"| {name} | {seed} | {minutes:.1f} | {shown(last)} | {shown(one['test'])} | {curve} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args(argv)
+    found = {}
+    for name in args.recipes:
+        for seed in args.seeds:
+            found[name, seed] = trained(name, seed, args.runs / f"{name}-{seed}")
+            args.out.write_text(table(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
