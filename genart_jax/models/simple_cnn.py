@@ -11,7 +11,7 @@ Presets, with what benchmarks/results/quality.md measured (two seeds):
   (balanced 53.5 %).
 - `fashion`, `digits`, `normed`: three convolutions with BatchNorm and one more with a shortcut, no hidden layer, for
   Fashion-MNIST (`genart train simple_cnn --preset fashion --data fashion_mnist`: 93.2 % of the test split in ten CPU
-  minutes, one seed, 55,000 training pictures), for MNIST, and for icons and other small pictures.
+  minutes, one seed: benchmarks/results/classifiers.md), for MNIST, and for icons and other small pictures.
 - `tiny`: for tests.
 """
 
@@ -139,7 +139,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 
 
 _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine")
-_SGD = Optimizer(name="sgd", learning_rate=0.1, b1=0.9, nesterov=True, schedule="cosine", warmup_steps=100, l2=5e-4)
+_SGD = Optimizer(name="sgd", learning_rate=0.1, b1=0.9, nesterov=True, schedule="cosine", warmup_steps=200, l2=5e-4)
 _NORMED = Config(features=(32, 64, 128), hidden=0, norm=True, again=1)
 
 
@@ -151,7 +151,7 @@ def _trained(data: Data, steps: int, batch: int, dropout: float = 0.25) -> Run:
 PRESETS = {
     "default": Run(Config(), Classifier(), _ADAM, Data(), Train(steps=1320, batch=64, save_every=500, sample_every=0)),
     "normed": _trained(Data(crop=2), 3000, 64),
-    "fashion": _trained(Data(flip=True), 5000, 128),
+    "fashion": _trained(Data(flip=True), 5700, 128),
     "digits": _trained(Data(crop=2), 2200, 128),
     "tiny": Run(
         Config(features=(4, 4), hidden=8),
