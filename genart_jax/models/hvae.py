@@ -136,15 +136,17 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(
         self, x: jax.Array, noise: jax.Array, seen: jax.Array | None
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """State (batch, height, width, width), noise (batch, height, width, latent_channels) and the encoder's map, or
-        None -> the state, the KL divergence (batch,), and the noise that draws the same from the prior.
+        None -> the state, the KL divergence (batch,), log p(z) - log q(z) at what is drawn, and the noise by which the
+        prior draws the same.
         """
         c, zero = self.config, nn.initializers.zeros_init()
         bounded = lambda y: _WIDEST * jnp.tanh(y / _WIDEST)
         prior = Block(2 * c.latent_channels + c.width, c.middle, self.dtype, zero, name="prior")(x).astype(jnp.float32)
         at, log_spread = prior[..., : c.latent_channels], bounded(prior[..., c.latent_channels : 2 * c.latent_channels])
-        kl, spread = jnp.zeros(x.shape[0]), jnp.exp(0.5 * log_spread)
+        kl = ratio = jnp.zeros(x.shape[0])
+        spread = jnp.exp(0.5 * log_spread)
         if seen is None:
             z = at + spread * noise
         else:
@@ -153,12 +155,14 @@ class Layer(nn.Module):
             mean, log_variance = posterior[..., : c.latent_channels], bounded(posterior[..., c.latent_channels :])
             z = mean + jnp.exp(0.5 * log_variance) * noise
             kl = jnp.sum(kl_normals(mean, log_variance, at, log_spread), axis=(1, 2, 3))
-            noise = (z - at) / spread
+            drawn, noise = noise, (z - at) / spread
+            lengths = jnp.square(drawn) - jnp.square(noise) + log_variance - log_spread
+            ratio = 0.5 * jnp.sum(lengths, axis=(1, 2, 3))
         x = x + prior[..., 2 * c.latent_channels :].astype(self.dtype)
         last = _scaled(self.count)
         x = x + Conv(c.width, (1, 1), kernel_init=last, dtype=self.dtype, name="drawn")(z.astype(self.dtype))
         x = x + Block(c.width, c.middle, self.dtype, last, name="block")(x)
-        return x, kl, noise
+        return x, kl, ratio, noise
 
 
 class Decoder(nn.Module):
@@ -175,7 +179,7 @@ class Decoder(nn.Module):
     def __call__(
         self, noise: jax.Array, condition: Condition = None, maps: Maps | None = None, train: bool = False
     ) -> Output:
-        """Also returns "kl" (batch, layers), "latents" (batch, latents), and the state after each resolution."""
+        """Also returns what `posteriors.LayeredModule` says, and the state after each resolution."""
         c, resolutions, num = self.config, grid(self.config), noise.shape[0]
         count, begin, index = sum(layers for _, layers in resolutions), 0, 0
         (height, width), _ = resolutions[0]
@@ -185,19 +189,21 @@ class Decoder(nn.Module):
         for i, vector in enumerate(embed(condition, num)):
             x = x + nn.Dense(c.width, use_bias=False, dtype=self.dtype, name=f"told_{i}")(vector)[:, None, None]
         aux: dict[str, jax.Array] = {}
-        kls, drawn = [], []
+        kls, ratios, drawn = [], [], []
         for i, ((height, width), layers) in enumerate(resolutions):
             x = doubled(x) if i else x
             for _ in range(layers):
                 size = height * width * c.latent_channels
                 own = noise[:, begin : begin + size].reshape(num, height, width, -1)
                 layer = Layer(c, count, self.dtype, name=f"layer_{index}")
-                x, kl, own = layer(x, own, None if maps is None else maps[i])
+                x, kl, ratio, own = layer(x, own, None if maps is None else maps[i])
                 kls.append(kl)
+                ratios.append(ratio)
                 drawn.append(own.reshape(num, -1))
                 begin, index = begin + size, index + 1
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-        aux |= {"kl": jnp.stack(kls, axis=-1), "latents": jnp.concatenate(drawn, axis=-1)}
+        aux |= {"kl": jnp.stack(kls, axis=-1), "log_ratio": sum(ratios, jnp.zeros(num))}
+        aux["latents"] = jnp.concatenate(drawn, axis=-1)
         outputs = c.outputs or (c.image_shape or ())[-1]
         return Conv(outputs, (1, 1), dtype=self.dtype, name="out")(nn.gelu(x)).astype(jnp.float32), aux
 

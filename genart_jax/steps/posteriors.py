@@ -21,7 +21,7 @@ from genart_jax.types import Condition, Tree, Variables
 @runtime_checkable
 class LayeredModule(Protocol):
     """A decoder (noise, condition, maps) -> output, whose intermediates have, with the encoder's maps, "kl" (batch,
-    layers), and "latents": the noise from which it decodes the same without them.
+    layers), "log_ratio" as `Bound` has it, and "latents": the noise from which it decodes the same without them.
     """
 
     layered: bool
@@ -33,11 +33,13 @@ class Bound(NamedTuple):
     Attributes:
       output: numbers of each pixel, for the likelihood.
       kl: (batch, parts): KL divergences, by dimension of one latent, or by layer.
+      log_ratio: (batch,): log p(z) - log q(z | picture) at what was drawn.
       changed: the networks' collections by role.
     """
 
     output: jax.Array
     kl: jax.Array
+    log_ratio: jax.Array
     changed: dict[str, Tree]
 
 
@@ -62,7 +64,8 @@ class One:
         z = mean + jnp.exp(0.5 * log_variance) * noise
         (output, _), dec = networks.apply(self.roles, at, "decoder", z, condition, train=train)
         flat = lambda x: x.reshape(x.shape[0], -1)
-        return Bound(output, elbo.kl_normal(flat(mean), flat(log_variance)), {"encoder": enc, "decoder": dec})
+        ratio = 0.5 * jnp.sum(flat(jnp.square(noise) + log_variance - jnp.square(z)), axis=-1)
+        return Bound(output, elbo.kl_normal(flat(mean), flat(log_variance)), ratio, {"encoder": enc, "decoder": dec})
 
     def encode(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array) -> jax.Array:
         """Latents of pictures, (batch, *shape)."""
@@ -83,7 +86,7 @@ class Layered(One):
     def bound(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array, train: bool) -> Bound:
         """See `One.bound`."""
         output, aux, changed = self._passed(at, images, condition, noise, train)
-        return Bound(output, aux["kl"], changed)
+        return Bound(output, aux["kl"], aux["log_ratio"], changed)
 
     def encode(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array) -> jax.Array:
         """See `One.encode`."""

@@ -38,6 +38,7 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
         activate=(made.activate, (latents, condition)),
         encode=(made.encode, encoded),
         transform=(made.transform, encoded),
+        weigh=(made.weigh, encoded),
     )
     return made.algorithm(table, order=("reconstruction", "kl"))
 
@@ -80,17 +81,17 @@ class Variational(Family):
         keys: jax.Array,
         squared_error: jax.Array | None,
         train: bool,
-    ) -> tuple[jax.Array, jax.Array, jax.Array, Tree]:
-        """Reconstruction (batch,), KL (batch, parts), mean squared error, and changed collections.
+    ) -> tuple[jax.Array, posteriors.Bound, jax.Array]:
+        """Reconstruction (batch,), what the networks give, and the mean squared error.
 
         `squared_error` is what the optimal scale is taken from; None: these examples' own.
         """
         draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
         x = self._pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
         noise = draw("latent", self.posterior.shape)
-        output, kl, changed = self.posterior.bound(at, images, condition, noise, train)
-        reconstruction, error = self._reconstruction(x, output, squared_error)
-        return reconstruction, kl, error, changed
+        bound = self.posterior.bound(at, images, condition, noise, train)
+        reconstruction, error = self._reconstruction(x, bound.output, squared_error)
+        return reconstruction, bound, error
 
     def _reconstruction(
         self, x: jax.Array, output: jax.Array, squared_error: jax.Array | None
@@ -122,14 +123,14 @@ class Variational(Family):
         Two terms are not sums over examples: the optimal scale, and free bits. A batch that is computed in parts needs
         their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
         """
-        _, kl, error, _ = self._negative_elbo(at, *_examples(scene), None, True)
-        return error, common.pmean(jnp.mean(kl, axis=0), self.axis_name)
+        _, bound, error = self._negative_elbo(at, *_examples(scene), None, True)
+        return error, common.pmean(jnp.mean(bound.kl, axis=0), self.axis_name)
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
         error_there, kl_there = scene.means or (None, None)
-        reconstruction, kl, error, changed = self._negative_elbo(at, *_examples(scene), error_there, True)
-        kl_mean = common.pmean(jnp.mean(kl, axis=0), self.axis_name)
+        reconstruction, bound, error = self._negative_elbo(at, *_examples(scene), error_there, True)
+        kl_mean = common.pmean(jnp.mean(bound.kl, axis=0), self.axis_name)
         # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
         costs = (kl_mean if kl_there is None else kl_there) >= self.options.free_bits
         kl_cost = jnp.sum(jnp.where(costs, kl_mean, self.options.free_bits))
@@ -141,7 +142,7 @@ class Variational(Family):
             "active": jnp.mean(1.0 * (kl_mean > ACTIVE)),
         }
         # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
-        return Outcome(metrics["loss"] / self.dimensions, metrics, changed, {"squared_error": error})
+        return Outcome(metrics["loss"] / self.dimensions, metrics, bound.changed, {"squared_error": error})
 
     def _after(self, state: State, metrics: Metrics, found: play.Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
         if not self.optimal:
@@ -155,11 +156,10 @@ class Variational(Family):
         common.check_batch(batch, self.spec)
         weight, condition = common.weights_of(batch, self.spec), common.conditions_of(batch, self.spec)
         keys = random.example_keys(random.stream(key, "evaluate"), len(weight), self.axis_name)
-        squared_error = state.extra.get("squared_error")
-        reconstruction, kl, _, _ = self._negative_elbo(
-            networks.averaged(state), batch["image"], condition, keys, squared_error, False
+        reconstruction, bound, _ = self._negative_elbo(
+            networks.averaged(state), batch["image"], condition, keys, state.extra.get("squared_error"), False
         )
-        kl = jnp.sum(kl, axis=-1)
+        kl = jnp.sum(bound.kl, axis=-1)
         values = {
             "bits_per_dim": elbo.bits_per_dimension(reconstruction + kl, self.dimensions),
             "elbo": -(reconstruction + kl),
@@ -196,6 +196,17 @@ class Variational(Family):
         keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
         noise = random.normal(keys, self.posterior.shape)
         return self.posterior.encode(networks.averaged(state), images, wanted, noise)
+
+    def weigh(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
+        """The weight of one draw of z for each picture, log p(x, z) - log q(z|x), (batch,) nats: the exponential's mean
+        over draws is p(x) (Burda et al. 2016, arXiv:1509.00519, eq. 8).
+        """
+        wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
+        keys = random.example_keys(random.stream(key, "weigh"), images.shape[0])
+        reconstruction, bound, _ = self._negative_elbo(
+            networks.averaged(state), images, wanted, keys, state.extra.get("squared_error"), False
+        )
+        return bound.log_ratio - reconstruction
 
     def transform(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Reconstructions."""

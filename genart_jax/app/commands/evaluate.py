@@ -52,6 +52,8 @@ class Options:
     """Which member of a sweep; its scores are written into its own directory, RUN/members/N."""
     seed: int = 0
     """Seed of what is drawn."""
+    draws: int = 0
+    """Of a VAE, a bound by so many draws of the latents of 1,000 test pictures, besides (Burda et al. 2016); 0: none."""
     json: bool = False
     """As JSON."""
 
@@ -62,6 +64,8 @@ def _check(options: Options, from_pictures: bool, features: bool) -> None:
         raise UserError("this model makes pictures of pictures: of --also, it has perceptual alone, and no --reference")
     if from_pictures and features and options.also:
         raise UserError("--also perceptual: there is nothing that each picture should become; leave it out")
+    if options.draws < 0:
+        raise UserError(f"--draws {options.draws}: wanted 0 or more")
     if not features and not from_pictures and (options.reference or options.also):
         raise UserError("--reference and --also need pictures and an --extractor, such as lite0")
 
@@ -113,6 +117,7 @@ def run(args: Sequence[str]) -> None:
 
     from genart_jax.data.conditions import parse_conditions
     from genart_jax.evaluate import evaluate_run
+    from genart_jax.evaluate.bounds import importance_bound
     from genart_jax.evaluate.classified import score_classifier
     from genart_jax.evaluate.extractors import make_extractor
     from genart_jax.evaluate.restoration import translates, unpaired
@@ -142,6 +147,8 @@ def run(args: Sequence[str]) -> None:
     check_condition(given, algorithm.batch_spec)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
+    if options.draws:
+        figures |= importance_bound(run, options.draws, seed=options.seed)
     scores: list[Score] = []
     if options.classifier is not None:
         scores = _by_classifier(run, options, saved.run.data.source)
