@@ -53,7 +53,7 @@ class Options:
     seed: int = 0
     """Seed of what is drawn."""
     draws: int = 0
-    """Of a VAE, a bound by so many draws of the latents of 1,000 test pictures, besides (Burda et al. 2016); 0: none."""
+    """Of a VAE, a bound by so many draws of the latents of 1,000 test pictures (Burda et al. 2016), besides."""
     json: bool = False
     """As JSON."""
 
