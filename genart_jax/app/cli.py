@@ -30,6 +30,7 @@ COMMANDS = (
     "explain",
     "transform",
     "stylize",
+    "studio",
     "bench",
     "export",
     "assets",

@@ -1,0 +1,69 @@
+"""A worker without models: it does what the job's `do` says, after the lines of the protocol."""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+PICTURE = {"name": "picture", "kind": "picture", "optional": True}
+PICTURES = {"name": "pictures", "kind": "pictures", "low": 0}
+FIELDS = [
+    {"name": "do", "kind": "choice", "choices": ["draw", "wait", "stubborn", "die", "fail"], "default": "draw"},
+    {"name": "style", "kind": "class", "choices": ["noto", "fluent"]},
+    {"name": "seed", "kind": "integer", "low": 0, "high": 2**31 - 1, "default": 0},
+    {"name": "truncation", "kind": "number", "low": 0.0, "high": 1.5, "default": 1.0},
+]
+FORMS = [
+    {"kind": "create", "group": "create", "model": "stub", "fields": FIELDS},
+    {"kind": "transform", "group": "restore", "model": "stub", "fields": [*FIELDS, PICTURE]},
+]
+stopped = set()
+
+
+def tell(**message):
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def read():
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "cancel" in message:
+            stopped.add(message["cancel"])
+        else:
+            threading.Thread(target=work, args=(message["job"],), daemon=True).start()
+    os._exit(0)
+
+
+def work(job):
+    what, id_ = job["inputs"]["do"], job["id"]
+    if what == "die":
+        os._exit(3)
+    if what == "fail":
+        tell(event="failed", job=id_, text="not today")
+        return
+    while what in ("wait", "stubborn"):
+        tell(event="progress", job=id_, share=0.5, text="")
+        time.sleep(0.02)
+        if what == "wait" and id_ in stopped:
+            tell(event="cancelled", job=id_)
+            return
+    place = Path(job["place"])
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + id_.encode())
+    (place / "secret.png").write_bytes(b"not named")
+    tell(event="done", job=id_, result={"pictures": [{"file": "0.png", "words": "style noto"}], "files": job["files"]})
+
+
+def main():
+    tell(event="model", model={"name": "stub", "forms": FORMS, "trouble": ""})
+    tell(event="ready")
+    read()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["broken"]:
+        sys.exit("no such thing")
+    main()

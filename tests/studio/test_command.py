@@ -1,0 +1,72 @@
+"""`genart studio`, and the client of its page in the docs."""
+
+import importlib.util
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genart_jax.app import cli
+from genart_jax.app.studio import forms
+from tests.studio.client import TOKEN, running
+
+PAGE = Path(__file__).parents[2] / "docs" / "studio.md"
+
+
+def test_without_the_extra(monkeypatch, capsys):
+    """One line that names it, and everything else goes on."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "fastapi" else found(name))
+    assert cli.main(["studio"]) == 2
+    assert "pip install 'genart_jax[studio]'" in capsys.readouterr().err
+
+
+def test_no_import_of_the_extra_but_in_the_studio():
+    code = (
+        "import sys; sys.modules['fastapi'] = sys.modules['uvicorn'] = sys.modules['starlette'] = None\n"
+        "import genart_jax, genart_jax.app.studio.forms, genart_jax.app.commands.studio"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["nowhere"], "nowhere"),
+        (["--port", "70000"], "0 to 65535"),
+        (["--host", "0.0.0.0"], "name the one address"),
+        (["--ports", "1"], "did you mean --port"),
+    ],
+)
+def test_mistakes(args, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["studio", *args]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_port_that_is_taken(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert cli.main(["studio", "--port", str(other.getsockname()[1])]) == 2
+    assert "--port 0 takes a free one" in capsys.readouterr().err
+
+
+def test_the_client_of_the_page(tmp_path):
+    """The listing in the docs is what it says it is, and works."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names = {}
+    exec(code, names)
+    with running(tmp_path) as studio:
+        client = names["Studio"](f"http://{studio.host}/#token={TOKEN}")
+        (picture,) = client.do("create", "stub", seed=3)
+        assert picture.startswith(b"\x89PNG")
+        with pytest.raises(RuntimeError, match="not today"):
+            client.do("create", "stub", do="fail")
+        upload = client.ask("POST", "/api/uploads", picture)
+        assert forms.is_id(upload["upload"])
+        assert client.do("transform", "stub", picture=upload)

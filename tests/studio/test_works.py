@@ -1,0 +1,366 @@
+"""What the worker does, with real models: those that come with the package, and untrained ones."""
+
+import io
+import json
+import zipfile
+import zlib
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from genart_jax.app.studio import create, forms, steer, taste, works
+from genart_jax.app.studio.limits import Limits
+from genart_jax.app.studio.opened import CancelledError, Task, tiles
+from genart_jax.config import UserError
+from genart_jax.data import provenance
+from genart_jax.train.checkpoint import Model, load
+from genart_jax.types import to_float
+from genart_jax.use.sample import draw_samples
+from tests import zoo
+
+
+class Desk:
+    def __init__(self):
+        self.cancelled, self.said = set(), []
+
+    def tell(self, **message):
+        self.said.append(message)
+
+
+@pytest.fixture(scope="module")
+def icons():
+    return works.opened("icons")
+
+
+@pytest.fixture(scope="module")
+def style():
+    return works.opened("icons_style")
+
+
+def task(tmp_path, model, kind, desk=None, files=None, form=None, **given):
+    """A task as the server sends it: what is given, or all of `form`, is checked against the form."""
+    given = given if form is None else dict(form)
+    form = forms.find(model.forms(), kind, model.name)
+    paths = {}
+    for name, content in (files or {}).items():
+        paths[name] = str(tmp_path / f"upload-{name}")
+        (tmp_path / f"upload-{name}").write_bytes(content)
+        given.setdefault(name, {"upload": "0" * 32})
+    inputs = forms.checked(form["fields"], {k: v for k, v in given.items() if "." not in k})
+    return Task("1" * 32, kind, inputs, paths, tmp_path / "out", desk or Desk())
+
+
+def done(tmp_path, model, kind, **given):
+    """(result, pictures as arrays)."""
+    result = works.do(model, task(tmp_path, model, kind, **given))
+    files = [tmp_path / "out" / one["file"] for one in result["pictures"]]
+    return result, [np.asarray(Image.open(file).convert("RGB")) for file in files]
+
+
+def png(size=(40, 30), **options):
+    content = io.BytesIO()
+    gradient = np.linspace(0, 255, size[0] * size[1] * 3).reshape(size[1], size[0], 3).astype(np.uint8)
+    Image.fromarray(gradient).save(content, "PNG", **options)
+    return content.getvalue()
+
+
+def place(icons, index, **inputs):
+    return {"model": "icons", "inputs": inputs, "index": index}
+
+
+def test_forms_are_the_uses(icons, style):
+    kinds = {form["kind"] for form in icons.forms()}
+    assert {"create", "taste", "vary", "change", "mix", "between", "move", "project", "nearest"} == kinds
+    assert [form["kind"] for form in style.forms()] == ["explain"]
+    fields = {field["name"]: field for field in icons.forms()[0]["fields"]}
+    assert list(fields) == ["style", "shape", "color", "truncation", "seed", "count"]
+    assert fields["style"]["choices"][0] == "noto"
+    assert json.loads(json.dumps(icons.forms())) == icons.forms()
+
+
+def test_create_is_what_sample_draws(tmp_path, icons):
+    result, pictures = done(tmp_path, icons, "create", seed=3, count=5, style="noto")
+    model = load("icons")
+    wanted = draw_samples(model, model.saved, 5, 3, {"style": 0}).images
+    assert np.abs(np.stack(pictures).astype(int) - tiles(wanted)).max() <= 1
+    assert all(one["words"].startswith("noto, ") for one in result["pictures"])
+    file = tmp_path / "out" / "4.png"
+    assert provenance.read(file).model == "modgan"
+    recipe = forms.recipe_of(file.read_bytes(), icons.forms())
+    assert recipe["index"] == 4
+    assert recipe["inputs"] == {
+        "style": "noto", "shape": "any", "color": "any", "truncation": 1.0, "seed": 3, "count": 5,
+    }  # fmt: skip
+
+
+def test_truncation(tmp_path, icons):
+    spread = lambda t: np.std(np.stack(done(tmp_path, icons, "create", truncation=t, style="noto")[1]), axis=0).mean()
+    assert spread(0.0) < spread(1.0)
+
+
+def test_edits(tmp_path, icons):
+    a, b = place(icons, 0, seed=1), place(icons, 2, seed=1)
+    _, drawn = done(tmp_path, icons, "create", seed=1, count=3)
+    same = lambda x, y: np.abs(x.astype(int) - y).max() <= 1
+    _, varied = done(tmp_path, icons, "vary", picture=a, amount=0.0, count=2)
+    assert same(varied[1], drawn[0])
+    _, varied = done(tmp_path, icons, "vary", picture=a, amount=0.4, count=2)
+    assert not same(varied[0], drawn[0])
+    result, changed = done(tmp_path, icons, "change", picture=a, style="noto", shape="food")
+    assert same(changed[0], drawn[0])
+    assert result["pictures"][1]["words"].startswith("noto, food, ")
+    assert len(changed) == 2 + 10  # with each colour
+    _, mixed = done(tmp_path, icons, "mix", a=a, b=b)
+    assert same(mixed[0], drawn[0])
+    assert same(mixed[1], drawn[2])
+    assert len(mixed) == 5
+    result, between = done(tmp_path, icons, "between", a=a, b=b, frames=5)
+    assert same(between[1], drawn[0])
+    assert same(between[-1], drawn[2])
+    assert Image.open(tmp_path / "out" / "moving.gif").n_frames == 8
+    _, moved = done(tmp_path, icons, "move", picture=a, direction="sefa:1", reach=2.0)
+    assert same(moved[3], drawn[0])
+    assert not same(moved[0], moved[6])
+
+
+def test_a_place_of_another_model_is_refused(icons):
+    form = forms.find(icons.forms(), "vary", "icons")
+    for wrong in (
+        {"model": "icons_vae", "inputs": {}, "index": 0},
+        {"model": "icons", "inputs": {"seed": -1}, "index": 0},
+        {"model": "icons", "inputs": {}, "index": -1},
+        {"model": "icons", "inputs": {"code": "x"}, "index": 0},
+        {"upload": "0" * 32},
+        None,
+    ):
+        with pytest.raises(UserError):
+            forms.checked(form["fields"], {"picture": wrong})
+
+
+def test_why_this_class(tmp_path, style):
+    icons = load("icons")
+    (drawn,) = draw_samples(icons, icons.saved, 1, 0, {"style": 4}).images
+    content = io.BytesIO()
+    Image.fromarray(drawn).save(content, "PNG")
+    result, pictures = done(tmp_path, style, "explain", files={"picture": content.getvalue()}, method="saliency")
+    assert np.array_equal(pictures[0], drawn)
+    assert result["text"].startswith("fluent-high-contrast")
+    assert pictures[1].std() > 0
+
+
+def test_is_it_a_copy(tmp_path, icons):
+    """A training picture is its own nearest, and nearer than what was never seen."""
+    from genart_jax.data.source import open_source
+
+    image = open_source(icons.saved.run.data).train.arrays["image"][5]
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "PNG")
+    result, pictures = done(tmp_path, icons, "nearest", files={"picture": content.getvalue()})
+    assert np.array_equal(pictures[1], image)
+    assert result["percentile"] < 5
+    assert len(pictures) == 6
+
+
+def untrained(name):
+    """A tiny model as if it had been loaded; from pictures to pictures, it changes next to nothing yet."""
+    algorithm = zoo.tiny(name)
+    state = zoo.start(algorithm, jax.random.key(0), zoo.batch(algorithm.batch_spec, 4))
+    one = object.__new__(works.Opened)
+    one.name, one.model, one.spec = name, Model(algorithm, state), algorithm.batch_spec
+    one.saved = SimpleNamespace(run=SimpleNamespace(name=name))
+    return one
+
+
+def test_restoring(tmp_path):
+    """What a use takes is in its form; a picture of any size goes through, and holes are where the mask is white."""
+    inpaint = untrained("inpaint")
+    (form,) = inpaint.forms()
+    assert (form["kind"], form["group"]) == ("transform", "restore")
+    assert [field["kind"] for field in form["fields"]][:2] == ["picture", "mask"]
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:15, 10:20] = 255
+    masked = lambda pixels: (content := io.BytesIO(), Image.fromarray(pixels).save(content, "PNG"))[0].getvalue()
+    result, (after, before) = done(tmp_path, inpaint, "transform", files={"picture": png(), "mask": masked(mask)})
+    assert result["slider"]
+    assert after.shape == before.shape == (30, 40, 3)
+    assert np.array_equal(after[mask == 0], before[mask == 0])
+    assert not np.array_equal(after[mask > 0], before[mask > 0])
+    with pytest.raises(UserError, match="paint over"):
+        done(tmp_path, inpaint, "transform", files={"picture": png(), "mask": masked(0 * mask)})
+    larger = untrained("super_resolution")
+    fields = {field["name"]: field for field in larger.forms()[0]["fields"]}
+    assert list(fields) == ["picture", "strength", "scale"]
+    _, (after, before) = done(tmp_path, larger, "transform", files={"picture": png()})
+    times = int(fields["scale"]["choices"][0])
+    assert after.shape == before.shape == (30 * times, 40 * times, 3)
+
+
+def likes(images):
+    """A simulated user, who likes what is rather red: about one picture in seven."""
+    x = images.astype(int)
+    return x[..., 0].mean((1, 2)) - x[..., 2].mean((1, 2)) > 45
+
+
+def test_taste_doubles_the_hits(tmp_path, icons):
+    """Ten that are liked, ten that are not: of what comes next at least twice as many are hits."""
+    everything = {"truncation": 1.0, "count": 256}
+    images, _ = create.draw(icons, {**everything, "seed": 11})
+    liked, others = np.flatnonzero(likes(images))[:10], np.flatnonzero(~likes(images))[:10]
+    new, _ = create.draw(icons, {**everything, "seed": 12})
+    before = likes(new).mean()
+    assert 0.05 < before < 0.35
+    files = {}
+    for word, chosen in (("liked", liked), ("disliked", others)):
+        for i, one in enumerate(chosen):
+            content = io.BytesIO()
+            Image.fromarray(images[one]).save(content, "PNG")
+            files[f"{word}.{i}"] = content.getvalue()
+    result, shown = done(tmp_path, icons, "taste", files=files, seed=12, count=16)
+    after = likes(np.stack(shown)).mean()
+    assert after >= 2 * before, (before, after)
+    recipe = result["pictures"][0]["recipe"]
+    assert np.array_equal(shown[0], new[recipe["index"]])
+    with pytest.raises(UserError, match="3"):
+        works.do(icons, task(tmp_path, icons, "taste"))
+
+
+def test_steering(tmp_path, icons):
+    """Towards a colour, and towards a classifier's label: pictures come nearer than any that was drawn."""
+    assert steer.fields(icons) is None  # it was told all of them
+    cost = steer.cost_of("color=blue", icons.shape)
+    desk = Desk()
+    given = Task("1" * 32, "steer", {"towards": "color=blue", "seed": 0, "count": 4}, {}, tmp_path / "out", desk)
+    steer.do(icons, given)
+    shown = np.stack([np.asarray(Image.open(tmp_path / "out" / f"{i}.png").convert("RGB")) for i in range(4)])
+    drawn, _ = create.draw(icons, {"truncation": 1.0, "count": 16, "seed": 0})
+    assert cost(to_float(shown)).mean() < 0.8 * np.sort(np.asarray(cost(to_float(drawn))))[:4].mean()
+    assert len(desk.said) == 60
+    seen = steer.cost_of("style=noto", icons.shape)
+    noto, flat = (
+        create.draw(icons, {"truncation": 1.0, "count": 8, "seed": 0, "style": s})[0] for s in ("noto", "fluent-flat")
+    )
+    assert seen(to_float(noto)).mean() < seen(to_float(flat)).mean()
+    with pytest.raises(UserError, match="no classifier"):
+        steer.cost_of("mood=blue", icons.shape)
+
+
+def test_the_probe_does_not_see_what_is_not_there():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 255, (40, 16, 16, 3)).astype(np.uint8)
+    scores = taste.probe(*(taste.features(part) for part in (x[:10], x[10:20], x)))(taste.features(x[20:]))
+    assert np.abs(scores).max() < 1
+
+
+def test_who_cancels_is_heard(tmp_path, icons):
+    desk = Desk()
+    desk.cancelled.add("1" * 32)
+    with pytest.raises(CancelledError):
+        works.do(icons, task(tmp_path, icons, "create", desk))
+
+
+BOMB = b"\x89PNG\r\n\x1a\n"
+for kind, body in (
+    (b"IHDR", b"\0\1\0\0\0\1\0\0\x08\x02\0\0\0"),
+    (b"IDAT", zlib.compress(bytes(10**6))),
+    (b"IEND", b""),
+):
+    BOMB += len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (BOMB, "megapixels"),
+        (b"", "picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>", "picture"),
+        (b"\x80\x04\x95\x10cos\nsystem\n", "picture"),
+        (b"PK\x03\x04" + bytes(100), "picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n(/etc/passwd) run", "picture"),
+        (png()[:60], "picture"),
+        (png(size=(4100, 4000)), "megapixels"),
+    ],
+    ids=["bomb", "empty", "svg", "pickle", "zip", "postscript", "cut", "large"],
+)
+def test_uploads_that_are_no_pictures(tmp_path, style, content, said):
+    """Decoded in the worker, under limits; one line comes of it."""
+    with pytest.raises(UserError, match=said) as error:
+        works.do(style, task(tmp_path, style, "explain", files={"picture": content}))
+    assert len(str(error.value).splitlines()) == 1
+    assert Limits().pixels < 4100 * 4000
+
+
+def test_metadata_goes(tmp_path, style):
+    content = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x010E] = "taken at home"
+    Image.new("RGB", (32, 32), "red").save(content, "JPEG", exif=exif, comment="taken at home")
+    done(tmp_path, style, "explain", files={"picture": content.getvalue()}, method="saliency")
+    for file in (tmp_path / "out").iterdir():
+        assert b"at home" not in file.read_bytes()
+
+
+def archive():
+    """A zip with pictures in two folders, and with what such files are known to try."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as out:
+        for i in range(24):
+            picture = io.BytesIO()
+            Image.new("RGB", (32, 32), (10 * i, 99, 255 - 10 * i)).save(picture, "PNG")
+            out.writestr(f"{'ab'[i % 2]}/{i}.png", picture.getvalue())
+        out.writestr("../../slipped.png", picture.getvalue())
+        out.writestr("/slipped.png", picture.getvalue())
+        out.writestr("..\\slipped.png", picture.getvalue())
+        out.writestr("a/bomb.png", bytes(2**25))
+        link = zipfile.ZipInfo("a/link.png")
+        link.external_attr = 0o120777 << 16
+        out.writestr(link, "/etc/passwd")
+        out.writestr("model.pkl", b"\x80\x04cos\nsystem\n")
+    return content.getvalue()
+
+
+class Impatient(Desk):
+    """Cancels as soon as something is learnt."""
+
+    def tell(self, **message):
+        super().tell(**message)
+        if "curve" in message:
+            self.cancelled.add("1" * 32)
+
+
+def test_a_training(tmp_path):
+    """On a zip that is read where it lies; what is stopped keeps what there is; the new model draws."""
+    runs = tmp_path / "runs"
+    trainer, desk = works.opened("new", runs), Impatient()
+    form = {"model": "mlp_vae", "size": "32", "steps": 10_000}
+    asked = {"files": {"pictures": archive()}, "form": form}
+    result = works.do(trainer, task(tmp_path, trainer, "train", desk, **asked))
+    assert result["opens"] == "mine-1"
+    assert json.loads((runs / "mine-1" / "summary.json").read_text())["interrupted"]
+    assert Image.open(tmp_path / "out" / "0.png").size > (32, 32)
+    curves = [one["curve"] for one in desk.said if "curve" in one]
+    assert curves[0].keys() >= {"loss", "bits_per_dim"}
+    assert [one for one in desk.said if "live" in one]
+    assert not list(tmp_path.rglob("slipped.png"))
+    mine = works.opened("mine-1", runs)
+    assert mine.class_fields()[0]["choices"] == ["a", "b"]
+    _, pictures = done(tmp_path, mine, "create", count=2)
+    assert len(pictures) == 2
+    result, pictures = done(tmp_path, mine, "history")
+    assert len(result["curves"]) >= 1
+    assert pictures
+    with pytest.raises(UserError, match="zip"):
+        works.do(trainer, task(tmp_path, trainer, "train", **{**asked, "files": {"pictures": b"no zip"}}))
+    assert works.trained(runs).keys() == {"mine-1"}
+
+
+def test_weights_that_are_published_only_where_they_are(monkeypatch):
+    from genart_jax import assets
+    from genart_jax.app.studio import stylise
+
+    monkeypatch.setattr(assets, "available", lambda name: name == "vgg19")
+    assert stylise.available() == ["gatys"]
+    (form,) = stylise.Painter("gatys").forms()
+    assert [field["kind"] for field in form["fields"][:2]] == ["picture", "picture"]
