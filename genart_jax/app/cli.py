@@ -31,6 +31,7 @@ COMMANDS = (
     "transform",
     "stylize",
     "studio",
+    "judge",
     "bench",
     "export",
     "assets",
