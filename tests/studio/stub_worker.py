@@ -44,14 +44,15 @@ def work(job):
     if what == "fail":
         tell(event="failed", job=id_, text="not today")
         return
+    place = Path(job["place"])
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "pid").write_text(str(os.getpid()))
     while what in ("wait", "stubborn"):
         tell(event="progress", job=id_, share=0.5, text="")
         time.sleep(0.02)
         if what == "wait" and id_ in stopped:
             tell(event="cancelled", job=id_)
             return
-    place = Path(job["place"])
-    place.mkdir(parents=True, exist_ok=True)
     (place / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + id_.encode())
     (place / "secret.png").write_bytes(b"not named")
     tell(event="done", job=id_, result={"pictures": [{"file": "0.png", "words": "style noto"}], "files": job["files"]})

@@ -106,7 +106,8 @@ def between(model: Opened, task: Task) -> Json:
     codes = model.codes([task.inputs["a"], task.inputs["b"]])
     (way,) = latent.path(codes, max(2, task.inputs["frames"]), _way(model))
     images = _space(model).show(way)
-    result = _written(task, model, images, way.words)
+    shares = np.linspace(0, 100, len(images))
+    result = _written(task, model, images, [f"{share:.0f} %" for share in shares])
     task.file("moving.gif", gif([images], True, model.about))
     return {"pictures": [{"file": "moving.gif", "words": "moving"}, *result["pictures"]]}
 

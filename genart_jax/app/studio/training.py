@@ -86,10 +86,12 @@ class Trainer:
             fit(run, self._folder / name, tell)
         except NotFiniteError as error:
             raise UserError(str(error)) from None
-        if not last:
+        if not (self._folder / name / "summary.json").is_file():
             raise UserError("it was stopped before there was anything to keep")
-        shutil.copyfile(last[0], task.place / "0.png")
-        return {"pictures": [{"file": "0.png", "words": name}], "opens": name, "text": name}
+        shown = [{"file": "0.png", "words": name}] if last else []
+        for path in last:
+            shutil.copyfile(path, task.place / "0.png")
+        return {"pictures": shown, "opens": name, "text": name}
 
     def _free(self) -> str:
         taken = {path.name for path in self._folder.iterdir()} if self._folder.is_dir() else set()

@@ -123,7 +123,7 @@ export class Panel {
     const curves = new Curves();
     for (const [step, values] of job.result.curves ?? []) curves.add(step, values);
     this.results.prepend(element("article", { "data-job": job.id },
-      element("h2", {}, `${name(job.kind)}, ${job.model}${"seed" in job.inputs ? `, ${name("seed")} ${job.inputs.seed}` : ""} `,
+      element("h2", {}, `${name(job.kind)} · ${job.model}${"seed" in job.inputs ? ` · ${name("seed")} ${job.inputs.seed}` : ""} `,
         element("button", { type: "button", class: "recall", onclick: () => this.fill(job) }, say("recall"))),
       ...(job.result.curves ? [curves.root] : []), ...tilesOf(job)));
   }
