@@ -1,5 +1,6 @@
 """A worker without models: it does what the job's `do` says, after the lines of the protocol."""
 
+import io
 import json
 import os
 import sys
@@ -7,8 +8,10 @@ import threading
 import time
 from pathlib import Path
 
+from PIL import Image
+
 PICTURE = {"name": "picture", "kind": "picture", "optional": True}
-PICTURES = {"name": "pictures", "kind": "pictures", "low": 0}
+MASK = {"name": "mask", "kind": "mask", "optional": True}
 FIELDS = [
     {"name": "do", "kind": "choice", "choices": ["draw", "wait", "stubborn", "die", "fail"], "default": "draw"},
     {"name": "style", "kind": "class", "choices": ["noto", "fluent"]},
@@ -17,9 +20,12 @@ FIELDS = [
 ]
 FORMS = [
     {"kind": "create", "group": "create", "model": "stub", "fields": FIELDS},
-    {"kind": "transform", "group": "restore", "model": "stub", "fields": [*FIELDS, PICTURE]},
+    {"kind": "transform", "group": "restore", "model": "stub", "fields": [*FIELDS, PICTURE, MASK]},
 ]
 stopped = set()
+content = io.BytesIO()
+Image.new("RGB", (8, 8), "teal").save(content, "PNG")
+PNG = content.getvalue()
 
 
 def tell(**message):
@@ -53,9 +59,14 @@ def work(job):
         if what == "wait" and id_ in stopped:
             tell(event="cancelled", job=id_)
             return
-    (place / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + id_.encode())
     (place / "secret.png").write_bytes(b"not named")
-    tell(event="done", job=id_, result={"pictures": [{"file": "0.png", "words": "style noto"}], "files": job["files"]})
+    result = {"pictures": [{"file": "0.png", "words": "style noto"}], "files": job["files"]}
+    if "mask" in job["files"]:
+        result["pictures"].append({"file": "1.png", "words": "before"})
+        result["slider"] = True
+    for one in result["pictures"]:
+        (place / one["file"]).write_bytes(PNG + id_.encode())
+    tell(event="done", job=id_, result=result)
 
 
 def main():
