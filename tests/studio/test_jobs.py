@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from genart_jax.app.studio import server
 from genart_jax.app.studio.limits import Limits
 from genart_jax.app.studio.store import NoSpaceError, Store
 from genart_jax.config import UserError
@@ -206,6 +207,15 @@ def test_old_and_large_results_go_and_favourites_stay(tmp_path):
     store.close()
 
 
+def test_it_tidies_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "_TIDY", 0.05)
+    with running(tmp_path) as studio:
+        old = studio.store.upload(b"x")
+        os.utime(studio.store.uploaded(old), (0, 0))
+        until(lambda: studio.store.uploaded(old) is None)
+        assert studio.done()
+
+
 def test_favourites(tmp_path):
     with running(tmp_path) as studio:
         job = studio.done(seed=5)
@@ -227,6 +237,12 @@ def test_favourites(tmp_path):
         assert studio.ask("DELETE", picture).status == 200
         assert studio.ask("DELETE", picture).status == 404
         assert studio.get("/api/favourites") == []
+
+
+def test_a_moving_favourite_stays_one(tmp_path):
+    with running(tmp_path) as studio:
+        id_ = studio.store.favour(b"GIF89a...", 1, {"kind": "between"})
+        assert studio.ask("GET", f"/api/favourites/{id_}").headers["Content-Type"] == "image/gif"
 
 
 def test_the_base_is_written_ahead(tmp_path):

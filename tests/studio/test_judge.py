@@ -257,6 +257,19 @@ def test_the_page_of_scales(tmp_path, folders, page):
         assert one.answer == {"quality": 5, "originality": 2, "style": 4, "comment": "quite <b>dark</b>"}
 
 
+def test_pictures_of_a_run_are_those_of_its_seed(tmp_path, folders):
+    """As many of each source as the smallest has; drawn once, and the same when it is started again."""
+    from genart_jax.train.checkpoint import load
+    from genart_jax.use.sample import draw_samples
+
+    model = load("icons")
+    wanted = draw_samples(model, model.saved, 9, 3).images
+    prepared = items.prepare(tmp_path / "kept", ["icons", folders[0]], 20, 3)
+    assert prepared.each == 9
+    assert np.array_equal(np.asarray(Image.open(prepared.path(0, 8))), wanted[8])
+    assert items.prepare(tmp_path / "kept", ["icons", folders[0]], 20, 3) == prepared
+
+
 def test_what_runs_get(tmp_path, monkeypatch):
     """A score with its contract, which `genart compare` reads."""
     from genart_jax.evaluate.compare import compare_runs

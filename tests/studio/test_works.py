@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genart_jax.app.studio import create, forms, steer, taste, works
+from genart_jax import assets
+from genart_jax.app.studio import create, forms, steer, stylise, taste, works
 from genart_jax.app.studio.limits import Limits
 from genart_jax.app.studio.opened import CancelledError, Task, tiles
 from genart_jax.config import UserError
@@ -355,10 +356,42 @@ def test_a_training(tmp_path):
     assert works.trained(runs).keys() == {"mine-1"}
 
 
-def test_weights_that_are_published_only_where_they_are(monkeypatch):
-    from genart_jax import assets
-    from genart_jax.app.studio import stylise
+def test_two_styles_where_it_is_painted(tmp_path, monkeypatch):
+    """What the form says of styles, shares and place comes to the painter."""
+    seen = {}
 
+    def painter(method, chosen, network, grey):
+        seen.update(method=method, chosen=chosen, network=network, grey=grey)
+
+    def paint(painter, given, shares, strength):
+        seen.update(shares=shares, strength=strength)
+        return 255 - given
+
+    monkeypatch.setattr(stylise.trained, "find", lambda *args: SimpleNamespace(styles=("cubes", "waves")))
+    monkeypatch.setattr(stylise.trained, "painter", painter)
+    monkeypatch.setattr(stylise.styles, "paint", paint)
+    model = stylise.Painter("multistyle26")
+    mask = Image.new("L", (128, 96))
+    mask.paste(255, (0, 0, 64, 96))
+    content = io.BytesIO()
+    mask.save(content, "PNG")
+    files = {"picture": png(size=(128, 96)), "where": content.getvalue()}
+    given = {"painter": "waves", "second": "cubes", "share": 0.25, "strength": 0.5, "size": 64, "keep_color": True}
+    result, (after, before) = done(tmp_path, model, "stylize", files=files, **given)
+    assert result["slider"]
+    assert after.shape == (48, 64, 3)
+    assert np.array_equal(after, 255 - before)
+    assert seen["chosen"] == ["waves", "cubes"]
+    assert (seen["method"], seen["network"], seen["grey"]) == ("multistyle", "multistyle26", True)
+    assert list(seen["shares"].weights) == [0.75, 0.25]
+    assert seen["shares"].masks[:, :, :24].min() == 255
+    assert seen["shares"].masks[:, :, 40:].max() == 0
+    done(tmp_path, model, "stylize", files={"picture": png(size=(128, 96))}, painter="cubes", size=64)
+    assert seen["chosen"] == ["cubes"]
+    assert seen["shares"].masks is None
+
+
+def test_weights_that_are_published_only_where_they_are(monkeypatch):
     monkeypatch.setattr(assets, "available", lambda name: name == "vgg19")
     assert stylise.available() == ["gatys"]
     (form,) = stylise.Painter("gatys").forms()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +34,7 @@ _ICON = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#3b4cca"/>'
     b'<circle cx="12" cy="13" r="6" fill="#ffd166"/><path d="M6 26l9-11 5 6 3-3 4 8z" fill="#fff"/></svg>'
 )
+_TIDY = 600.0  # seconds from one tidying to the next
 _PING = 15.0  # seconds between signs of life of a stream
 Word = Annotated[str, Field(max_length=200)]
 
@@ -121,9 +123,10 @@ def create(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stream.open()
-        store.tidy()
         worker.start()
+        tidying = asyncio.create_task(_tidy(store))
         yield
+        tidying.cancel()
         stream.tell(None)
         await asyncio.to_thread(worker.close)
 
@@ -135,6 +138,16 @@ def create(
     _add_jobs(app, store, worker)
     _add_pictures(app, store, worker)
     return Guard(app, hosts, port, limits, token), store
+
+
+async def _tidy(store: Store) -> None:
+    """At the start, and now and then."""
+    while True:
+        try:
+            await asyncio.to_thread(store.tidy)
+        except OSError as error:
+            logging.getLogger(__name__).warning("%s cannot be tidied: %s", store.folder, error)
+        await asyncio.sleep(_TIDY)
 
 
 def add_errors(app: FastAPI) -> None:
@@ -247,7 +260,8 @@ def _sent(path: Path | None) -> Response:
         content = b""
     if path is None or not content:
         raise _missing()
-    return Response(content, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
+    kind = "image/gif" if content.startswith(b"GIF8") else _TYPES.get(path.suffix, "application/octet-stream")
+    return Response(content, media_type=kind)
 
 
 def _files(store: Store, fields: Sequence[Json], inputs: Json) -> Json:

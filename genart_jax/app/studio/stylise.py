@@ -20,6 +20,7 @@ from genart_jax.use.given import pixels_of
 GATYS, MULTISTYLE = "gatys", "multistyle26"
 PUBLISHED = {GATYS: "vgg19", MULTISTYLE: MULTISTYLE}
 """What paints with published weights, and which: they are offered where these are."""
+_NO = "none"
 _EVERY = 10  # steps from one live picture to the next
 
 
@@ -61,12 +62,14 @@ def _size(default: int) -> Json:
 
 
 def _one_pass() -> list[Json]:
-    return [forms.number("strength", 0.0, 1.0, 1.0), _KEEP, _size(512)]
+    where: Json = {"name": "where", "kind": "mask", "optional": True}
+    return [forms.number("strength", 0.0, 1.0, 1.0), _KEEP, _size(512), where]
 
 
 def _learnt(name: str) -> list[Json]:
     words = trained.find("multistyle", name).styles
-    return [_CONTENT, forms.choice("painter", words), *_one_pass()]
+    second = [forms.choice("second", (_NO, *words)), forms.number("share", 0.0, 1.0, 0.5)]
+    return [_CONTENT, forms.choice("painter", words), *second, *_one_pass()]
 
 
 def _descent() -> list[Json]:
@@ -88,12 +91,16 @@ def do(model: Opened | Painter, task: Task) -> Json:
 
 
 def _painted(model: Opened | Painter, task: Task, given: Array) -> Array:
-    learnt = "painter" in task.inputs
-    chosen = task.inputs["painter"] if learnt else _style(task)
+    inputs, learnt = task.inputs, "painter" in task.inputs
+    chosen = [inputs["painter"]] if learnt else [_style(task)]
+    mix = [1.0]
+    if learnt and inputs["second"] != _NO:
+        chosen.append(inputs["second"])
+        mix = [1 - inputs["share"], inputs["share"]]
+    masks = [task.pixels("where", (*given.shape[:2], 1))[..., 0]] * len(chosen) if "where" in task.files else []
     task.tell(0.2)
-    method, grey = "multistyle" if learnt else "adain", task.inputs["keep_color"]
-    painter = trained.painter(method, [chosen], model.name, grey)
-    return styles.paint(painter, given, styles.shares(1), task.inputs["strength"])
+    painter = trained.painter("multistyle" if learnt else "adain", chosen, model.name, inputs["keep_color"])
+    return styles.paint(painter, given, styles.shares(len(chosen), mix, masks), inputs["strength"])
 
 
 def _style(task: Task) -> Array:

@@ -11,7 +11,7 @@ export function maskField(field) {
   const painted = document.createElement("canvas");
   const picture = new Image();
   const at = { x: 0.5, y: 0.5 };
-  let down = false, known = "";
+  let down = false, known = "", touched = false;
 
   const show = () => {
     const pen = canvas.getContext("2d");
@@ -28,6 +28,7 @@ export function maskField(field) {
   };
   const radius = () => Number(size.value) / 200;
   const dab = () => {
+    touched = true;
     const pen = painted.getContext("2d");
     pen.fillStyle = "#e0358b"; // seen on any picture; what is sent is white
     pen.beginPath();
@@ -38,6 +39,7 @@ export function maskField(field) {
   const load = () => {
     const one = taken("A");
     known = one ? one.url : "";
+    touched = false;
     picture.onload = () => {
       [painted.width, painted.height] = [picture.naturalWidth, picture.naturalHeight];
       canvas.height = Math.round((canvas.width * painted.height) / painted.width);
@@ -66,6 +68,7 @@ export function maskField(field) {
   });
   load();
   const read = async () => {
+    if (field.optional && !touched) return undefined;
     if (!known) throw new Error(say("put_first", { letter: "A" }));
     const whole = document.createElement("canvas");
     [whole.width, whole.height] = [painted.width, painted.height];
