@@ -22,6 +22,7 @@ from genart_jax.runtime.values import Array, Json
 from genart_jax.runtime.watch import watched
 from genart_jax.train.checkpoint import Model
 from genart_jax.types import Translation
+from genart_jax.use.tiles import windows
 
 _CORE = 256  # pixels of a tile that are kept, along each side
 _ROUND = 64  # sides of small pictures become multiples of it, so that a few programs serve all
@@ -44,12 +45,8 @@ def spans(length: int, about: Translation, core: int = _CORE) -> tuple[int, list
     longest = -(-(core + 2 * reach) // multiple) * multiple
     if length <= longest:
         return min(-(-length // whole) * whole, longest), [Span(0, 0, length)]
-    step = (longest - 2 * reach) // multiple * multiple
-    last = -(-length // multiple) * multiple - longest
-    starts = [*range(0, last, step), last]
-    return longest, [
-        Span(start, reach if start else 0, length - start if start == last else longest - reach) for start in starts
-    ]
+    pieces = windows(-(-length // multiple) * multiple, longest, reach, multiple)
+    return longest, [Span(w.begin, w.kept.start - w.begin, min(w.kept.stop, length) - w.begin) for w in pieces]
 
 
 class Tiled:
