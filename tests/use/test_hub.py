@@ -8,6 +8,7 @@ import types
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import genart_jax as ga
 from genart_jax.app.cli import main
@@ -182,17 +183,22 @@ def test_without_huggingface_hub(monkeypatch):
 
 
 NAMES = ["icons", "icons_shape", "icons_style", "icons_vae"]
+PHOTOS = ["super_resolution"]
+"""Trained on photographs that anybody may use."""
+ALL = sorted([*NAMES, *PHOTOS])
 
 
 def test_the_models_of_the_package(capsys):
-    assert packaged.names() == NAMES
-    assert sum(path.stat().st_size for path in packaged.root().rglob("*")) < 6_000_000
+    assert packaged.names() == ALL
+    assert sum(path.stat().st_size for path in packaged.root().rglob("*")) < 20_000_000
     assert main(["list", "--trained"]) == 0
-    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
-        ["icons", "modgan"], ["icons_shape", "simple_cnn"], ["icons_style", "simple_cnn"], ["icons_vae", "conv_vae"],
-    ]  # fmt: skip
+    models = {"icons": "modgan", "icons_shape": "simple_cnn", "icons_style": "simple_cnn", "icons_vae": "conv_vae"}
+    listed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [[name, models.get(name, name.partition("_x")[0])] for name in ALL]
     assert main(["list", "--trained", "--json"]) == 0
-    assert {row["data"] for row in json.loads(capsys.readouterr().out)} == {"emoji"}
+    data = {row["name"]: row["data"] for row in json.loads(capsys.readouterr().out)}
+    assert {data[name] for name in NAMES} == {"emoji"}
+    assert {data[name] for name in PHOTOS} == {"photos:free:128"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -203,6 +209,43 @@ def test_a_model_of_the_package_loads(name):
     card = (packaged.root() / name / "README.md").read_text()
     assert f'ga.load("{name}")' in card
     assert "Apache-2.0" in card
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_model_of_photographs_comes_whole(name):
+    """With what it needs, finite, and with a card that says its data, how it was trained, and how good it is."""
+    model = ga.load(name)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(model.state.params))
+    assert not model.algorithm.frozen
+    card = (packaged.root() / name / "README.md").read_text()
+    for words in (
+        "license: apache-2.0",
+        "photos:free:128: public domain and CC0",
+        "genart train",
+        "worst scene",
+        "SHA-256",
+    ):
+        assert words in card
+    assert f'ga.transform("{name}", "photo.jpg"' in card
+
+
+def leaves(side):
+    """Discs of many sizes one upon another, whose edges are as sharp as those of photographs: (side, side, 3)."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:side, :side]
+    out = np.zeros((side, side, 3), np.uint8)
+    for radius in np.sort(rng.pareto(2, 150) * 4 + 2)[::-1]:
+        at = rng.uniform(0, side, 2)
+        out[(y - at[0]) ** 2 + (x - at[1]) ** 2 < radius**2] = rng.integers(0, 256, 3)
+    return out
+
+
+def test_super_resolution_of_the_package_is_better_than_interpolation():
+    whole = leaves(64)
+    small = Image.fromarray(whole).resize((32, 32), Image.Resampling.BICUBIC)
+    error = lambda made: np.mean((np.asarray(made, np.float64) - whole)[2:-2, 2:-2] ** 2)
+    made = ga.transform("super_resolution", np.asarray(small))
+    assert error(made) < 0.9 * error(small.resize((64, 64), Image.Resampling.BICUBIC))
 
 
 def test_classifiers_of_the_package_know_the_art_set():
