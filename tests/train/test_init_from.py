@@ -103,7 +103,7 @@ def test_the_moving_average_is_not_forgotten(tmp_path):
 
 def test_published_weights_in_the_cache_are_taken_by_name(tmp_path, monkeypatch):
     """With `probe`, only the new last layer then learns, and statistics stay."""
-    run = ga.configure("efficientnet_lite0", preset="tiny", step={"probe": True}, label="style",
+    run = ga.configure("simple_cnn", preset="tiny", norm=True, hidden=0, step={"probe": True}, label="style",
                        train={"steps": 2, "batch": 8, "sample_every": 0},
                        optimizer={"weight_decay": 0.1, "learning_rate": 0.1})  # fmt: skip
     like = ga.build(run, image_shape=(32, 32, 3), conditions=(("imagenet", 7),), label="imagenet")
