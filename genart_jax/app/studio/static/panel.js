@@ -6,6 +6,8 @@ import { makeForm } from "./form.js";
 import { tilesOf } from "./gallery.js";
 import { element, name, say } from "./words.js";
 
+const MOST = 40; // results that a tab shows; the server keeps more
+
 export class Panel {
   constructor(group, forms, trouble) {
     [this.group, this.forms, this.trouble, this.current] = [group, forms, trouble, null];
@@ -120,6 +122,7 @@ export class Panel {
   }
 
   add(job) {
+    while (this.results.children.length >= MOST) this.results.lastElementChild.remove();
     const curves = new Curves();
     for (const [step, values] of job.result.curves ?? []) curves.add(step, values);
     this.results.prepend(element("article", { "data-job": job.id },
