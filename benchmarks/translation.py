@@ -69,12 +69,12 @@ def row(name: str, values: Mapping[str, Array]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def page(columns: Mapping[str, Array], rows: list[int], scale: int = 2, gap: int = 6) -> Image.Image:
-    """These pictures of each column, below one another."""
-    side = next(iter(columns.values())).shape[1] * scale
-    out = Image.new("RGB", (len(columns) * (side + gap) - gap, len(rows) * (side + gap) - gap), "white")
-    for i, pictures in enumerate(columns.values()):
-        for j, at in enumerate(rows):
+def page(kinds: Mapping[str, Array], chosen: list[int], scale: int = 2, gap: int = 6) -> Image.Image:
+    """A row of each kind, of these of its pictures."""
+    side = next(iter(kinds.values())).shape[1] * scale
+    out = Image.new("RGB", (len(chosen) * (side + gap) - gap, len(kinds) * (side + gap) - gap), "white")
+    for j, pictures in enumerate(kinds.values()):
+        for i, at in enumerate(chosen):
             one = Image.fromarray(pictures[at]).resize((side, side), Image.Resampling.LANCZOS)
             out.paste(one, (i * (side + gap), j * (side + gap)))
     return out
@@ -119,9 +119,9 @@ def main() -> None:
     args.out.write_text("\n".join([*head, *lines, ""]))
     if args.picture:
         names = [read_config(run).run.name for run in args.runs]
-        columns = {"in": given, **{name: ways[name] for name in names}, "wanted": test["target"]}
+        kinds = {"in": given, **{name: ways[name] for name in names}, "wanted": test["target"]}
         chosen = np.random.default_rng(0).permutation(len(given))[:8]
-        page(columns, sorted(chosen.tolist())).save(args.picture, quality=90)
+        page(kinds, sorted(chosen.tolist())).save(args.picture, quality=90)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ FAMILIES = {
 """Headings, in the order of the table; a family that is not here goes by its own name."""
 PICTURES = {
     "super_resolution": "../benchmarks/results/restoration.jpg",
+    "pix2pix": "../benchmarks/results/translation.jpg",
+    "cyclegan": "../benchmarks/results/translation.jpg",
     "modgan": "../docs/demo.png",
     "gatys": "../benchmarks/results/stylize.jpg",
     "code_prior": "../benchmarks/results/vqvae.png",
