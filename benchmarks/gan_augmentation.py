@@ -79,7 +79,10 @@ def generated(data: Dataset, label: str, number: int, seed: int, steps: int, dir
 
 def accuracy(directory: Path) -> float:
     """Of a finished run on its test split."""
-    return float(json.loads((directory / "summary.json").read_text())["test"]["accuracy"])
+    summary = json.loads((directory / "summary.json").read_text())
+    if "test" not in summary:
+        sys.exit(f"{directory} was interrupted; call again to go on")
+    return float(summary["test"]["accuracy"])
 
 
 def trained(way: str, case: tuple[str, str, int, int], args: argparse.Namespace, folder: Path) -> float:
