@@ -22,12 +22,6 @@ def kl_normal(
     return 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance)
 
 
-def kl_normals(mean: jax.Array, log_variance: jax.Array, at: jax.Array, log_spread: jax.Array) -> jax.Array:
-    """KL(N(mean, variance) || N(at, spread)) of each number, the second's variance given as its logarithm too."""
-    apart = log_spread - log_variance
-    return 0.5 * (apart - 1.0 + jnp.exp(-apart) + jnp.square(mean - at) * jnp.exp(-log_spread))
-
-
 def gaussian_nll(
     x: Float[jax.Array, "batch *shape"], mean: Float[jax.Array, "batch *shape"], scale: jax.Array | float
 ) -> Float[jax.Array, " batch"]:
