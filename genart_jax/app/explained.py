@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image
 
 from genart_jax.config import UserError, heads_of
-from genart_jax.data import media, picture
+from genart_jax.data import media, picture, provenance
 from genart_jax.data.conditions import parse_conditions
 from genart_jax.data.grid import make_grid, scale_of
 from genart_jax.data.pipeline import permutation
+from genart_jax.data.provenance import Provenance
 from genart_jax.data.source import Split, example, open_source
 from genart_jax.nn import random
 from genart_jax.runtime import packaged
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 Answer = tuple[Image.Image, list[str]]
 ALONE = ("visualise", "filters", "ablate", "map")
 """Methods that are asked of a network, without a picture."""
+GENERATED = ("dream", "visualise", "ablate")
+"""Methods whose pictures are generated: their files say so."""
 _FEWEST, _BANK = 64, 2000
 
 
@@ -49,8 +52,8 @@ class Asked(NamedTuple):
     run: str
 
 
-def answer(name: str, pictures: Sequence[str], options: Options) -> Answer:
-    """The picture, and lines of words.
+def answer(name: str, pictures: Sequence[str], options: Options) -> tuple[Answer, Provenance | None]:
+    """The picture, and lines of words; and what the file is to say of where it comes from, if it is generated.
 
     Raises:
       UserError: the run, a picture or an option is not right.
@@ -60,6 +63,12 @@ def answer(name: str, pictures: Sequence[str], options: Options) -> Answer:
         wanted = "no picture" if pictures else "a picture: genart explain RUN PICTURE ..."
         raise UserError(f"explain --method {method} takes {wanted}")
     asked = _open(name)
+    about = asked.model.provenance if options.provenance and method in GENERATED else None
+    return _answered(asked, name, pictures, options), about
+
+
+def _answered(asked: Asked, name: str, pictures: Sequence[str], options: Options) -> Answer:
+    method = options.method
     if method == "ablate":
         return _ablated(asked, options)
     what = _what(asked, options)
@@ -83,10 +92,10 @@ def answer(name: str, pictures: Sequence[str], options: Options) -> Answer:
     return _maps(asked, seen, images, options)
 
 
-def save(canvas: Image.Image, out: Path | None, name: str, method: str) -> Path:
+def save(canvas: Image.Image, out: Path | None, name: str, method: str, about: Provenance | None = None) -> Path:
     """Writes the picture where it was asked for, or beside the run's others, over none of them."""
     content = io.BytesIO()
-    canvas.save(content, format="PNG")
+    provenance.save(canvas, content, about, format="PNG")
     of_run = (packaged.place(name) / "config.json").is_file()
     base = packaged.results(name) / "explain" / f"{method}.png" if of_run else Path(f"{method}.png")
     places = itertools.chain([base], (base.with_stem(f"{base.stem}-{i}") for i in itertools.count(2)))

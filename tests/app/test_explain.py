@@ -6,6 +6,7 @@ from PIL import Image
 
 import genart_jax as ga
 from genart_jax.app.cli import main
+from genart_jax.data import provenance
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +44,18 @@ def test_a_picture_is_drawn(runs, run, method, pictures, words, capsys):
     assert len(printed) > 1
     with Image.open(path) as picture:
         assert min(picture.size) > 16
+    generated = method in ("dream", "visualise")
+    assert provenance.read(path) == (ga.load(runs / run).provenance if generated else None)
     before = path.read_bytes()
     assert main([*call, "--seed", "5"]) == 0
     assert path.read_bytes() == before
+
+
+def test_where_a_picture_comes_from_can_be_left_out(runs, tmp_path):
+    out = tmp_path / "plain.png"
+    words = ["--method", "visualise", "--stage", "stage_0", "--channels", "1", "--out", str(out), "--no-provenance"]
+    assert main(["explain", str(runs / "cnn"), *words]) == 0
+    assert provenance.read(out) is None
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ class Options:
     """How many pictures, for visualise, ablate and neighbours; how many of the test split, for map, at least 64."""
     seed: int = 0
     """Of noise, shifts and latents."""
+    provenance: bool = True
+    """Write into a generated picture's file which model and run made it, and the licence of its data."""
     out: Path | None = None
     """FILE.png; None: RUN/explain/METHOD.png, or with a number where another lies (METHOD.png here, for published
     weights)."""
@@ -61,8 +63,8 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.app import explained
 
     keep_programs()
-    canvas, words = explained.answer(name, pictures, options)
+    (canvas, words), about = explained.answer(name, pictures, options)
     place = options.out and expanded(options.out)
     for line in words:
         print(line)
-    print(explained.save(canvas, place, name, options.method))
+    print(explained.save(canvas, place, name, options.method, about))
