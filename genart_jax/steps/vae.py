@@ -132,14 +132,15 @@ class Variational(Family):
         reconstruction, bound, error = self._negative_elbo(at, *_examples(scene), error_there, True)
         kl_mean = common.pmean(jnp.mean(bound.kl, axis=0), self.axis_name)
         # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
-        costs = (kl_mean if kl_there is None else kl_there) >= self.options.free_bits
+        whole = kl_mean if kl_there is None else kl_there
+        costs = whole >= self.options.free_bits
         kl_cost = jnp.sum(jnp.where(costs, kl_mean, self.options.free_bits))
         metrics = {
             "loss": jnp.mean(reconstruction) + self.options.beta * kl_cost,
             "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), self.dimensions),
             "reconstruction": jnp.mean(reconstruction),
             "kl": jnp.sum(kl_mean),
-            "active": jnp.mean(1.0 * (kl_mean > ACTIVE)),
+            "active": jnp.mean(1.0 * (whole > ACTIVE)),
         }
         # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
         return Outcome(metrics["loss"] / self.dimensions, metrics, bound.changed, {"squared_error": error})

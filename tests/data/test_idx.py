@@ -121,11 +121,11 @@ def test_damaged(tmp_path, change, message):
     [
         ("fodler:x", "did you mean folder?"),
         ("emojis", "did you mean emoji?"),
-        ("zzz", r"choose emoji\[:SIZE\]"),
+        ("zzz", r"choose emoji\[:STYLE\]\[:SIZE\]"),
         ("idx", "idx:DIR"),
         ("folder:", "folder:DIR"),
         ("tfds:", "tfds:NAME"),
-        ("emoji:big", "emoji:32"),
+        ("emoji:big", "emoji:64"),
     ],
 )
 def test_open_source_names_what_is_wrong(source, message):

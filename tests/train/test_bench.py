@@ -125,7 +125,7 @@ def test_the_command(capsys):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ("dcgn", "model 'dcgn' is unknown; did you mean dcgan or modgan?"),
+        ("dcgn", "model 'dcgn' is unknown; did you mean dcgan or modgan"),
         ("dcgan other", "model 'other' is unknown; there are "),
         ("dcgan --preset nothing", "model 'dcgan' has no preset 'nothing'; there are default, "),
         ("dcgan --prset tiny", "option --prset is unknown; did you mean --preset?"),
