@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from genart_jax.config import Run, Vae, VectorQuantized
 from genart_jax.runtime.values import Json
 from genart_jax.steps import stages
+from genart_jax.train import watch
 
 FIGURES: Mapping[str, str] = {
     "accuracy": "share of examples whose likeliest class (or code) is right",
@@ -59,9 +60,6 @@ ORIGINALITY: Mapping[str, str] = {
 }
 """What each figure of `originality` is."""
 
-_NATS = 0.5
-_CODES = 0.05  # of all
-
 
 def collapsed(run: Run, figures: Json) -> list[str]:
     """Lines that say where a latent space carries next to nothing, and what to try; [] where all is well.
@@ -72,12 +70,12 @@ def collapsed(run: Run, figures: Json) -> list[str]:
     """
     lines = []
     kl, perplexity = float(figures.get("kl", "nan")), float(figures.get("perplexity", "nan"))
-    if isinstance(run.step, Vae) and kl < _NATS:
+    if isinstance(run.step, Vae) and kl < watch.NATS:
         what = f"the latents carry {kl:.2g} nats a picture: the posterior has collapsed, or has not been trained enough"
         lines.append(f"{what}; try a smaller --step.beta, or --step.free-bits 0.1")
     if isinstance(run.step, VectorQuantized):
         codes = stages.codes_of(stages.algorithm_of(run)).classes
-        if perplexity < max(2.0, _CODES * codes):
+        if perplexity < max(2.0, watch.CODES * codes):
             what = f"{perplexity:.2g} of {codes} codes are in use: the codebook has collapsed, or has not been trained"
             lines.append(f"{what} enough; try a larger --model.revive-below, fewer --model.codes, or --model.levels")
     return lines

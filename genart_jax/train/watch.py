@@ -27,6 +27,10 @@ PICTURES = 64
 """Held-out pictures that are looked at, no more than a batch: the same each time."""
 SMOOTH = 0.25
 """Share of the newest look in the running mean of looks: of 16 pictures, an accuracy is known to a tenth."""
+NATS = 0.5
+"""A posterior that carries fewer, a picture, has collapsed."""
+CODES = 0.05
+"""A codebook of which a smaller share is in use has collapsed."""
 FAR = 5
 """A weight of R1 is worth a word where it is so many times larger or smaller than what is usual."""
 
@@ -100,7 +104,7 @@ GAN = (
 VAE = (
     Sign(
         "posterior collapse",
-        lambda row: row.get("active", 1.0) < 0.1 or row.get("kl", math.inf) < 0.5,
+        lambda row: row.get("active", 1.0) < 0.1 or row.get("kl", math.inf) < NATS,
         "of the latents {active:.0%} carry anything, {kl:.2f} nats a picture together: the decoder hardly listens to "
         "them. Try a smaller --step.beta, --step.free-bits 0.1, or a decoder that can do less by itself",
     ),
@@ -108,7 +112,7 @@ VAE = (
 VQ = (
     Sign(
         "codebook collapse",
-        lambda row: row.get("code_use", 1.0) < 0.05,
+        lambda row: row.get("code_use", 1.0) < CODES,
         "as many codes are in use as if {code_use:.1%} of them were used equally often. Try a larger "
         "--model.revive-below, a smaller --optimizer.learning-rate, or fixed levels (--preset fsq)",
     ),
