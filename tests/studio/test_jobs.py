@@ -227,6 +227,8 @@ def test_favourites(tmp_path):
             "studio": 1, "kind": "create", "model": "stub", "index": 0,
             "inputs": {"do": "draw", "style": "any", "seed": 5, "truncation": 1.0},
         }  # fmt: skip
+        (studio.folder / "jobs" / liked["job"] / "live.png").write_bytes(b"what it looked like on the way")
+        assert studio.ask("POST", "/api/favourites", {**liked, "file": "live.png"}).status == 404
         studio.ask("DELETE", f"/api/jobs/{job['id']}")
         picture = f"/api/favourites/{kept['id']}"
         assert studio.ask("GET", picture).body.endswith(job["id"].encode())

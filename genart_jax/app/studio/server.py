@@ -314,10 +314,10 @@ def _add_pictures(app: FastAPI, store: Store, worker: Worker) -> None:
     def like(liked: Liked) -> Json:
         """Keeps a picture of a job."""
         job, path = _found(store, liked.job), store.file(liked.job, liked.file)
-        if path is None:
+        pictures = job.result.get("pictures", ())
+        index = next((i for i, one in enumerate(pictures) if one["file"] == liked.file), None)
+        if path is None or index is None:  # also what a job shows on its way
             raise _missing()
-        pictures = job.result["pictures"]
-        index = next(i for i, one in enumerate(pictures) if one["file"] == liked.file)
         own = {"kind": job.kind, "model": job.model, "inputs": job.inputs, "index": index}
         recipe = pictures[index].get("recipe", own)
         return {"id": store.favour(path.read_bytes(), liked.verdict, {"studio": forms.VERSION, **recipe})}
