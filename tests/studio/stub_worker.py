@@ -70,6 +70,9 @@ def work(job):
 
 
 def main():
+    if sys.argv[1:2] == ["after"]:  # a file is there
+        while not Path(sys.argv[2]).exists():
+            time.sleep(0.02)
     tell(event="model", model={"name": "stub", "forms": FORMS, "trouble": ""})
     tell(event="ready")
     read()

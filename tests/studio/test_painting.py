@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from genart_jax.app.studio.limits import Limits
-from tests.studio.client import TOKEN, running, until
+from tests.studio.client import STUB, TOKEN, running, until
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +120,15 @@ def test_without_the_token(studio, browser):
         page.get_by_text("Open the address that the command printed").wait_for()
         assert page.locator("main *").count() == 0
         context.close()
+
+
+def test_a_page_that_is_there_before_the_models(browser, tmp_path):
+    """As with `genart studio` and a quick hand: it says that they load, and shows the first pictures by itself."""
+    with running(tmp_path / "kept", [*STUB, "after", str(tmp_path / "now")], ready=False) as studio:
+        page = browser.new_page(locale="en-GB")
+        page.goto(f"http://{studio.host}/#token={TOKEN}")
+        page.locator("main").get_by_text("The model is loading").wait_for()
+        (tmp_path / "now").touch()
+        page.locator("article .tile img").first.wait_for(timeout=10_000)
+        assert page.locator("nav [aria-current=page]").inner_text() == "Create"
+        page.close()

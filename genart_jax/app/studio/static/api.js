@@ -23,10 +23,9 @@ export async function enter() {
 
 export const fileOf = (job, name) => `/api/jobs/${job}/files/${encodeURIComponent(name)}`;
 
-export function listen(hear, again) {
+// `opened` is called whenever the stream begins: what was told before that, or while it was broken, has to be asked for.
+export function listen(hear, opened) {
   const source = new EventSource("/api/events");
-  let broken = false;
   source.onmessage = (event) => hear(JSON.parse(event.data));
-  source.onerror = () => { broken = true; };
-  source.onopen = () => { if (broken) again(); broken = false; };
+  source.onopen = opened;
 }

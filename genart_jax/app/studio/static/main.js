@@ -31,13 +31,28 @@ async function start() {
     await loadLiked();
     await refresh(true);
   } catch (error) { trouble(error); return; }
-  listen(hear, () => refresh().catch(trouble));
+  listen(hear, () => caughtUp().catch(trouble));
+}
+
+async function caughtUp() {
+  await refresh();
+  for (const panel of panels.values()) await panel.look();
   if (about.ready) first();
 }
 
 function look() { document.documentElement.dataset.theme = by("theme").value; }
 
-async function refresh(again = false) {
+// One after the other, however many models tell of themselves at once: what waits is asked together.
+let asking = Promise.resolve(), waits = false;
+
+function refresh(again = false) {
+  if (waits && !again) return asking;
+  waits = !again;
+  asking = asking.catch(() => {}).then(() => { waits = false; return anew(again); });
+  return asking;
+}
+
+async function anew(again) {
   about = await ask("GET", "/api/about");
   const text = JSON.stringify(about.models.map((model) => [model.name, model.forms.length]));
   if (again || text !== formsText) await build(again);
@@ -66,8 +81,9 @@ async function build(again = false) {
   }
   by("tabs").replaceChildren(...[...groups, "favourites"].map((group) =>
     element("button", { type: "button", "data-tab": group, onclick: () => { status(""); turn(group).catch(trouble); } }, name(group))));
-  const there = groups.includes(open) || open === "favourites" ? open : groups[0] ?? "favourites";
-  if (again || there !== open || !by("main").children.length) await turn(there);
+  // Before the first model is there, its tab is waited for, as is one whose model comes later.
+  const there = groups.includes(open) || open === "favourites" || !groups.length ? open : groups[0];
+  if (again || there !== open || (panels.has(open) && !by("main").contains(panels.get(open).root))) await turn(there);
   else mark();
 }
 
@@ -79,7 +95,8 @@ async function turn(group) {
   open = group;
   mark();
   if (panels.has(group)) by("main").replaceChildren(panels.get(group).root);
-  else await favourites();
+  else if (group === "favourites") await favourites();
+  else by("main").replaceChildren(element("p", { class: "waits" }, say(about.trouble ? "no_model" : "starting")));
   document.dispatchEvent(new Event("slots"));
 }
 
@@ -99,7 +116,7 @@ async function favourites() {
 
 async function hear(message) {
   if (message.event === "model") await refresh().catch(trouble);
-  else if (message.event === "ready") { about.ready = true; status(""); first(); }
+  else if (message.event === "ready") { status(""); await caughtUp().catch(trouble); }
   else if (message.event === "trouble") trouble(new Error(message.text));
   else for (const panel of panels.values()) await panel.hear(message).catch(trouble);
 }
