@@ -46,6 +46,10 @@ _MODELS = _entries(
         *("projected_gan", "gan", "genart_jax.models.projected_gan", "genart_jax.steps.gan"),
         "Sauer et al. 2021, arXiv:2111.01007",
     ),
+    (
+        *("video_gan", "gan", "genart_jax.models.video_gan", "genart_jax.steps.gan"),
+        "Tulyakov et al. 2018, arXiv:1707.04993",
+    ),
     ("drift", "drift", "genart_jax.models.drift", "genart_jax.steps.drift", "Deng et al. 2026, arXiv:2602.04770"),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),

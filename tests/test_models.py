@@ -234,7 +234,7 @@ def test_rectangles(model, full):
     if full or model in FAMILIES.values():
         state, _ = jax.eval_shape(algorithm.step, first, batch, KEY)
     if algorithm.sample is not None:
-        assert jax.eval_shape(lambda s, key: algorithm.sample(s, key, 2), state, KEY).shape == (2, 16, 32, 1)
+        assert jax.eval_shape(lambda s, key: algorithm.sample(s, key, 2), state, KEY).shape[-3:] == (16, 32, 1)
 
 
 def test_presets_are_whole(model):

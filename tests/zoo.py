@@ -16,12 +16,18 @@ import genart_jax as ga
 from genart_jax.types import batch_of
 
 SHAPE = (16, 16, 3)
-SMALLER = {"stylegan2": (8, 8, 3)}
-"""Where each doubling of the side is many more layers to compile."""
+SHAPES = {"stylegan2": (8, 8, 3), "video_gan": (3, 16, 16, 3)}
+"""Of others: where each doubling of the side is many more layers to compile, and where pictures move."""
 CONDITIONS = (("style", 5), ("shape", 9))
 OF_PARTS = {"diversity", "spread"}
 """Metrics of pairs within each part of a batch: over microbatches or devices, no mean of the whole batch."""
 SGD = {"name": "sgd", "learning_rate": 0.05, "b1": 0.0, "schedule": "constant"}
+
+
+def shape_of(name, shape=None):
+    """Of a model's examples: its small one, or pictures' `shape` with frames in front where the model takes videos."""
+    own = SHAPES.get(name, SHAPE)
+    return own if shape is None else (*own[: len(own) - len(shape)], *shape)
 
 
 def _frozen(value):
@@ -42,7 +48,7 @@ def tiny(name, axis_name=None, **options):
     if hasattr(config.model, "conditions"):
         one = hasattr(config.model, "label")
         options.setdefault("conditions", CONDITIONS[:1] if one else CONDITIONS)
-    options.setdefault("image_shape", SMALLER.get(name, SHAPE))
+    options["image_shape"] = shape_of(name, options.get("image_shape"))
     for beside in ("target_shape", "other_shape"):
         if hasattr(config.model, beside):
             options.setdefault(beside, options["image_shape"])

@@ -67,7 +67,7 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     latents, shown = uses.latents(made.generator.latent_dim), (uses.condition(made.spec), *made.generator.options)
     table = uses.table(
         decode=(made.decode, (latents, *shown)),
-        sample=(made.sample, (uses.KEY, uses.NUM, *shown)),
+        sample=(made.sample, (uses.KEY, uses.NUM, *shown, *made.generator.drawn)),
         draw=(made.latents, (uses.KEY, uses.NUM)),
         **_inside(made, latents, shown),
     )
@@ -339,16 +339,18 @@ class Adversarial(Family):
         return self._show(state, latents, None, wanted, truncation)
 
     def sample(
-        self, state: State, key: jax.Array, num: int, condition: Told = None, truncation: float = 1.0
+        self, state: State, key: jax.Array, num: int, condition: Told = None, truncation: float = 1.0, **chosen: float
     ) -> jax.Array:
-        """Pictures of drawn latents, and drawn noise; `truncation` as in `decode`."""
-        drawn = self._drawn(key, num)
+        """Pictures of drawn latents, and drawn noise; `truncation` as in `decode`, `chosen` what the generator takes
+        besides, such as the number of a video's frames.
+        """
+        drawn = self._drawn(key, num, **chosen)
         wanted = common.wanted_condition(self.spec, condition, num, random.stream(key, "sample"))
         return self._show(state, drawn["z"], drawn.get("keys"), wanted, truncation)
 
-    def _drawn(self, key: jax.Array, num: int) -> Drawn:
+    def _drawn(self, key: jax.Array, num: int, **chosen: float) -> Drawn:
         key = random.stream(key, "sample")
-        return self.generator.draw(lambda name: random.example_keys(random.stream(key, name), num))
+        return self.generator.draw(lambda name: random.example_keys(random.stream(key, name), num), **chosen)
 
     def latents(self, state: State, key: jax.Array, num: int) -> jax.Array:
         """The latents that `sample` draws with the same key. What is noise besides, `decode` has fixed."""

@@ -3,7 +3,8 @@
 A generator may offer its two halves, `mapping(z, condition, train, truncation) -> styles (batch, layers, features)` and
 `synthesis(styles, keys) -> (images, aux)`, with one key an example for what it draws (None: fixed noise). Then styles
 can be mixed, the path length regularised, and samples truncated. One that is a `NoisyModule` draws noise as well;
-a `TruncatedModule` says how its latents are truncated.
+a `TruncatedModule` says how its latents are truncated. One of videos, a `MovingModule`, has noise for each frame in its
+latents, and so makes videos of any length.
 """
 
 from __future__ import annotations
@@ -50,17 +51,31 @@ class NoisyModule(Protocol):
     noisy: bool
 
 
+@runtime_checkable
+class MovingModule(Protocol):
+    """A generator of videos, a `StyleModule` whose first style is of the content and each further one of a frame.
+
+    Its latents are `content_dim` numbers, then `motion_dim` for each frame: `frames` in training, else any number.
+    """
+
+    content_dim: int
+    motion_dim: int
+    frames: int
+
+
 class Plain:
     """A generator that makes pictures of a latent and conditions at once."""
 
     options: tuple[Input, ...] = ()
     """What those who draw pictures may choose."""
+    drawn: tuple[Input, ...] = ()
+    """What they may choose besides where latents are drawn, too: `draw` takes it."""
 
     def __init__(self, roles: Networks, latent_dim: int) -> None:
         self.roles, self.latent_dim = roles, latent_dim
 
-    def draw(self, keys: Keys) -> dict[str, jax.Array]:
-        """What is drawn for examples with these keys."""
+    def draw(self, keys: Keys, **chosen: float) -> dict[str, jax.Array]:
+        """What is drawn for examples with these keys; `chosen` by the names in `drawn`."""
         return {"z": random.normal(keys("latent"), (self.latent_dim,))}
 
     def make(self, at: Variables, drawn: Drawn, condition: Condition) -> tuple[jax.Array, Tree]:
@@ -93,7 +108,7 @@ class Truncated(Plain):
 class Noisy(Plain):
     """A generator that also draws noise, a `NoisyModule`."""
 
-    def draw(self, keys: Keys) -> dict[str, jax.Array]:
+    def draw(self, keys: Keys, **chosen: float) -> dict[str, jax.Array]:
         """Latents, and a key for the noise of each."""
         return super().draw(keys) | {"keys": keys("noise")}
 
@@ -121,7 +136,7 @@ class Styled(Plain):
         super().__init__(roles, latent_dim)
         self.mixing = mixing
 
-    def draw(self, keys: Keys) -> dict[str, jax.Array]:
+    def draw(self, keys: Keys, **chosen: float) -> dict[str, jax.Array]:
         """Latents, noise, and from which layer on (a share of them) styles come from another latent."""
         drawn = super().draw(keys) | {"keys": keys("noise")}
         if self.mixing:
@@ -177,12 +192,42 @@ class Styled(Plain):
         return jnp.clip(self.synthesize(at, styles, keys), -1.0, 1.0)
 
 
+class Moving(Styled):
+    """A generator of videos, a `MovingModule`: a longer video begins with the latents of a shorter one."""
+
+    def __init__(self, roles: Networks, latent_dim: int, mixing: float) -> None:
+        super().__init__(roles, latent_dim, mixing)
+        module = roles["generator"].module
+        assert isinstance(module, MovingModule)
+        self.sizes = module.content_dim, module.motion_dim, module.frames
+        self.drawn = (Input("frames", "number", low=1.0, high=256.0, default=float(module.frames)),)
+
+    def draw(self, keys: Keys, **chosen: float) -> dict[str, jax.Array]:
+        """Latents with noise for so many `frames`, a number that is static."""
+        content, motion, frames = self.sizes
+        if "frames" in chosen and chosen["frames"] != int(chosen["frames"]):
+            raise UserError(f"frames {chosen['frames']}: wanted a whole number")
+        times, noise = range(int(chosen.get("frames", frames))), keys("motion")
+        parts = [random.normal(keys("content"), (content,))]
+        parts += [random.normal(random.stream(noise, "frame", t), (motion,)) for t in times]
+        return super().draw(keys) | {"z": jnp.concatenate(parts, axis=-1)}
+
+    def make(self, at: Variables, drawn: Drawn, condition: Condition) -> tuple[jax.Array, Tree]:
+        """Videos in training, and changed collections: those of the frames' generator, too."""
+        styles, changed = self.styles(at, drawn, condition)
+        at = at._replace(mutable={**at.mutable, "generator": changed})
+        (videos, _), changed = networks.apply(self.roles, at, "generator", styles, None, train=True, method="synthesis")
+        return videos, changed
+
+
 def bind(name: str, roles: Networks, latent_dim: int, mixing: float, path: float) -> Plain:
     """The generator with the halves that it has.
 
     Raises:
       UserError: options that need a mapping network, and there is none.
     """
+    if isinstance(roles["generator"].module, MovingModule):
+        return Moving(roles, latent_dim, mixing)
     if isinstance(roles["generator"].module, StyleModule):
         return Styled(roles, latent_dim, mixing)
     if path or mixing:

@@ -70,7 +70,7 @@ def configure(name, step=None, microbatch=0, **model):
     """A tiny model for small pictures, every option resolved."""
     config = ga.get_config(name, "tiny")
     options = model | {
-        "image_shape": zoo.SHAPE,
+        "image_shape": zoo.shape_of(name, zoo.SHAPE),
         "step": step or {},
         "train": {"batch": BATCH, "microbatch": microbatch},
     }

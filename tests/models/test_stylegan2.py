@@ -14,7 +14,7 @@ from genart_jax.nn import random
 from tests import zoo
 
 KEY = jax.random.key(4)
-SHAPE = zoo.SMALLER["stylegan2"]
+SHAPE = zoo.SHAPES["stylegan2"]
 
 
 def counts(config):

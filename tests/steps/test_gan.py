@@ -274,7 +274,8 @@ def test_lipschitz_estimate_of_a_linear_critic():
 @pytest.mark.parametrize("name", ga.list_models("gan"))
 def test_scores_have_all_their_digits_in_bfloat16(name):
     """Differences of scores make a critic's gradient; a bfloat16 has three digits."""
-    run = ga.configure(name, preset="tiny", image_shape=zoo.SHAPE, conditions=())
+    shape = zoo.shape_of(name, zoo.SHAPE)
+    run = ga.configure(name, preset="tiny", image_shape=shape, conditions=())
     roles = registry.model_module(name).networks(run.model, dtype=jnp.bfloat16)
 
     @jax.jit
@@ -283,7 +284,7 @@ def test_scores_have_all_their_digits_in_bfloat16(name):
         params, mutable = ({role: pair[i] for role, pair in made.items()} for i in (0, 1))
         return Critic("critic", roles, joint=True).judged(Variables(params, mutable, frozen), images, None)
 
-    for scores in jax.tree.leaves(judged(zoo.batch(ga.BatchSpec(zoo.SHAPE), 8)["image"])):
+    for scores in jax.tree.leaves(judged(zoo.batch(ga.BatchSpec(shape), 8)["image"])):
         assert scores.dtype == jnp.float32
         assert not np.array_equal(scores, scores.astype(jnp.bfloat16))
 

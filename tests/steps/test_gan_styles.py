@@ -17,7 +17,7 @@ from tests import zoo
 from tests.steps.test_memory import Paired, Styled
 
 KEY = jax.random.key(6)
-SMALL = zoo.SMALLER["stylegan2"]
+SMALL = zoo.SHAPES["stylegan2"]
 ADAM = {"learning_rate": 1e-3, "b1": 0.5, "b2": 0.9}
 STEP = {"style_mixing": 0.0, "r1_gamma": 2.0, "r1_every": 4, "path_weight": 0.5, "path_every": 2, "path_shrink": 2}
 

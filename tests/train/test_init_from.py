@@ -21,7 +21,7 @@ STILL = {"learning_rate": 0.0, "schedule": "constant"}
 def filled(name, value, conditions=(("style", 5),), **options):
     """A state of a model's tiny preset in which every number is `value`: nothing is compiled for it."""
     run = ga.configure(name, preset="tiny", conditions=conditions, **options)
-    shape = run.model.image_shape or (32, 32, 3)
+    shape = run.model.image_shape or zoo.shape_of(name, (32, 32, 3))
     shapes = {name: shape for name in ("image_shape", "other_shape", "target_shape") if hasattr(run.model, name)}
     algorithm = ga.build(dataclasses.replace(run, model=dataclasses.replace(run.model, **shapes)))
     return jax.tree.map(lambda x: jnp.full(x.shape, value, x.dtype), checkpoint.abstract_state(algorithm))

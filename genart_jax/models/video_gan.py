@@ -1,0 +1,299 @@
+"""A GAN of short videos, whose latents are one content code and a motion code for each frame.
+
+- Tulyakov, Liu, Yang & Kautz 2018, "MoCoGAN: decomposing motion and content for video generation", arXiv:1707.04993,
+  section 3: a content code that stays the same over a clip, a recurrent network that makes a path of motion codes of
+  independent noise (a GRU by Cho et al. 2014, arXiv:1406.1078, as published; or an LSTM), one image generator for all
+  frames, and two critics: of a frame drawn at random, and of the whole clip by 3-D convolutions (eq. 8).
+- The frames' generator is modulated by both codes and the conditions, as `modgan` (Chen et al. 2019, arXiv:1810.01365);
+  the recurrent network is told the conditions, too, as MoCoGAN's is the action.
+- The losses are today's: relativistic, with lazy R1 and R2 penalties (Huang et al. 2024, arXiv:2501.05441), in place of
+  the original's. Conditions enter the critics by projection (Miyato & Koyama 2018, arXiv:1802.05637, eq. 8), in place
+  of classifiers beside them.
+
+Both critics are one network here with two scores, `frame` and `clip`, which count alike. What changes the length of a
+video is the length of z: any number of motion codes can follow the content code.
+
+Presets:
+
+- `default`: `genart train video_gan --data moving:32 --model.conditions motion`, or `--data clips --model.conditions
+  action direction`. Not measured yet.
+- `tiny`: for tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
+
+from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
+from genart_jax.nn import random
+from genart_jax.nn.conv import Conv
+from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.nn.pyramid import halvings
+from genart_jax.nn.residual import UpConv
+from genart_jax.types import Network, Output, untold
+
+Aux = dict[str, jax.Array]
+Condition = Mapping[str, jax.Array] | None
+Scores = dict[str, jax.Array]
+
+he, lecun = nn.initializers.he_normal(), nn.initializers.lecun_normal()
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture of both networks."""
+
+    image_shape: tuple[int, ...] | None = None
+    """(frames, height, width, channels); 2 frames or more, each side from 16 to 128, halving down to 4 to 8."""
+    conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
+    """Conditions to train on; None: all that the data has."""
+    content_dim: int = 48
+    """Length of the content code, the first part of z."""
+    motion_dim: int = 8
+    """Length of each frame's noise, of which the recurrent network makes its motion code; they follow in z."""
+    cell: Literal["gru", "lstm"] = "gru"
+    """The recurrent network."""
+    hidden: int = 64
+    """Length of a motion code."""
+    width: int = 16
+    """The generator's channels next to the image; doubled with every halving."""
+    embed_dim: int = 32
+    """Length of a condition's vector in the generator."""
+    style_dim: int = 128
+    """Units of the hidden layer between codes and conditions and the scales and shifts."""
+    critic_width: int = 32
+    """Channels of both critics after their first halving; doubled with every further one."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of z for as many frames as in training."""
+        return self.latent_length((self.image_shape or (1,))[0])
+
+    def latent_length(self, frames: int) -> int:
+        """Length of z for so many frames."""
+        return self.content_dim + frames * self.motion_dim
+
+
+class Modulated(nn.Module):
+    """BatchNorm without parameters of its own, then x * (1 + a(w)) + b(w), a and b linear, and a leaky ReLU."""
+
+    train: bool
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """(n, height, width, channels) and (n, style_dim) -> the first's shape."""
+        x = nn.BatchNorm(
+            use_running_average=not self.train, momentum=0.9, epsilon=1e-5, use_scale=False, use_bias=False,
+            dtype=self.dtype, axis_name=self.axis_name, name="statistics",
+        )(x)  # fmt: skip
+        init = nn.initializers.normal(0.02)
+        changes = nn.Dense(2 * x.shape[-1], kernel_init=init, dtype=self.dtype, name="affine")(w)
+        scale, shift = jnp.split(changes[:, None, None], 2, axis=-1)
+        return nn.leaky_relu(x * (1 + scale) + shift, 0.2)
+
+
+class Codes(nn.Module):
+    """(batch, content_dim + frames * motion_dim) -> styles (batch, 1 + frames, style_dim): content, then motion."""
+
+    config: Config
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: jax.Array, condition: Condition = None) -> jax.Array:
+        """As many frames as z has noise for."""
+        c = self.config
+        embed = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")
+        told, z = embed(condition, len(z)), z.astype(self.dtype)
+        content = jnp.concatenate([z[:, : c.content_dim], *told], axis=-1)
+        content = nn.Dense(c.style_dim, kernel_init=he, dtype=self.dtype, name="content")(content)
+        noise = z[:, c.content_dim :].reshape(len(z), -1, c.motion_dim)
+        code = nn.Dense(c.style_dim, use_bias=False, kernel_init=he, dtype=self.dtype, name="motion")
+        motion = code(self._path(noise, jnp.concatenate([z[:, :0], *told], axis=-1)))
+        return jnp.concatenate([content[:, None], motion], axis=1)
+
+    def _path(self, noise: jax.Array, told: jax.Array) -> jax.Array:
+        """(batch, frames, motion_dim) and (batch, n) of conditions -> (batch, frames, hidden)."""
+        c = self.config
+        kind = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}[c.cell]
+        cell = kind(c.hidden, recurrent_kernel_init=lecun, dtype=self.dtype, name="path")
+        zeros = jnp.broadcast_to(0 * noise[:, 0, :1], (len(noise), c.hidden))  # over devices they vary as noise does
+        carry, out = (zeros, zeros) if c.cell == "lstm" else zeros, []
+        for t in range(noise.shape[1]):
+            carry, code = cell(carry, jnp.concatenate([noise[:, t], told], axis=-1))
+            out.append(code)
+        return jnp.stack(out, axis=1)
+
+
+class Synthesis(nn.Module):
+    """Styles (batch, 1 + frames, style_dim) -> videos (batch, frames, height, width, channels) in [-1, 1]."""
+
+    config: Config
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, styles: jax.Array, train: bool) -> Output:
+        """Also returns the activations of each stage, (batch * frames, ...)."""
+        c = self.config
+        count, (height, width) = halvings("video_gan", (c.image_shape or ())[1:])
+        w = nn.leaky_relu(styles[:, :1] + styles[:, 1:], 0.2).astype(self.dtype)  # a dense layer of both codes
+        batch, frames = w.shape[:2]
+        w = w.reshape(-1, w.shape[-1])
+        features = c.width * 2**count
+        x = nn.Dense(height * width * features, use_bias=False, kernel_init=lecun, dtype=self.dtype, name="in")(w)
+        x = x.reshape(-1, height, width, features)
+        aux: Aux = {}
+        for i in range(count + 1):
+            if i:
+                x = UpConv(features // 2**i, self.dtype, name=f"up_{i}")(x)
+            x = Modulated(train, self.dtype, self.axis_name, name=f"norm_{i}")(x, w)
+            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
+        x = Conv((c.image_shape or ())[-1], (3, 3), kernel_init=lecun, dtype=self.dtype, name="out")(x)
+        return jnp.tanh(x).astype(jnp.float32).reshape(batch, frames, *x.shape[1:]), aux
+
+
+class Generator(nn.Module):
+    """(batch, content_dim + frames * motion_dim) -> videos (batch, frames, height, width, channels) in [-1, 1]."""
+
+    config: Config
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    def setup(self) -> None:
+        """The recurrent network, and the frames' generator."""
+        self.codes = Codes(self.config, self.dtype)
+        self.frame = Synthesis(self.config, self.dtype, self.axis_name)
+
+    @property
+    def content_dim(self) -> int:
+        """Numbers of z before the frames' noise."""
+        return self.config.content_dim
+
+    @property
+    def motion_dim(self) -> int:
+        """Numbers of z for each frame."""
+        return self.config.motion_dim
+
+    @property
+    def frames(self) -> int:
+        """Of a video in training."""
+        return (self.config.image_shape or ())[0]
+
+    def mapping(
+        self, z: jax.Array, condition: Condition = None, train: bool = False, truncation: float | jax.Array = 1.0
+    ) -> jax.Array:
+        """Latents -> styles (batch, 1 + frames, style_dim), of z times `truncation`: content first, then motion."""
+        styles: jax.Array = self.codes(z * truncation, condition)
+        return styles
+
+    def synthesis(self, styles: jax.Array, keys: jax.Array | None = None, train: bool = False) -> Output:
+        """Styles -> videos, and the activations of each stage; it draws nothing with `keys`."""
+        made: Output = self.frame(styles, train)
+        return made
+
+    def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
+        """As many frames as z has noise for. Also returns the styles and the activations of each stage."""
+        styles = self.mapping(z, condition)
+        videos, aux = self.synthesis(styles, None, train)
+        return videos, {"styles": styles, **aux}
+
+
+class Critic(nn.Module):
+    """Videos (batch, frames, height, width, channels) -> scores before any sigmoid, of a frame and of the clip:
+    {"frame": (batch,), "clip": (batch,)}.
+
+    With the stream "dropout" among the random numbers of `apply`, as in training, each example's frame is drawn; else
+    it is the middle one.
+    """
+
+    config: Config
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> tuple[Scores, Aux]:
+        """Also returns the activations of each stage, the clip's last."""
+        batch, frames = images.shape[:2]
+        if self.has_rng("dropout"):
+            keys = random.example_keys(self.make_rng("dropout"), batch, self.axis_name)
+            chosen = jax.nn.one_hot(random.randint(keys, frames), frames, dtype=images.dtype)
+            frame = jnp.einsum("bt,bthwc->bhwc", chosen, images)  # whose derivative is a product too
+        else:
+            frame = images[:, frames // 2]
+        aux: Aux = {}
+        scores = {
+            "frame": self._score("frame", frame, condition, aux),
+            "clip": self._score("clip", images, condition, aux),
+        }
+        return scores, aux
+
+    def _score(self, name: str, x: jax.Array, condition: Condition, aux: Aux) -> jax.Array:
+        """The score of pictures or of clips; stages are named by `name` and added to `aux`."""
+        c = self.config
+        x = x.astype(self.dtype)
+        for i in range(halvings("video_gan", (c.image_shape or ())[1:])[0]):
+            # Time halves along with the sides, until one frame is left.
+            times = [(min(4, x.shape[1]), min(2, x.shape[1]))] if x.ndim == 5 else []
+            kernel, strides = (tuple(pair[j] for pair in [*times, (4, 2), (4, 2)]) for j in (0, 1))
+            features = c.critic_width * 2**i
+            x = Conv(features, kernel, strides, kernel_init=he, dtype=self.dtype, name=f"{name}_down_{i}")(x)
+            aux[f"{name}_stage_{i}"] = x = checkpoint_name(nn.leaky_relu(x, 0.2), "stage")
+        x = x.astype(jnp.float32)  # a bfloat16 score has three digits
+        pooled = jnp.sum(x, axis=tuple(range(1, x.ndim - 1)))
+        score = nn.Dense(1, kernel_init=he, name=f"{name}_out")(x.reshape(len(x), -1))[:, 0]
+        embed = ConditionEmbed(classes_of(c.conditions), pooled.shape[-1], stddev=0.02, name=f"{name}_embed")
+        for vector in embed(condition, len(x)):
+            score = score + jnp.sum(vector * pooled, axis=-1)
+        return score
+
+
+def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
+    """By role, for a resolved Config.
+
+    Raises:
+      UserError: the data is no videos, their shape does not fit, or a number is out of range.
+    """
+    shape = config.image_shape or ()
+    if len(shape) != 4 or shape[0] < 2:
+        raise UserError(
+            f"video_gan: image_shape {tuple(shape)}: wanted videos, (frames, height, width, channels) with at least two"
+            " frames; --data moving, clips or videos:DIR have them"
+        )
+    halvings("video_gan", shape[1:])
+    for name in ("content_dim", "motion_dim", "hidden", "width", "embed_dim", "style_dim", "critic_width"):
+        if getattr(config, name) < 1:
+            raise UserError(f"video_gan: {name} must be at least 1")
+    latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
+    images = lambda: (jnp.zeros((2, *shape)), untold(config.conditions))
+    return {
+        "generator": Network(Generator(config, dtype, axis_name), latents),
+        "critic": Network(Critic(config, dtype, axis_name), images),
+    }
+
+
+PRESETS = {
+    "default": Run(
+        Config(),
+        Gan(loss="relativistic", critic_terms=("r1=1@8", "r2=1@8")),
+        Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9, schedule="linear"),
+        Data(),
+        Train(steps=8000, batch=16, sample_every=1000, save_every=1000, samples=16, steps_per_dispatch=10),
+    ),
+    "tiny": Run(
+        Config(content_dim=4, motion_dim=2, hidden=4, width=4, embed_dim=4, style_dim=8, critic_width=4),
+        Gan(critic_terms=("r1=0.5@2",)),
+        Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9),
+        Data(),
+        Train(steps=4, batch=8, log_every=1, sample_every=2, save_every=2, samples=4),
+    ),
+}
