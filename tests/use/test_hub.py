@@ -183,7 +183,7 @@ def test_without_huggingface_hub(monkeypatch):
 
 
 NAMES = ["icons", "icons_shape", "icons_style", "icons_vae"]
-PHOTOS = ["dehaze", "super_resolution", "super_resolution_x4"]
+PHOTOS = ["dehaze", "enhance", "inpaint", "super_resolution", "super_resolution_x4"]
 """Trained on photographs that anybody may use."""
 ALL = sorted([*NAMES, *PHOTOS])
 
