@@ -1,6 +1,7 @@
 """Runs of restoration on the test scenes of `photos`: whole photographs that no one was trained on.
 
-    python -m benchmarks.restoration RUN ... [--scenes N] [--pictures DIR] [--out benchmarks/results/restoration.md]
+    python -m benchmarks.restoration RUN ... [--scenes N] [--pictures DIR] [--page FILE --shown SCENE ...]
+        [--out benchmarks/results/restoration.md]
 
 Each scene is degraded as the run's step does it (keyed by its name; rounded to whole levels; holes are drawn anew in
 each square of 128 pixels, so that they are as large as in training), and restored as `genart transform` does it. Beside
@@ -195,6 +196,21 @@ def strip(scene: Array, others: list[Array], side: int = 256) -> Image.Image:
     return page
 
 
+def page(strips: list[list[Path]]) -> Image.Image:
+    """Strips of files: a row for each task, its scenes beside each other."""
+    rows = [[Image.open(file) for file in row] for row in strips]
+    width = max(sum(one.width for one in row) for row in rows)
+    whole = Image.new("RGB", (width, sum(row[0].height + 4 for row in rows) - 4), "white")
+    top = 0
+    for row in rows:
+        left = 0
+        for one in row:
+            whole.paste(one, (left, top))
+            left += one.width
+        top += row[0].height + 4
+    return whole
+
+
 def table(title: str, rows: Mapping[str, Row], names: list[str]) -> list[str]:
     """A task's lines."""
     lines = [f"## {title}", "", "| | PSNR, dB | worst scene | SSIM | worst scene |", "|---|---|---|---|---|"]
@@ -213,8 +229,12 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--scenes", type=int, default=0, help="so many of the test scenes; 0: all")
     parser.add_argument("--pictures", type=Path, help="a folder for strips: in, out, wanted")
+    parser.add_argument("--page", type=Path, help="a picture of the strips of some scenes, a row for each task")
+    parser.add_argument("--shown", nargs="+", default=["gatewayofIndia", "statueofLiberty"], help="those scenes")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/restoration.md"))
     args = parser.parse_args()
+    if args.page and not args.pictures:
+        parser.error("--page needs --pictures, where its strips are")
     keep_programs()
     files = open_stored("photos").whole["test"]
     files = files[: args.scenes] if args.scenes else files
@@ -237,6 +257,11 @@ def main() -> None:
         lines += table(f"{model}: {kind}{f' x{scale}' if scale > 1 else ''}", rows, list(scenes))
         args.out.write_text("\n".join(lines))
         print("\n".join(lines[-len(rows) - 5 :]), flush=True)
+    if args.page:
+        first = {one.task: one.path.name for one in reversed(subjects)}
+        page([[args.pictures / f"{name}-{scene}.jpg" for scene in args.shown] for name in reversed(first.values())]).save(
+            args.page, quality=85
+        )
 
 
 if __name__ == "__main__":
