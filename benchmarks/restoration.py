@@ -259,9 +259,8 @@ def main() -> None:
         print("\n".join(lines[-len(rows) - 5 :]), flush=True)
     if args.page:
         first = {one.task: one.path.name for one in reversed(subjects)}
-        page([[args.pictures / f"{name}-{scene}.jpg" for scene in args.shown] for name in reversed(first.values())]).save(
-            args.page, quality=85
-        )
+        strips = [[args.pictures / f"{name}-{scene}.jpg" for scene in args.shown] for name in reversed(first.values())]
+        page(strips).save(args.page, quality=82)
 
 
 if __name__ == "__main__":
