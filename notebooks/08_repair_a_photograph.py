@@ -13,7 +13,8 @@
 #
 # Enlarge a picture, fill what is lost, lift a haze, undo bad light. Each is a network from pictures to pictures, trained on
 # damage that is made on purpose, so that what was there before is known. Each is held here against what is done without any
-# learning, on one photograph. Networks that come with the package are taken where there are any (`genart list --trained`).
+# learning, on one photograph. All four networks come with the package (`genart list --trained`), and were trained on photographs
+# that anybody may use.
 
 # %%
 import importlib.util
@@ -44,36 +45,11 @@ with cbook.get_sample_data("grace_hopper.jpg") as file:
 Image.fromarray(photo)
 
 # %% [markdown]
-# A small network can even learn from the very picture that it is to repair: from its whole pieces, which are damaged in the same
-# way once more (Shocher et al. 2018). Decibels say how near two pictures are, pixel by pixel: 6 more is half the error. They do not say whether a picture is beautiful.
+# Decibels say how near two pictures are, pixel by pixel: 6 more is half the error. They do not say whether a picture is
+# beautiful.
 
 # %%
 from genart_jax.evaluate.restoration import measures
-
-
-def network(name, picture, mask=None, pieces=None, **options):
-    """What a network makes of a picture: the one that comes with the package under that name; where none does, a small one that
-    learns from pieces of this picture alone, or {} where such pieces would teach it nothing.
-    """
-    try:
-        found = ga.load(name)
-        print(f"{name}: comes with the package")
-    except ga.UserError:
-        print(f"{name}: none comes with the package", "" if pieces is None else f"- {len(pieces)} pieces to learn from")
-        if pieces is None:
-            return {}
-        quiet = {"batch": 8, "log_every": 100, "sample_every": 0, "save_every": 0}
-        run = ga.configure(name, train={"steps": 250, **quiet}, optimizer={"learning_rate": 2e-3}, **options)
-        found = ga.load(ga.fit(run, f"runs/{name}", data={"image": pieces}))
-    return {"network": ga.transform(found, picture, mask=mask)}
-
-
-def cut(picture, side, stride, known=None):
-    """Squares of a picture, of which those whose pixels are all known."""
-    height, width = picture.shape[:2]
-    corners = [(y, x) for y in range(0, height - side + 1, stride) for x in range(0, width - side + 1, stride)]
-    whole = [(y, x) for y, x in corners if known is None or known[y : y + side, x : x + side].all()]
-    return np.stack([picture[y : y + side, x : x + side] for y, x in whole])
 
 
 def decibels(what, **made):
@@ -92,8 +68,7 @@ def decibels(what, **made):
 # %%
 small = np.asarray(Image.fromarray(photo).resize((128, 128), Image.Resampling.BICUBIC))
 bicubic = np.asarray(Image.fromarray(small).resize((256, 256), Image.Resampling.BICUBIC))
-enlarged = network("super_resolution", small, pieces=cut(small, 48, 8), width=16, blocks=2, step={"crop": 16})
-decibels(photo, bicubic=bicubic, **enlarged)
+decibels(photo, bicubic=bicubic, network=ga.transform("super_resolution", small))
 
 # %% [markdown]
 # ## What is lost
@@ -115,9 +90,8 @@ def flowed(picture, mask, rounds=600):
     return np.rint(x).astype(np.uint8)
 
 
-pieces = cut(damaged, 32, 4, ~mask)
-filled = network("inpaint", damaged, mask, pieces, widths=(8, 12, 16, 16, 16), step={"crop": 0})
-decibels(photo, damaged=damaged, flowed=flowed(damaged, mask), **filled)
+filled = ga.transform("inpaint", damaged, mask=mask)
+decibels(photo, damaged=damaged, flowed=flowed(damaged, mask), network=filled)
 
 # %% [markdown]
 # In decibels a smooth filling is hard to beat: where nothing is known, a mean is the safest guess. Look at edges instead, at the
@@ -143,7 +117,7 @@ def dark_channel(picture, side=15):
     return np.rint(255 * np.clip((x - air) / clear + air, 0, 1)).astype(np.uint8)
 
 
-decibels(photo, hazy=hazy, dark_channel=dark_channel(hazy), **network("dehaze", hazy))
+decibels(photo, hazy=hazy, dark_channel=dark_channel(hazy), network=ga.transform("dehaze", hazy))
 
 # %% [markdown]
 # ## Bad light
@@ -161,7 +135,7 @@ night = ga.degrade.chain(
 poor = ga.to_uint8(night(ga.to_float(photo[None]), keys).image)[0]
 shares = np.clip(poor / 255.0, 1e-6, 1)
 power = np.rint(255 * shares ** (np.log(0.5) / np.log(shares.mean((0, 1))))).astype(np.uint8)
-decibels(photo, poor=poor, by_a_power=power, **network("enhance", poor))
+decibels(photo, poor=poor, by_a_power=power, network=ga.transform("enhance", poor))
 
 # %% [markdown]
 # A whole folder: `genart transform enhance holiday/ --out better/`, pictures of any size and mode, in tiles where they are large.
