@@ -74,11 +74,11 @@ def until(what, seconds=20):
 
 
 @contextlib.contextmanager
-def running(folder, command=STUB, limits=LIMITS, hosts=("127.0.0.1", "localhost"), ready=True):
+def running(folder, command=STUB, limits=LIMITS, hosts=("127.0.0.1", "localhost"), ready=True, devices=1):
     """A studio in a thread of this process; its worker is a process."""
     with serve.listen("127.0.0.1", 0) as door:
         port = door.getsockname()[1]
-        app, store = server.create(folder, command, hosts, port, limits, TOKEN)
+        app, store = server.create(folder, command, hosts, port, limits, TOKEN, lambda: devices)
         runs = serve.server_of(app, limits)
         thread = threading.Thread(target=runs.run, kwargs={"sockets": [door]}, daemon=True)
         thread.start()

@@ -1,17 +1,20 @@
 """`genart studio`, and the client of its page in the docs."""
 
 import importlib.util
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from genart_jax.app import cli
 from genart_jax.app.studio import forms
-from tests.studio.client import TOKEN, running
+from tests.studio.client import TOKEN, running, until
 
 PAGE = Path(__file__).parents[2] / "docs" / "studio.md"
 
@@ -39,6 +42,7 @@ def test_no_import_of_the_extra_but_in_the_studio():
         (["--port", "70000"], "0 to 65535"),
         (["--host", "0.0.0.0"], "name the one address"),
         (["--ports", "1"], "did you mean --port"),
+        (["--devices", "-1"], "wanted at least 1"),
     ],
 )
 def test_mistakes(args, said, capsys, tmp_path, monkeypatch):
@@ -54,6 +58,21 @@ def test_a_port_that_is_taken(capsys, tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as other:
         assert cli.main(["studio", "--port", str(other.getsockname()[1])]) == 2
     assert "--port 0 takes a free one" in capsys.readouterr().err
+
+
+def test_ctrl_c(tmp_path):
+    """As a terminal sends it: exit code 130, one line, no trace of Python's, and no process that is left."""
+    command = [sys.executable, "-m", "genart_jax", "studio", "--port", "0", "--devices", "1", "--folder", str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert "#token=" in process.stdout.readline()
+        workers = until(lambda: psutil.Process(process.pid).children())
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said == ("", "genart: stopped\n")
+    assert not [one for one in workers if one.is_running()]
+    assert "Traceback" not in (tmp_path / "worker.log").read_text()
 
 
 def test_the_client_of_the_page(tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from genart_jax.app.studio import server
+from genart_jax.app.studio import pool, server
 from genart_jax.app.studio.limits import Limits
 from genart_jax.app.studio.store import NoSpaceError, Store
 from genart_jax.config import UserError
@@ -119,6 +119,41 @@ def test_a_worker_that_is_killed(tmp_path):
         until(lambda: studio.get(f"/api/jobs/{id_}")["tries"] == 2)
         studio.ask("DELETE", f"/api/jobs/{id_}")
         studio.wait(id_, "cancelled")
+
+
+def test_one_worker_a_device(tmp_path):
+    """Two jobs run at once and the third waits; one is cancelled at its own worker; all workers end with the server."""
+    with running(tmp_path, devices=2) as studio:
+        until(lambda: studio.get("/api/about")["devices"] == 2)
+        both = [studio.started(do="wait") for _ in range(2)]
+        for id_ in both:
+            studio.wait(id_, "running")
+        third = studio.started(do="wait")
+        places = [tmp_path / "jobs" / id_ / "pid" for id_ in both]
+        numbers = {int(until(lambda place=place: place.is_file() and place.read_text())) for place in places}
+        assert len(numbers) == 2
+        assert studio.get(f"/api/jobs/{third}")["state"] == "waiting"
+        studio.ask("DELETE", f"/api/jobs/{both[1]}")
+        assert studio.wait(both[1], "cancelled")
+        studio.wait(third, "running")
+        assert studio.get(f"/api/jobs/{both[0]}")["state"] == "running"
+    for number in numbers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)
+
+
+def test_a_worker_has_its_own_device(monkeypatch):
+    """With three devices of a CPU: they are counted, and what the second worker computes is on the second."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=3")
+    assert pool.count_devices() == 3
+    code = (
+        "from genart_jax.app.studio import worker; worker._take_device(); import jax.numpy as jnp;"
+        "print([one.id for one in jnp.ones(1).devices()])"
+    )
+    own = pool.environment(1)
+    assert own["JAX_CUDA_VISIBLE_DEVICES"] == "1"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=own)
+    assert done.stdout.split() == ["[1]"]
 
 
 def test_a_worker_that_does_not_start(tmp_path):

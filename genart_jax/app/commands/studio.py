@@ -27,6 +27,8 @@ class Options:
     token, over a line that is not encrypted."""
     folder: Path = Path("studio")
     """Where it keeps what is asked, done and liked."""
+    devices: int = 0
+    """How many devices work, each in a process of its own, at one queue; 0: all that JAX has here."""
 
 
 def run(args: Sequence[str]) -> None:
@@ -41,7 +43,10 @@ def run(args: Sequence[str]) -> None:
     if missing := [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]:
         raise UserError(f"studio needs {' and '.join(missing)}: pip install 'genart_jax[studio]'")
 
-    from genart_jax.app.studio import serve
+    if options.devices < 0:
+        raise UserError(f"--devices {options.devices}: wanted at least 1, or 0 for all")
+
+    from genart_jax.app.studio import pool, serve
     from genart_jax.config.saved import read_config
     from genart_jax.runtime import packaged
 
@@ -50,4 +55,5 @@ def run(args: Sequence[str]) -> None:
     names = [*dict.fromkeys([*words, *sorted(packaged.names(), key=lambda name: (name != "icons", name))])]
     folder = expanded(options.folder)
     command = [sys.executable, "-m", "genart_jax.app.studio.worker", str(folder / "runs"), *names]
-    serve.serve(folder, command, options.host, options.port, lambda text: print(text, flush=True))
+    devices = (lambda: options.devices) if options.devices else pool.count_devices
+    serve.serve(folder, command, devices, options.host, options.port, lambda text: print(text, flush=True))

@@ -63,8 +63,10 @@ def at(host: str, port: int, make: Callable[[Sequence[str], int], Guard], tell: 
         server_of(app, Limits()).run(sockets=[door])
 
 
-def serve(folder: Path, command: Sequence[str], host: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serves the studio.
+def serve(
+    folder: Path, command: Sequence[str], devices: Callable[[], int], host: str, port: int, tell: Callable[[str], None]
+) -> None:
+    """Serves the studio; see `server.create`.
 
     Raises:
       UserError: see `listen`, or the folder cannot be used.
@@ -72,7 +74,7 @@ def serve(folder: Path, command: Sequence[str], host: str, port: int, tell: Call
     stores: list[Store] = []
 
     def make(hosts: Sequence[str], port: int) -> Guard:
-        app, store = server.create(folder, command, hosts, port)
+        app, store = server.create(folder, command, hosts, port, devices=devices)
         stores.append(store)
         return app
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +18,9 @@ from starlette.exceptions import HTTPException
 
 from genart_jax.app.studio import forms
 from genart_jax.app.studio.limits import Limits
+from genart_jax.app.studio.pool import Pool
 from genart_jax.app.studio.security import Guard, TooLargeError, refusal
 from genart_jax.app.studio.store import ENDED, FullError, Job, NoSpaceError, Store
-from genart_jax.app.studio.workers import Worker
 from genart_jax.config import UserError
 from genart_jax.runtime.values import Json
 
@@ -105,8 +105,9 @@ class Stream:
 
 
 def create(
-    folder: Path, command: Sequence[str], hosts: Sequence[str], port: int, limits: Limits = LIMITS, token: str = ""
-) -> tuple[Guard, Store]:
+    folder: Path, command: Sequence[str], hosts: Sequence[str], port: int, limits: Limits = LIMITS, token: str = "",
+    devices: Callable[[], int] = lambda: 1,
+) -> tuple[Guard, Store]:  # fmt: skip
     """The studio as an ASGI app, and its store, which the caller closes.
 
     Args:
@@ -116,9 +117,10 @@ def create(
       port: where it listens.
       limits: see there.
       token: of this start; "" draws one.
+      devices: gives how many devices are to work.
     """
     store, stream = Store(folder, limits), Stream(limits.streams)
-    worker = Worker(command, store, stream.tell, folder / "worker.log")
+    worker = Pool(command, store, stream.tell, devices)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -194,12 +196,12 @@ def add_page(app: FastAPI, *folders: Path) -> None:
         return sent(name)
 
 
-def _add_state(app: FastAPI, store: Store, worker: Worker, stream: Stream) -> None:
+def _add_state(app: FastAPI, store: Store, worker: Pool, stream: Stream) -> None:
     @app.get("/api/about")
     def about() -> Json:
         """What the studio can do: its models, each with its forms; whether the worker is ready; the limits."""
-        state = {"ready": worker.ready, "trouble": worker.trouble, "models": list(worker.models.values())}
-        return {**state, "limits": store.limits._asdict()}
+        state = {"ready": worker.ready, "trouble": worker.trouble, "devices": worker.working}
+        return {**state, "models": list(worker.models.values()), "limits": store.limits._asdict()}
 
     @app.get("/api/events")
     def events() -> Response:
@@ -210,7 +212,7 @@ def _add_state(app: FastAPI, store: Store, worker: Worker, stream: Stream) -> No
         return StreamingResponse(messages, media_type="text/event-stream")
 
 
-def _add_jobs(app: FastAPI, store: Store, worker: Worker) -> None:
+def _add_jobs(app: FastAPI, store: Store, worker: Pool) -> None:
     @app.post("/api/jobs", status_code=202)
     def ask(asked: Asked) -> Json:
         """Puts a job into the queue."""
@@ -288,7 +290,7 @@ def _place(store: Store, one: Json) -> Path | None:
     return store.favourite(one["favourite"]) if "favourite" in one else store.file(one["job"], one["file"])
 
 
-def _add_pictures(app: FastAPI, store: Store, worker: Worker) -> None:
+def _add_pictures(app: FastAPI, store: Store, worker: Pool) -> None:
     @app.post("/api/archives", status_code=201)
     @app.post("/api/uploads", status_code=201)
     async def upload(request: Request) -> Json:

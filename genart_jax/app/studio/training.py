@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shutil
 import signal
 from pathlib import Path
@@ -86,6 +88,9 @@ class Trainer:
             fit(run, self._folder / name, tell)
         except NotFiniteError as error:
             raise UserError(str(error)) from None
+        finally:
+            with contextlib.suppress(OSError):
+                (self._folder / name).rmdir()  # where nothing was begun
         if not (self._folder / name / "summary.json").is_file():
             raise UserError("it was stopped before there was anything to keep")
         shown = [{"file": "0.png", "words": name}] if last else []
@@ -94,8 +99,12 @@ class Trainer:
         return {"pictures": shown, "opens": name, "text": name}
 
     def _free(self) -> str:
-        taken = {path.name for path in self._folder.iterdir()} if self._folder.is_dir() else set()
-        return next(name for i in range(1, 10**6) if (name := f"{_PREFIX}{i}") not in taken)
+        """A name that no run has, kept for this one: others may train at the same time."""
+        for i in itertools.count(1):
+            with contextlib.suppress(FileExistsError):
+                (self._folder / f"{_PREFIX}{i}").mkdir(parents=True)
+                return f"{_PREFIX}{i}"
+        raise AssertionError
 
 
 def history_fields(model: Opened) -> list[Json] | None:

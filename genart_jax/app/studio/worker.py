@@ -45,6 +45,16 @@ class Desk:
         self._out.flush()
 
 
+def _take_device() -> None:
+    """Computes on the device that is this worker's, of those that it sees; see `pool`."""
+    import jax
+
+    devices = jax.local_devices()
+    number = int(os.environ.get("GENART_STUDIO_DEVICE", "0"))
+    if number % len(devices):
+        jax.config.update("jax_default_device", devices[number % len(devices)])
+
+
 def main(runs: Path, names: Sequence[str]) -> None:
     """Works until the server ends."""
     desk = Desk()
@@ -57,6 +67,7 @@ def main(runs: Path, names: Sequence[str]) -> None:
     from genart_jax.runtime.cache import keep_programs
 
     keep_programs()
+    _take_device()
     models, left = {}, [*names, *available(), *trained(runs), NAME]
 
     def load() -> None:
@@ -80,6 +91,8 @@ def main(runs: Path, names: Sequence[str]) -> None:
             load()
         task = Task(job["id"], job["kind"], job["inputs"], job["files"], Path(job["place"]), desk)
         try:
+            if job["model"] not in models and job["model"] in trained(runs):  # by the worker of another device
+                models[job["model"]] = opened(job["model"], runs)
             if job["model"] not in models:
                 raise UserError(f"the model {job['model']} is not open here any more")
             result = do(models[job["model"]], task)

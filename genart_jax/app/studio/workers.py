@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from genart_jax.app.studio.store import Job, NoSpaceError, Store
@@ -23,14 +23,25 @@ _STARTS = 3  # how often it may die before it has ever been ready
 class Worker:
     """One process, and the thread that listens to it.
 
+    Args:
+      command: starts it.
+      store: where jobs come from, and what becomes of them goes.
+      tell: called with what happens.
+      log: the file for what it prints.
+      environment: its own.
+      lock: of all workers of a store: what one of them has taken no other has.
+
     Attributes:
       models: what it can do, as it tells: {"name", "forms", ...} by name.
       trouble: why it does not start; "" if it does.
     """
 
-    def __init__(self, command: Sequence[str], store: Store, tell: Tell, log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], store: Store, tell: Tell, log: Path, environment: Mapping[str, str],
+        lock: threading.RLock,
+    ) -> None:  # fmt: skip
         self._command, self._store, self._tell, self._log = command, store, tell, log
-        self._lock = threading.RLock()
+        self._environment, self._lock = environment, lock
         self._process: subprocess.Popen[str] | None = None
         self._job: Job | None = None
         self._stopping: set[str] = set()
@@ -77,19 +88,18 @@ class Worker:
             place = self._store.place(self._job.id)
             self._say({"job": {**self._job._asdict(), "result": None, "place": str(place)}})
 
-    def cancel(self, id_: str) -> None:
-        """Stops a job that runs, or takes one that waits out of the queue."""
+    def cancel(self, id_: str) -> bool:
+        """Stops a job; False if it is not at this one."""
         with self._lock:
             if self._job is None or self._job.id != id_:
-                self._store.end(id_, "cancelled")
-                self._tell({"event": "cancelled", "job": id_})
-                return
+                return False
             self._stopping.add(id_)
             self._say({"cancel": id_})
             patience = self._store.limits.patience * (_SAVES if self._job.kind == "train" else 1)
             self._timer = threading.Timer(patience, self._kill, (id_,))
             self._timer.daemon = True
             self._timer.start()
+            return True
 
     def _kill(self, id_: str) -> None:
         with self._lock:
@@ -109,8 +119,11 @@ class Worker:
         deaths = 0
         while not self._ended and deaths < _STARTS:
             with self._log.open("ab") as log, self._lock:
-                pipe = subprocess.PIPE
-                self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=log, text=True)
+                # A session of its own: Ctrl-C is the server's, which ends it.
+                self._process = subprocess.Popen(
+                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                    env=self._environment, start_new_session=True,
+                )  # fmt: skip
             assert self._process.stdout is not None
             for line in self._process.stdout:
                 try:
