@@ -52,6 +52,15 @@ def bernoulli_nll(
     return jnp.matmul(nll, jnp.ones(nll.shape[1], nll.dtype), precision=jax.lax.Precision.HIGHEST)
 
 
+def weighted_bound(log_weight: Float[jax.Array, "batch draws"]) -> Float[jax.Array, " batch"]:
+    """-log of the mean weight of an example's draws: (batch,).
+
+    Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", arXiv:1509.00519, eq. 8. Its gradient is
+    that of the weights' logarithms, log p(x, z) - log q(z|x), each times its normalised weight (eq. 14 there).
+    """
+    return math.log(log_weight.shape[1]) - jax.nn.logsumexp(log_weight, axis=1)
+
+
 HALF_LEVEL = 1 / 255
 """Half of the distance of two 8-bit levels in units of [-1, 1]."""
 _LEAST_LOG_SCALE = -7.0

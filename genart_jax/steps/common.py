@@ -45,6 +45,11 @@ def pmax(tree: Tree, axis_name: str | None) -> Tree:
     return tree if axis_name is None else jax.lax.pmax(tree, axis_name)
 
 
+def of_all(tree: T, axis_name: str | None) -> T:
+    """The examples of all devices, in their order; without an axis name the tree itself, which has them."""
+    return tree if axis_name is None else jax.tree.map(lambda x: jax.lax.all_gather(x, axis_name, tiled=True), tree)
+
+
 def varying(tree: Tree, axis_name: str | None) -> Tree:
     """Marks replicated parameters as one device's own before they are differentiated.
 

@@ -7,7 +7,7 @@ normal numbers, one after the other, so that "decode" and all that moves latents
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from genart_jax.losses import elbo
 from genart_jax.steps import networks
 from genart_jax.steps.networks import Networks
 from genart_jax.types import Condition, Tree, Variables
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -35,12 +37,34 @@ class Bound(NamedTuple):
       kl: (batch, parts): KL divergences, by dimension of one latent, or by layer.
       log_ratio: (batch,): log p(z) - log q(z | picture) at what was drawn.
       changed: the networks' collections by role.
+      posterior: z, mean and log variance, (batch, latent) each, of a model with one latent.
+
+    With several draws of each picture all have a row each, a picture's one after the other.
     """
 
     output: jax.Array
     kl: jax.Array
     log_ratio: jax.Array
     changed: dict[str, Tree]
+    posterior: tuple[jax.Array, jax.Array, jax.Array] | None = None
+
+
+@jax.custom_vjp
+def weighed(z: jax.Array, weight: jax.Array) -> jax.Array:
+    """Latents (batch, ...) as they are, their gradient times `weight` (batch,)."""
+    return z
+
+
+def _back(weight: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return gradient * weight.reshape(-1, *[1] * (gradient.ndim - 1)), jnp.zeros_like(weight)
+
+
+weighed.defvjp(lambda z, weight: (z, weight), _back)
+
+
+def _repeated(tree: T, draws: int) -> T:
+    """Each example as often as it is drawn, neighbours."""
+    return tree if draws == 1 else jax.tree.map(lambda x: jnp.repeat(x, draws, axis=0), tree)
 
 
 class One:
@@ -58,14 +82,33 @@ class One:
         ((mean, log_variance), _), changed = networks.apply(self.roles, at, "encoder", images, condition, train=train)
         return mean, log_variance, changed
 
-    def bound(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array, train: bool) -> Bound:
-        """At the latents that `noise` (batch, *shape) makes."""
+    def bound(
+        self,
+        at: Variables,
+        images: jax.Array,
+        condition: Condition,
+        noise: jax.Array,
+        train: bool,
+        weight: jax.Array | None = None,
+    ) -> Bound:
+        """At the latents that `noise` (batch * draws, *shape) makes.
+
+        With `weight` (batch * draws,) the gradient by way of a latent is multiplied by it, and `log_ratio` has none by
+        way of the posterior's own parameters: with the normalised weights of draws, the encoder's gradient of a sum so
+        weighed is the doubly reparametrised one (Tucker et al. 2019, arXiv:1810.04152, eq. 8).
+        """
         mean, log_variance, enc = self._posterior(at, images, condition, train)
-        z = mean + jnp.exp(0.5 * log_variance) * noise
+        mean, log_variance, condition = _repeated((mean, log_variance, condition), len(noise) // len(images))
+        z, length = mean + jnp.exp(0.5 * log_variance) * noise, jnp.square(noise)
+        spread = log_variance
+        if weight is not None:
+            z, fixed, spread = weighed(z, weight), *jax.lax.stop_gradient((mean, log_variance))
+            length = jnp.square(z - fixed) * jnp.exp(-spread)
         (output, _), dec = networks.apply(self.roles, at, "decoder", z, condition, train=train)
         flat = lambda x: x.reshape(x.shape[0], -1)
-        ratio = 0.5 * jnp.sum(flat(jnp.square(noise) + log_variance - jnp.square(z)), axis=-1)
-        return Bound(output, elbo.kl_normal(flat(mean), flat(log_variance)), ratio, {"encoder": enc, "decoder": dec})
+        ratio = 0.5 * jnp.sum(flat(length + spread - jnp.square(z)), axis=-1)
+        posterior = flat(z), flat(mean), flat(log_variance)
+        return Bound(output, elbo.kl_normal(*posterior[1:]), ratio, {"encoder": enc, "decoder": dec}, posterior)
 
     def encode(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array) -> jax.Array:
         """Latents of pictures, (batch, *shape)."""
@@ -80,11 +123,20 @@ class Layered(One):
         self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array, train: bool
     ) -> tuple[jax.Array, dict[str, jax.Array], dict[str, Tree]]:
         (maps, _), enc = networks.apply(self.roles, at, "encoder", images, condition, train=train)
+        maps, condition = _repeated((maps, condition), len(noise) // len(images))
         (output, aux), dec = networks.apply(self.roles, at, "decoder", noise, condition, maps, train=train)
         return output, aux, {"encoder": enc, "decoder": dec}
 
-    def bound(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array, train: bool) -> Bound:
-        """See `One.bound`."""
+    def bound(
+        self,
+        at: Variables,
+        images: jax.Array,
+        condition: Condition,
+        noise: jax.Array,
+        train: bool,
+        weight: jax.Array | None = None,
+    ) -> Bound:
+        """See `One.bound`; without `weight`."""
         output, aux, changed = self._passed(at, images, condition, noise, train)
         return Bound(output, aux["kl"], aux["log_ratio"], changed)
 

@@ -1,4 +1,4 @@
-"""The variational step: one draw of z an example, and the evidence lower bound (Kingma & Welling 2013, eq. 7)."""
+"""The variational step: the evidence lower bound (Kingma & Welling 2013, eq. 7), and what else is made of its terms."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Run, Vae
-from genart_jax.losses import elbo
+from genart_jax.config import Run, UserError, Vae
+from genart_jax.losses import aggregate, elbo
 from genart_jax.nn import random
 from genart_jax.steps import common, networks, play, posteriors, uses
 from genart_jax.steps.family import Family
@@ -52,6 +52,7 @@ class Variational(Family):
         self.posterior, self.dimensions = posteriors.bind(roles), math.prod(self.spec.image_shape)
         self.gaussian = self.options.likelihood == "gaussian"
         self.optimal = self.gaussian and self.options.scale == "optimal"
+        _check(config, self.posterior)
         moved = "encoder", "decoder"
         player = play.Player("vae", moved, self.loss, after=self._after, measure=self._batch_means)
         self.game = play.alone(player, config, axis_name, self._draw, self._prepare, self.options.ema_decay)
@@ -73,6 +74,21 @@ class Variational(Family):
             return 1.0 * (random.coarse_uniform(keys, self.spec.image_shape) < grey)
         return grey
 
+    def _bound(
+        self,
+        at: Variables,
+        images: jax.Array,
+        condition: Condition,
+        keys: jax.Array,
+        draws: int | None = None,
+        weight: jax.Array | None = None,
+    ) -> posteriors.Bound:
+        """What the networks give at latents drawn by the keys: one an example in evaluation, in training `draws`."""
+        several = () if draws in (None, 1) else (draws,)
+        noise = random.normal(_streams(keys, "latent"), (*several, *self.posterior.shape))
+        noise = noise.reshape(-1, *self.posterior.shape)
+        return self.posterior.bound(at, images, condition, noise, draws is not None, weight)
+
     def _negative_elbo(
         self,
         at: Variables,
@@ -80,18 +96,22 @@ class Variational(Family):
         condition: Condition,
         keys: jax.Array,
         squared_error: jax.Array | None,
-        train: bool,
-    ) -> tuple[jax.Array, posteriors.Bound, jax.Array]:
-        """Reconstruction (batch,), what the networks give, and the mean squared error.
+    ) -> tuple[jax.Array, posteriors.Bound]:
+        """Reconstruction (batch,), and what the networks give, in evaluation."""
+        bound = self._bound(at, images, condition, keys)
+        return self._fit(images, keys, bound, squared_error)[0], bound
+
+    def _fit(
+        self, images: jax.Array, keys: jax.Array, bound: posteriors.Bound, squared_error: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array]:
+        """-log p(x|z) of each draw, and the mean squared error.
 
         `squared_error` is what the optimal scale is taken from; None: these examples' own.
         """
-        draw = lambda name, shape: random.normal(jax.vmap(lambda k: random.stream(k, name))(keys), shape)
-        x = self._pixels(images, jax.vmap(lambda k: random.stream(k, "pixels"))(keys))
-        noise = draw("latent", self.posterior.shape)
-        bound = self.posterior.bound(at, images, condition, noise, train)
-        reconstruction, error = self._reconstruction(x, bound.output, squared_error)
-        return reconstruction, bound, error
+        x = self._pixels(images, _streams(keys, "pixels"))
+        if draws := len(bound.output) // len(x) - 1:
+            x = jnp.repeat(x, draws + 1, axis=0)
+        return self._reconstruction(x, bound.output, squared_error)
 
     def _reconstruction(
         self, x: jax.Array, output: jax.Array, squared_error: jax.Array | None
@@ -106,6 +126,8 @@ class Variational(Family):
             return elbo.bernoulli_nll(x, output), jnp.zeros(())
         error = common.pmean(jnp.mean(jnp.square(x - output)), self.axis_name)
         # The best scale for a batch is the root of its mean squared error (Rybkin et al. 2021, eq. 7).
+        if self.options.objective != "elbo":  # of a bound by draws that derivative is not zero: a constant all the same
+            error = jax.lax.stop_gradient(error)
         own = error if squared_error is None else squared_error
         variance = own if self.optimal else jnp.float32(options.fixed_scale**2)
         density = elbo.gaussian_nll(x, output, jnp.sqrt(variance + 1e-8))
@@ -115,35 +137,90 @@ class Variational(Family):
         return self.told(batch, key, self.options.condition_dropout)
 
     def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
-        return Scene(batch, {"keys": random.example_keys(key, len(batch["image"]), self.axis_name)}, key=key)
+        keys = random.example_keys(key, len(batch["image"]), self.axis_name)
+        return Scene(batch, {"keys": keys}, carried={"capacity": self._capacity(state.step)}, key=key)
+
+    def _capacity(self, step: jax.Array) -> jax.Array:
+        """Nats that the divergence is held at (Burgess et al. 2018, arXiv:1804.03599, eq. 8)."""
+        over = self.options.capacity_steps or max(1, self.config.train.steps // 2)
+        return self.options.capacity * jnp.minimum(1.0, step / over)
 
     def _batch_means(self, at: Variables, scene: Scene) -> tuple[jax.Array, jax.Array]:
         """The squared error, and the KL divergence of each latent dimension.
 
-        Two terms are not sums over examples: the optimal scale, and free bits. A batch that is computed in parts needs
-        their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
+        Some terms are not sums over examples: the optimal scale, free bits, a capacity. A batch that is computed in
+        parts needs their means beforehand. As the scale is optimal, its own derivative is zero, and a constant serves.
         """
-        _, bound, error = self._negative_elbo(at, *_examples(scene), None, True)
+        bound = self.passed(at, scene)
+        _, error = self._fit(scene.batch["image"], scene.drawn["keys"], bound, None)
         return error, common.pmean(jnp.mean(bound.kl, axis=0), self.axis_name)
+
+    def passed(self, at: Variables, scene: Scene, weight: jax.Array | None = None) -> posteriors.Bound:
+        """What the networks give of a round's examples, in training; `weight` as in `posteriors.One.bound`."""
+        return self._bound(at, *_examples(scene), self.options.draws, weight)
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""
+        weight = None
+        if self.options.objective == "dreg":  # the same pass as the next: compiled once
+            weight = self._weights(scene, self.passed(at, scene))
+        return self.outcome(scene, self.passed(at, scene, weight))
+
+    def _weights(self, scene: Scene, bound: posteriors.Bound) -> jax.Array:
+        """The normalised weights of an example's draws, (batch * draws,), without gradient."""
+        error, _ = scene.means or (None, None)
+        log_weight = bound.log_ratio - self._fit(scene.batch["image"], scene.drawn["keys"], bound, error)[0]
+        shares = jax.nn.softmax(log_weight.reshape(-1, self.options.draws), axis=-1)
+        return jax.lax.stop_gradient(shares.reshape(-1))
+
+    def outcome(self, scene: Scene, bound: posteriors.Bound) -> Outcome:
+        """The loss of what the networks gave."""
         error_there, kl_there = scene.means or (None, None)
-        reconstruction, bound, error = self._negative_elbo(at, *_examples(scene), error_there, True)
+        reconstruction, error = self._fit(scene.batch["image"], scene.drawn["keys"], bound, error_there)
         kl_mean = common.pmean(jnp.mean(bound.kl, axis=0), self.axis_name)
-        # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
         whole = kl_mean if kl_there is None else kl_there
-        costs = whole >= self.options.free_bits
-        kl_cost = jnp.sum(jnp.where(costs, kl_mean, self.options.free_bits))
         metrics = {
-            "loss": jnp.mean(reconstruction) + self.options.beta * kl_cost,
-            "bits_per_dim": elbo.bits_per_dimension(jnp.mean(reconstruction) + jnp.sum(kl_mean), self.dimensions),
             "reconstruction": jnp.mean(reconstruction),
             "kl": jnp.sum(kl_mean),
             "active": jnp.mean(1.0 * (whole > ACTIVE)),
         }
+        if self.options.objective == "elbo":
+            cost, more = self._cost(scene, bound, kl_mean, whole)
+            metrics |= more | {"loss": metrics["reconstruction"] + cost}
+            nats = metrics["reconstruction"] + metrics["kl"]
+        else:
+            log_weight = (bound.log_ratio - reconstruction).reshape(-1, self.options.draws)
+            metrics["loss"] = nats = jnp.mean(elbo.weighted_bound(log_weight))
+        metrics["bits_per_dim"] = elbo.bits_per_dimension(nats, self.dimensions)
         # Scaled to a dimension, so that learning rates and clipping mean the same at every size.
         return Outcome(metrics["loss"] / self.dimensions, metrics, bound.changed, {"squared_error": error})
+
+    def _cost(
+        self, scene: Scene, bound: posteriors.Bound, kl_mean: jax.Array, whole: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        """What is paid for the latents in nats, from the batch's mean divergences here and as a whole (parts,)."""
+        o, metrics = self.options, dict[str, jax.Array]()
+        # Free bits bound the batch's mean of each dimension from below (Kingma et al. 2016, eq. 15).
+        free = lambda values: jnp.sum(jnp.where(whole >= o.free_bits, values, o.free_bits))
+        cost = free(kl_mean)
+        if o.capacity:
+            metrics["capacity"] = scene.carried["capacity"]
+            cost = jnp.sign(free(whole) - metrics["capacity"]) * (cost - metrics["capacity"])
+        cost = o.beta * cost
+        if not (o.total_correlation or o.mmd):
+            return cost, metrics
+        assert bound.posterior is not None
+        z, mean, log_variance = bound.posterior
+        if o.total_correlation:
+            values = aggregate.total_correlation(z, *common.of_all((mean, log_variance), self.axis_name))
+            metrics["total_correlation"] = jnp.mean(values)
+            cost += o.total_correlation * metrics["total_correlation"]
+        if o.mmd:
+            drawn = random.normal(_streams(scene.drawn["keys"], "prior"), (o.draws, z.shape[1])).reshape(z.shape)
+            values = aggregate.discrepancy(z, drawn, *common.of_all((z, drawn), self.axis_name))
+            metrics["mmd"] = jnp.mean(values)
+            cost += o.mmd * metrics["mmd"]
+        return cost, metrics
 
     def _after(self, state: State, metrics: Metrics, found: play.Trees, num: int) -> tuple[dict[str, Tree], Metrics]:
         if not self.optimal:
@@ -157,8 +234,8 @@ class Variational(Family):
         common.check_batch(batch, self.spec)
         weight, condition = common.weights_of(batch, self.spec), common.conditions_of(batch, self.spec)
         keys = random.example_keys(random.stream(key, "evaluate"), len(weight), self.axis_name)
-        reconstruction, bound, _ = self._negative_elbo(
-            networks.averaged(state), batch["image"], condition, keys, state.extra.get("squared_error"), False
+        reconstruction, bound = self._negative_elbo(
+            networks.averaged(state), batch["image"], condition, keys, state.extra.get("squared_error")
         )
         kl = jnp.sum(bound.kl, axis=-1)
         values = {
@@ -204,8 +281,8 @@ class Variational(Family):
         """
         wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
         keys = random.example_keys(random.stream(key, "weigh"), images.shape[0])
-        reconstruction, bound, _ = self._negative_elbo(
-            networks.averaged(state), images, wanted, keys, state.extra.get("squared_error"), False
+        reconstruction, bound = self._negative_elbo(
+            networks.averaged(state), images, wanted, keys, state.extra.get("squared_error")
         )
         return bound.log_ratio - reconstruction
 
@@ -216,3 +293,23 @@ class Variational(Family):
 
 def _examples(scene: Scene) -> tuple[jax.Array, Condition, jax.Array]:
     return scene.batch["image"], scene.batch["condition"], scene.drawn["keys"]
+
+
+def _streams(keys: jax.Array, name: str) -> jax.Array:
+    return jax.vmap(lambda key: random.stream(key, name))(keys)
+
+
+def _check(config: Run, posterior: posteriors.One) -> None:
+    """Raises UserError for options that have no meaning together."""
+    o: Vae = config.step
+    compared = [name for name in ("total_correlation", "mmd") if getattr(o, name)]
+    named = ", ".join(name.replace("_", "-") for name in compared)
+    if o.objective != "elbo" and (o.beta != 1 or o.free_bits or o.capacity or compared):
+        raise UserError(
+            f"step.objective {o.objective} weighs no divergence: leave beta at 1, and free-bits, capacity, "
+            "total-correlation and mmd at 0"
+        )
+    if isinstance(posterior, posteriors.Layered) and (compared or o.objective == "dreg"):
+        raise UserError(f"step: {named or 'objective dreg'} is of one latent, and {config.name} has layers of them")
+    if compared and common.chunks_of(config) > 1:
+        raise UserError(f"train.microbatch: step.{named} compares all examples of a batch; set it to 0")

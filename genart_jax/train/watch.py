@@ -104,7 +104,11 @@ GAN = (
 VAE = (
     Sign(
         "posterior collapse",
-        lambda row: row.get("active", 1.0) < 0.1 or row.get("kl", math.inf) < NATS,
+        lambda row: (
+            # While a capacity rises from 0, so few nats are what was asked for.
+            row.get("capacity", math.inf) > 2 * NATS
+            and (row.get("active", 1.0) < 0.1 or row.get("kl", math.inf) < NATS)
+        ),
         "of the latents {active:.0%} carry anything, {kl:.2f} nats a picture together: the decoder hardly listens to "
         "them. Try a smaller --step.beta, --step.free-bits 0.1, or a decoder that can do less by itself",
     ),
