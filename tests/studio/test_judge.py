@@ -32,17 +32,18 @@ def folders(tmp_path):
 
 
 @contextlib.contextmanager
-def judging(folder, names, ask="pairs", experts=()):
+def judging(folder, names, ask="pairs", experts=(), invited=()):
     votes = Votes(folder)
     prepared = items.prepare(folder, names, 9, 0)
     with serve.listen("127.0.0.1", 0) as door:
         port = door.getsockname()[1]
-        runs = serve.server_of(server.create(prepared, votes, ask, experts, ("127.0.0.1",), port, TOKEN), Limits())
+        app = server.create(prepared, votes, ask, experts, ("127.0.0.1",), port, TOKEN, invited)
+        runs = serve.server_of(app, Limits())
         thread = threading.Thread(target=runs.run, kwargs={"sockets": [door]}, daemon=True)
         thread.start()
         until(lambda: runs.started)
         studio = Studio(port, folder)
-        studio.votes = votes
+        studio.votes, studio.tokens = votes, app.tokens
         try:
             yield studio
         finally:
@@ -238,6 +239,26 @@ def test_the_page_of_pairs(tmp_path, folders, page):
         said = [vote.answer["choice"] for vote in studio.votes.all("pairs")]
         assert said == ["left", "right", "neither", "right", *["left"] * 6]
         assert all(vote.seconds > 0 for vote in studio.votes.all("pairs"))
+
+
+def test_judges_by_token(tmp_path, folders, page):
+    """A link speaks for one judge alone, whose name the page knows; nobody else does, not even with the common link."""
+    with judging(tmp_path / "kept", folders, experts=("eve",), invited=("eve", "tom")) as studio:
+        eve = {"judge": "eve", "number": 0, "choice": "left"}
+        for token, judge in ((TOKEN, "eve"), (studio.tokens["tom"], "eve"), (studio.tokens["tom"], "ann")):
+            for path, body in (("/api/vote", {**eve, "judge": judge}), ("/api/next", {"judge": judge})):
+                assert studio.ask("POST", path, body, token=token).status == 422
+            assert studio.ask("GET", f"/api/pictures/{judge}/0/left", token=token).status == 422
+        assert studio.votes.all("pairs") == []
+        assert studio.ask("POST", "/api/next", {"judge": "ann"}).status == 200
+        page.goto(f"http://{studio.host}/#token={studio.tokens['eve']}")
+        page.get_by_text("Question 1 of").wait_for()
+        page.keyboard.press("2")
+        page.get_by_text("Question 2 of").wait_for()
+        assert [(one.judge, one.expert) for one in studio.votes.all("pairs")] == [("eve", True)]
+        assert len({TOKEN, *studio.tokens.values()}) == 3
+    with pytest.raises(UserError, match="wanted a name"):
+        server.create(None, None, "pairs", (), ("127.0.0.1",), 1, TOKEN, ("<b>",))
 
 
 def test_the_page_of_scales(tmp_path, folders, page):

@@ -32,6 +32,8 @@ class Options:
     """Of runs' pictures."""
     expert: tuple[str, ...] = ()
     """Names of judges whose answers are reported beside those of others."""
+    invite: tuple[str, ...] = ()
+    """Names of judges who get a link of their own, which alone speaks for them; with --expert they are marked, too."""
     folder: Path = Path("judge")
     """Where pictures and votes are kept."""
     port: int = 8485
@@ -74,7 +76,9 @@ def run(args: Sequence[str]) -> None:
         from genart_jax.app.judge import server
         from genart_jax.app.studio import serve
 
-        make = lambda hosts, port: server.create(items, votes, options.ask, options.expert, hosts, port)
+        make = lambda hosts, port: server.create(
+            items, votes, options.ask, options.expert, hosts, port, invited=options.invite
+        )
         serve.at(options.host, options.port, make, lambda text: print(text, flush=True))
     finally:
         votes.close()

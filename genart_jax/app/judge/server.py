@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
@@ -17,7 +17,7 @@ from genart_jax.app.judge.plan import Ask, Question, questions
 from genart_jax.app.judge.votes import Vote, Votes
 from genart_jax.app.studio import server as studio
 from genart_jax.app.studio.limits import Limits
-from genart_jax.app.studio.security import Guard
+from genart_jax.app.studio.security import WHO, Guard
 from genart_jax.config import UserError
 from genart_jax.runtime.values import Json
 
@@ -51,8 +51,9 @@ _CHOICES: Mapping[Ask, tuple[str | None, ...]] = {
 
 
 def create(
-    items: Items, votes: Votes, ask: Ask, experts: Sequence[str], hosts: Sequence[str], port: int, token: str = ""
-) -> Guard:
+    items: Items, votes: Votes, ask: Ask, experts: Sequence[str], hosts: Sequence[str], port: int, token: str = "",
+    invited: Sequence[str] = (),
+) -> Guard:  # fmt: skip
     """The page as an ASGI app.
 
     Args:
@@ -63,28 +64,41 @@ def create(
       hosts: names that requests may call this machine.
       port: where it listens.
       token: of this start; "" draws one.
+      invited: judges who get a token of their own: it alone speaks for them, and for nobody else.
+
+    Raises:
+      UserError: a name that cannot be one.
     """
+    for name in (*experts, *invited):
+        _check_name(name)
     app = FastAPI(title="genart judge", version="1", docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False
     studio.add_errors(app)
     studio.add_page(app, studio.STATIC, STATIC)
 
-    def plan(judge: str) -> list[Question]:
-        if not _NAME.fullmatch(judge):
-            raise UserError("judge: wanted a name of letters, digits, dots and dashes, 40 at most")
+    def plan(judge: str, request: Request) -> list[Question]:
+        _check_name(judge)
+        who = request.scope[WHO]
+        if judge != who and (who or judge in invited):
+            raise UserError(f"judge: {judge} has a link of their own" if not who else f"judge: this link is {who}'s")
         return questions(judge, ask, len(items.names), items.each)
 
+    @app.get("/api/who")
+    def who(request: Request) -> Json:
+        """The judge whose token this is; "" for the one of all who give a name."""
+        return {"judge": request.scope[WHO]}
+
     @app.post("/api/next")
-    def next_(who: Judge) -> Json:
+    def next_(who: Judge, request: Request) -> Json:
         """The next question: addresses of pictures, which do not say where they are from."""
-        asked, number = plan(who.judge), votes.next(who.judge, ask)
+        asked, number = plan(who.judge, request), votes.next(who.judge, ask)
         sides = [] if number >= len(asked) else ["left"] if asked[number].right is None else ["left", "right"]
         return {"ask": ask, "number": number, "total": len(asked), "sides": sides, "scales": SCALES}
 
     @app.post("/api/vote")
-    def vote(answer: Answer) -> Json:
+    def vote(answer: Answer, request: Request) -> Json:
         """Keeps an answer to the question that is next."""
-        asked = plan(answer.judge)
+        asked = plan(answer.judge, request)
         if answer.choice not in _CHOICES[ask] or (ask == "scales") != (set(answer.scales) == set(SCALES)):
             raise UserError("this is no answer to the question")
         if answer.number >= len(asked):
@@ -95,12 +109,12 @@ def create(
         question, expert = asked[answer.number], answer.judge in experts
         if answer.number <= votes.next(answer.judge, ask):
             votes.add(Vote(answer.judge, expert, ask, answer.number, question, said, answer.seconds))
-        return next_(answer)
+        return next_(answer, request)
 
     @app.get("/api/pictures/{judge}/{number}/{side}")
-    def picture(judge: str, number: int, side: str) -> Response:
+    def picture(judge: str, number: int, side: str, request: Request) -> Response:
         """A picture of a judge's question."""
-        asked = plan(judge)
+        asked = plan(judge, request)
         if not 0 <= number < len(asked) or side not in ("left", "right"):
             raise HTTPException(404)
         question = asked[number]
@@ -109,4 +123,9 @@ def create(
             raise HTTPException(404)
         return Response(items.path(*place, question.broken == side).read_bytes(), media_type="image/png")
 
-    return Guard(app, hosts, port, Limits(), token)
+    return Guard(app, hosts, port, Limits(), token, invited)
+
+
+def _check_name(judge: str) -> None:
+    if not _NAME.fullmatch(judge):
+        raise UserError("judge: wanted a name of letters, digits, dots and dashes, 40 at most")

@@ -14,7 +14,7 @@ import hmac
 import http.cookies
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -29,6 +29,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DOOR = "/api/session"
+WHO = "genart_who"
+"""In the scope of a request: the guest whose token it has; "" for the token of the start."""
 _SAFE = ("GET", "HEAD")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -66,12 +68,20 @@ class Guard:
       port: where it listens.
       limits: see there.
       token: of this start; it is not to be written anywhere.
+      guests: names of people who get a token of their own. A request's scope says under `WHO` by whose it came.
+
+    Attributes:
+      tokens: name -> token, of guests.
     """
 
-    def __init__(self, app: App, hosts: Sequence[str], port: int, limits: Limits, token: str = "") -> None:
+    def __init__(
+        self, app: App, hosts: Sequence[str], port: int, limits: Limits, token: str = "", guests: Sequence[str] = ()
+    ) -> None:
         self._app, self._limits = app, limits
         self.token = token or secrets.token_urlsafe(32)
-        self._session, self.cookie = secrets.token_urlsafe(32), f"genart_studio_{port}"
+        self.tokens = {name: secrets.token_urlsafe(32) for name in guests}
+        self._words = {"": self.token, **self.tokens}
+        self._sessions, self.cookie = {n: secrets.token_urlsafe(32) for n in self._words}, f"genart_studio_{port}"
         names = [f"[{host}]" if ":" in host else host for host in hosts]
         self._hosts = {f"{name}:{port}" for name in names} | ({*names} if port == 80 else set())
         self._open = set(hosts) <= set(LOOPBACK)
@@ -96,7 +106,7 @@ class Guard:
 
         refused = self._refused(scope, headers)
         if refused is None and scope["path"] == DOOR and scope["method"] == "POST":
-            refused = self._welcome()
+            refused = self._welcome(scope[WHO])
         if refused is not None:
             await refused(scope, receive, answer)
             return
@@ -129,18 +139,20 @@ class Guard:
         path = scope["path"]
         if method in _SAFE and (path == "/" or path.startswith("/static/")):
             return None
-        by_word = headers.get("authorization", "")
-        if hmac.compare_digest(by_word.encode(), f"Bearer {self.token}".encode()):
+        bearers = {name: f"Bearer {word}" for name, word in self._words.items()}
+        if (who := _whose(headers.get("authorization", ""), bearers)) is not None:
+            scope[WHO] = who
             return None
-        given = _cookie(headers.get("cookie", ""), self.cookie)
-        if hmac.compare_digest(given.encode(), self._session.encode()) and path != DOOR:
+        who = _whose(_cookie(headers.get("cookie", ""), self.cookie), self._sessions)
+        if who is not None and path != DOOR:
+            scope[WHO] = who
             if method not in _SAFE and origin is None:
                 return refusal(403, "a page must say its origin")
             return None
         return refusal(401, "open the address that the command printed; its token is wrong or missing here")
 
-    def _welcome(self) -> JSONResponse:
-        cookie = f"{self.cookie}={self._session}; Path=/; HttpOnly; SameSite=Strict"
+    def _welcome(self, who: str) -> JSONResponse:
+        cookie = f"{self.cookie}={self._sessions[who]}; Path=/; HttpOnly; SameSite=Strict"
         return JSONResponse({}, headers={"set-cookie": cookie})
 
     def _most(self, path: str) -> int:
@@ -156,6 +168,12 @@ class Guard:
         left = min(self._limits.burst, left + (now - then) * self._limits.rate) - 1
         self._buckets[client] = (max(left, 0.0), now)
         return left >= 0
+
+
+def _whose(given: str, words: Mapping[str, str]) -> str | None:
+    """Whose word it is, None if nobody's; all are compared, each in constant time."""
+    found = [name for name, word in words.items() if hmac.compare_digest(given.encode(), word.encode())]
+    return found[0] if found else None
 
 
 def _cookie(text: str, name: str) -> str:

@@ -60,6 +60,8 @@ def at(host: str, port: int, make: Callable[[Sequence[str], int], Guard], tell: 
         if host not in LOOPBACK:
             tell("others can reach this address: whoever has the link below is let in")
         tell(f"open http://{name}:{port}/#token={app.token}    (Ctrl-C ends it)")
+        for guest, token in app.tokens.items():
+            tell(f"for {guest} alone: http://{name}:{port}/#token={token}")
         server_of(app, Limits()).run(sockets=[door])
 
 

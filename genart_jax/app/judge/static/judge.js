@@ -20,6 +20,7 @@ async function start() {
   await words();
   try {
     await enter();
+    judge = (await ask("GET", "/api/who")).judge || judge;
     if (judge) show(await ask("POST", "/api/next", { judge }));
     else who();
   } catch (error) { trouble(error); }
