@@ -63,16 +63,18 @@ def parse_case(text: str, args: argparse.Namespace) -> dict[str, Any]:
         else:
             case["options"][key] = _value(value)
     if size:
-        if not re.fullmatch(r"\d+(x\d+){0,2}", size):
-            raise UserError(f"{text}: size {size!r} is none; write 64, 64x48 or 64x64x3")
+        if not re.fullmatch(r"\d+(x\d+){0,3}", size):
+            raise UserError(f"{text}: size {size!r} is none; write 64, 64x48, 64x64x3 or 32x32x32x1")
         case["image_shape"] = _shape(name, [int(part) for part in size.split("x")])
     return case
 
 
 def _shape(name: str, sides: list[int]) -> list[int]:
-    """(height, width, channels) from one to three numbers; the channels are else those that are usual."""
+    """(height, width, channels) from one to three numbers, or four with the depth in front; channels are else usual."""
     from genart_jax.train.bench import SHAPES
 
+    if len(sides) == 4:
+        return sides
     channels = sides[2] if len(sides) == 3 else SHAPES.get(name, (0, 0, 3))[2]
     return [sides[0], sides[min(1, len(sides) - 1)], channels]
 

@@ -41,6 +41,7 @@ _MODELS = _entries(
     ("biggan", "gan", "genart_jax.models.biggan", "genart_jax.steps.gan", "Brock et al. 2019, arXiv:1809.11096"),
     ("stylegan2", "gan", "genart_jax.models.stylegan2", "genart_jax.steps.gan", "Karras et al. 2020, arXiv:1912.04958"),
     ("r3gan", "gan", "genart_jax.models.r3gan", "genart_jax.steps.gan", "Huang et al. 2024, arXiv:2501.05441"),
+    ("gan3d", "gan", "genart_jax.models.gan3d", "genart_jax.steps.gan", "Wu et al. 2016, arXiv:1610.07584"),
     ("fastgan", "gan", "genart_jax.models.fastgan", "genart_jax.steps.gan", "Liu et al. 2021, arXiv:2101.04775"),
     (
         *("projected_gan", "gan", "genart_jax.models.projected_gan", "genart_jax.steps.gan"),

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import genart_jax as ga
+from genart_jax.data import media
 from genart_jax.types import batch_of
 
 SHAPE = (16, 16, 3)
-SHAPES = {"stylegan2": (8, 8, 3), "video_gan": (3, 16, 16, 3)}
-"""Of others: where each doubling of the side is many more layers to compile, and where pictures move."""
+SHAPES = {"stylegan2": (8, 8, 3), "video_gan": (3, 16, 16, 3), "gan3d": (8, 8, 8, 1)}
+"""Of others: where each doubling of the side is many more layers to compile, where pictures move, and volumes."""
 CONDITIONS = (("style", 5), ("shape", 9))
 OF_PARTS = {"diversity", "spread"}
 """Metrics of pairs within each part of a batch: over microbatches or devices, no mean of the whole batch."""
@@ -25,8 +26,13 @@ SGD = {"name": "sgd", "learning_rate": 0.05, "b1": 0.0, "schedule": "constant"}
 
 
 def shape_of(name, shape=None):
-    """Of a model's examples: its small one, or pictures' `shape` with frames in front where the model takes videos."""
+    """Of a model's examples: its small one, or pictures' `shape` with frames in front where the model takes videos.
+
+    Volumes are cubes, whatever the shape.
+    """
     own = SHAPES.get(name, SHAPE)
+    if media.is_volume(own):
+        return own
     return own if shape is None else (*own[: len(own) - len(shape)], *shape)
 
 

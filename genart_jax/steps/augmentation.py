@@ -41,6 +41,11 @@ class Augmentation:
         self.schedules: Mapping[str, Schedule] = {}  # of augment_p, where the run has one
         if not self.on:
             return
+        if len(spec.image_shape) != 3:
+            raise UserError(
+                f"step.augment {gan.augment} is for pictures (height, width, channels), not for {spec.image_shape};"
+                " set it to none"
+            )
         pipeline, known, usual, schedule = PIPELINES[gan.augment]
         ops = gan.augment_ops or usual
         check_ops(ops, known, spec.image_shape[-1])

@@ -51,6 +51,8 @@ class Classification(Family):
             raise UserError("a classifier needs a condition to classify; set --model.label")
         if (self.options.mixup or self.options.cutmix) and config.train.batch % 2:
             raise UserError(f"train.batch {config.train.batch}: mixup and cutmix mix pairs; choose an even number")
+        if self.options.cutmix and len(self.spec.image_shape) != 3:
+            raise UserError(f"step.cutmix is for pictures (height, width, channels), not for {self.spec.image_shape}")
         self.heads = heads_of(self.spec.conditions)
         player = play.Player("classifier", ("classifier",), self.loss)
         player = player._replace(after=self._count) if self.options.balance else player

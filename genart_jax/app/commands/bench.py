@@ -40,8 +40,10 @@ def run(args: Sequence[str]) -> None:
     names, rest = leading(args)
     text = "Speed and memory of training steps; without names, of every model."
     options: Options = parse(Options, rest, "genart bench [NAME ...]", text)
-    if len(options.image_size) not in (0, 3):
-        raise UserError(f"--image-size takes height, width and channels, not {len(options.image_size)} numbers")
+    if len(options.image_size) not in (0, 3, 4):
+        raise UserError(
+            f"--image-size takes (depth or frames,) height, width and channels, not {len(options.image_size)} numbers"
+        )
     if options.image_size and min(options.image_size) < 1:
         raise UserError(f"--image-size {' '.join(map(str, options.image_size))}: each must be at least 1")
     if options.rounds < 1:
