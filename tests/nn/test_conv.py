@@ -141,6 +141,15 @@ def test_winograd_is_for_many_channels_and_images():
     assert "winograd" not in (name(4, 2, 32, 128, 64), name(3, 2, 128, 128, 64), name(5, 1, 128, 128, 64))
 
 
+@pytest.mark.parametrize("eigen", [False, True])
+def test_volumes_are_spared_the_slow_forms(eigen):
+    """As measured: the transpose by `lax` and kernel gradients by `lax` and `chunks` are 7 to 260 times slower."""
+    g = Geometry((16,) * 3, (4,) * 3, (2,) * 3, ((1, 1),) * 3, (1,) * 3, eigen=eigen)
+    assert choose("transpose", g, 16, 32) == choose("transpose", g, 1, 16) == "chunks"
+    assert choose("weight", g, 16, 32) == choose("weight", g, 1, 16) == "blocks"
+    assert choose("conv", g, 16, 32) == "lax"
+
+
 @few
 @given(geometries(dims=(2,)), st.sampled_from([64, 3, 1]), st.sampled_from([1, 2, 64, 128]), st.booleans())
 def test_choose_names_a_form(g, inputs, groups, eigen):
