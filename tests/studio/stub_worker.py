@@ -18,8 +18,15 @@ FIELDS = [
     {"name": "seed", "kind": "integer", "low": 0, "high": 2**31 - 1, "default": 0},
     {"name": "truncation", "kind": "number", "low": 0.0, "high": 1.5, "default": 1.0},
 ]
+ZIP = {"name": "pictures", "kind": "archive"}
 FORMS = [
     {"kind": "create", "group": "create", "model": "stub", "fields": FIELDS},
+    {
+        "kind": "train",
+        "group": "train",
+        "model": "stub",
+        "fields": [FIELDS[0], {"name": "pictures", "kind": "archive"}],
+    },
     {"kind": "transform", "group": "restore", "model": "stub", "fields": [*FIELDS, PICTURE, MASK]},
 ]
 stopped = set()

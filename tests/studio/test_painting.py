@@ -1,6 +1,7 @@
 """The page where a stub works: painting what is missing, the slider, cancelling, a queue that is full."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -90,6 +91,26 @@ def test_a_painted_mask(studio, page, way):
     assert clip() in ("inset(0px 0px 0px 0%)", "inset(0px)")
     page.get_by_role("button", name="Clear").click()
     assert "mask" not in studio.get(f"/api/jobs/{go(page)}")["result"]["files"]  # one that may be left out
+
+
+def test_a_folder_to_train_on(studio, page, tmp_path):
+    """Its pictures are sent as a zip that others read, under the names of the folders in it; other files stay here."""
+    turn(page, "Train")
+    page.locator(".go").click()
+    page.get_by_text("Choose a zip or a folder").wait_for()
+    files = {"cats/one.png": "red", "cats/größer.png": "green", "dogs/two.jpg": "blue"}
+    for name, color in files.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), color).save(tmp_path / "mine" / name)
+    (tmp_path / "mine" / "diary.txt").write_text("not this")
+    page.locator("input[name=pictures-folder]").set_input_files(tmp_path / "mine")
+    page.get_by_text("3 pictures chosen").wait_for()
+    job = studio.get(f"/api/jobs/{go(page)}")
+    with zipfile.ZipFile(job["result"]["files"]["pictures"]) as sent:
+        assert sent.testzip() is None
+        assert {one: sent.read(one) for one in sent.namelist()} == {
+            name: (tmp_path / "mine" / name).read_bytes() for name in files
+        }
 
 
 def test_cancel_and_a_full_queue(studio, page):

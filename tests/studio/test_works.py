@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from genart_jax import assets
-from genart_jax.app.studio import create, forms, steer, stylise, taste, works
+from genart_jax.app.studio import create, edit, forms, steer, stylise, taste, works
 from genart_jax.app.studio.limits import Limits
 from genart_jax.app.studio.opened import CancelledError, Task, tiles
 from genart_jax.config import UserError
@@ -246,6 +246,24 @@ def test_steering(tmp_path, icons):
     assert seen(to_float(noto)).mean() < seen(to_float(flat)).mean()
     with pytest.raises(UserError, match="no classifier"):
         steer.cost_of("mood=blue", icons.shape)
+
+
+def test_directions_have_names(tmp_path, icons, monkeypatch):
+    """Where a model was not told of a label, a classifier of the package names directions; and the form says what it
+    lacks."""
+    assert icons.forms()[0]["lacks"] == []
+    spec = icons.spec
+    alone = SimpleNamespace(conditions=spec.conditions[:1], hidden=spec.hidden, image_shape=spec.image_shape)
+    monkeypatch.setattr(icons, "spec", alone)
+    assert icons.forms()[0]["lacks"] == ["shape", "color"]
+    (field,) = [one for one in edit.move_fields(icons) if one["name"] == "direction"]
+    assert {"sefa:0", "icons_shape=food"} <= set(field["choices"])
+    assert "icons_style=noto" not in field["choices"]
+    monkeypatch.undo()
+    given = {"picture": place(icons, 0, seed=1), "direction": "icons_shape=smileys", "reach": 3.0}
+    drawn = Task("1" * 32, "move", given, {}, tmp_path / "out", Desk())
+    result = edit.move(icons, drawn)
+    assert [one["words"] for one in result["pictures"]][::3] == ["-3.0", "+0.0", "+3.0"]
 
 
 def test_the_probe_does_not_see_what_is_not_there():

@@ -9,6 +9,7 @@ import numpy as np
 
 from genart_jax.app.studio import forms
 from genart_jax.app.studio.opened import Opened, Task, tiles
+from genart_jax.app.studio.steer import untold
 from genart_jax.config import UserError
 from genart_jax.runtime.values import Array, Json
 from genart_jax.use import latent
@@ -16,6 +17,7 @@ from genart_jax.use.latent.draw import gif
 from genart_jax.use.latent.space import Codes, Space
 
 _DIRECTIONS = 6
+_LABELLED = 600  # drawn latents, of which a classifier says what is what
 _OTHERS = 0x5BD1E995  # so that a seed's variations do not lead to that seed's own pictures
 
 
@@ -117,6 +119,8 @@ def move_fields(model: Opened) -> list[Json] | None:
     if model.space is None:
         return None
     names = [f"sefa:{i}" for i in range(min(_DIRECTIONS, model.space.length))]
+    if len(model.shape) == 3:
+        names += [f"{classifier}={name}" for classifier, _, name in untold(model)]
     reach = forms.number("reach", 0.5, 6.0, 3.0)
     return [model.place_field("picture"), forms.choice("direction", names), reach]
 
@@ -124,8 +128,7 @@ def move_fields(model: Opened) -> list[Json] | None:
 def move(model: Opened, task: Task) -> Json:
     """Seven pictures along the direction, the middle one as it was."""
     space, reach = _space(model), task.inputs["reach"]
-    number = int(task.inputs["direction"].partition(":")[2])
-    direction = latent.sefa(space, number + 1)[number]
+    (direction,) = latent.find(space, task.inputs["direction"], num=_LABELLED)
     amounts = [float(x) for x in np.linspace(-reach, reach, 7)]
     codes = latent.move(model.codes([task.inputs["picture"]]), direction, amounts)
     return _written(task, model, space.show(codes), [f"{x:+.1f}" for x in amounts])

@@ -1,6 +1,7 @@
 """Forms as data: what a kind of work of a model takes. The worker makes them of the model's uses; pages draw them.
 
-A form is {"kind", "group", "model", "fields"}; a field is {"name", "kind", ...}:
+A form is {"kind", "group", "model", "fields"}; of drawing also "lacks", names of conditions that people look for and
+the model was not told. A field is {"name", "kind", ...}:
 
 - "class": `choices`; "any" leaves it open, "none" hides it where `hidden`.
 - "choice": `choices`, `default`. "flag": true or false.

@@ -39,12 +39,17 @@ def fields(model: Opened) -> list[Json] | None:
         return None
     own = {name for name, _ in model.spec.conditions}
     words = [] if COLOR in own else [f"{COLOR}={name}" for name in COLORS]
-    for classifier in _classifiers(model.shape):
-        for label, names in read_config(classifier).data["class_names"].items():
-            words += [] if label in own else [f"{label}={name}" for name in names]
+    words += [f"{label}={name}" for _, label, name in untold(model)]
     if not words:
         return None
     return [forms.choice("towards", words), forms.SEED, forms.count(8, 32)]
+
+
+def untold(model: Opened) -> list[tuple[str, str, str]]:
+    """(classifier of the package, label, class) that it sees in such pictures and the model was not told of."""
+    own = {name for name, _ in model.spec.conditions}
+    labels = [(one, read_config(one).data["class_names"]) for one in _classifiers(model.shape)]
+    return [(one, k, name) for one, known in labels for k, names in known.items() if k not in own for name in names]
 
 
 def _classifiers(shape: tuple[int, ...]) -> list[str]:

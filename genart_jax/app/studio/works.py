@@ -45,17 +45,23 @@ WORKS: Mapping[str, Work] = {
 }
 
 
+_LOOKED_FOR = "style", "shape", "color"
+"""What people choose by: a model that was not told of one says so."""
+
+
 class Opened(models.Opened):
     """A model with its forms."""
 
     def forms(self) -> list[Json]:
         """One for each kind of work that it does."""
         found = ((kind, work, work.fields(self)) for kind, work in WORKS.items())
-        return [
+        out: list[Json] = [
             {"kind": kind, "group": work.group, "model": self.name, "fields": fields}
             for kind, work, fields in found
             if fields is not None
         ]
+        told = {name for name, _ in self.spec.conditions}
+        return [{**f, "lacks": [w for w in _LOOKED_FOR if w not in told]} if f["kind"] == "create" else f for f in out]
 
     def warm(self) -> None:
         """Compiles what the first pictures need."""

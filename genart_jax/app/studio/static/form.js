@@ -4,7 +4,9 @@ import { ask } from "./api.js";
 import { element, name, say } from "./words.js";
 import { maskField } from "./mask.js";
 import { slotField } from "./slots.js";
+import { zipped } from "./zip.js";
 
+const PICTURE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i;
 let number = 0;
 
 export function makeForm(fields, submit) {
@@ -90,16 +92,28 @@ function seed(field) {
   return { row: plain.row, read, fill: (value) => { plain.fill(value); fresh = true; } };
 }
 
+// A zip, or a folder, whose pictures are zipped here.
 function archive(field) {
-  const input = element("input", { type: "file", accept: ".zip,application/zip" });
-  let sent = null;
-  input.addEventListener("change", () => { sent = null; });
+  const zip = element("input", { type: "file", accept: ".zip,application/zip", name: field.name });
+  const folder = element("input", { type: "file", webkitdirectory: true, name: `${field.name}-folder` });
+  const chosen = element("span", { class: "taken" }, say("none_chosen"));
+  let files = null, sent = null;
+  for (const input of [zip, folder]) input.addEventListener("change", () => {
+    [files, sent] = [[...input.files], null];
+    if (input === folder) files = files.filter((file) => PICTURE.test(file.name));
+    chosen.textContent = input === zip ? files[0]?.name ?? say("none_chosen") : say("chosen", { count: files.length });
+  });
   const read = async () => {
-    if (!input.files[0]) throw new Error(say("zip_first"));
-    sent ??= await ask("POST", "/api/archives", input.files[0]);
+    if (!files?.length) throw new Error(say("zip_first"));
+    // The folder's own name is left away: those in it become classes.
+    const whole = files[0].webkitRelativePath ? await zipped(files.map((file) => [file.webkitRelativePath.split("/").slice(1).join("/"), file])) : files[0];
+    sent ??= await ask("POST", "/api/archives", whole);
     return sent;
   };
-  return { row: labelled(field, input), read, fill: () => {} };
+  const button = (words, input) => element("label", { class: "file" }, element("span", {}, say(words)), input);
+  const row = element("div", { class: "row" }, element("span", { class: "label" }, name(field.name)),
+    element("div", { class: "files" }, button("choose_zip", zip), button("choose_folder", folder), chosen));
+  return { row, read, fill: () => {} };
 }
 
 const text = (field) => ({ row: element("p", {}, say("unknown_field", { name: field.name })), read: () => undefined, fill: () => {} });

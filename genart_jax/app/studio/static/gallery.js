@@ -82,5 +82,6 @@ function slider(after, before) {
   const cut = () => { top.style.clipPath = `inset(0 0 0 ${range.value}%)`; };
   const range = element("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": say("slider"), oninput: cut });
   cut();
-  return element("div", { class: "compare" }, element("div", {}, element("img", { src: before, alt: say("before") }), top), range);
+  return element("div", { class: "compare" }, element("div", {}, element("img", { src: before, alt: say("before") }), top), range,
+    element("p", { class: "sides", "aria-hidden": "true" }, element("span", {}, say("before")), element("span", {}, say("after"))));
 }

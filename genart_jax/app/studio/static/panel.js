@@ -18,7 +18,7 @@ export class Panel {
     this.stop = element("button", { type: "button", hidden: true, onclick: () => this.cancel() }, say(group === "train" ? "stop" : "cancel"));
     this.bar = element("progress", { max: 1, hidden: true, "aria-label": say("progress") });
     this.preview = element("div", { class: "preview" });
-    this.results = element("div", { class: "results", "aria-live": "off" });
+    this.results = element("div", { class: "results", "aria-live": "off", "data-empty": say("nothing_yet") });
     this.zoom = element("input", { type: "range", min: 127, max: 320, value: 127, "aria-label": say("size"),
       oninput: () => this.results.style.setProperty("--tile", `${this.zoom.value}px`) });
     this.root = element("section", { class: "panel", "aria-label": name(group) },
@@ -51,7 +51,10 @@ export class Panel {
     const form = this.forms.find((one) => one.model === this.model.value && one.kind === this.kind.value);
     this.form = makeForm(form.fields, () => this.run());
     this.form.form.id = `form-${this.group}`;
-    this.place.replaceChildren(element("p", { class: "help" }, say(`help.${form.kind}`)), this.form.form);
+    const steers = this.forms.some((one) => one.model === form.model && one.kind === "steer");
+    const lacks = form.lacks?.length ? element("p", { class: "help lacks" },
+      say(steers ? "lacks_steer" : "lacks", { names: form.lacks.map(name).join(", ") })) : "";
+    this.place.replaceChildren(element("p", { class: "help" }, say(`help.${form.kind}`)), lacks, this.form.form);
   }
 
   fill(recipe) {
