@@ -66,7 +66,7 @@ def score_classifier(
     if len(files) > 1 and known.any():
         share, number = float(right[known].mean()), int(known.sum())
         found["joint_accuracy"] = Measured(share, np.sqrt(share * (1 - share) / number), "binomial", {"of": number})
-    contract = contract_of(trained, AsTheyAre((spec.image_shape[0], spec.image_shape[1])), "test", test.size, 0, None)
+    contract = contract_of(trained, AsTheyAre(spec.image_shape[:-1]), "test", test.size, 0, None)
     scores = make_scores(trained, contract, found, 0)
     write_scores(directory, scores)
     return Classified(scores, files)

@@ -8,7 +8,8 @@
     pixels[:SIZE]      the pictures themselves
 
 SIZE is the side that pictures are resized to: 224 for the first two, 16 for pixels. Another than these is part of the
-extractor's name, as in lite0_112.
+extractor's name, as in lite0_112. Videos are seen whole by a classifier of videos, and by all others one frame of each
+(`fitted`); volumes by a classifier of volumes alone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from genart_jax import assets, registry
 from genart_jax.api import run as run_network
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import UserError, override
+from genart_jax.data.media import is_video
 from genart_jax.nn import dinov2, inception
 from genart_jax.runtime import compiler
 from genart_jax.runtime.paths import expanded
@@ -56,8 +58,8 @@ class Seer(Protocol):
         """SHA-256 of the weights."""
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) that it sees."""
+    def size(self) -> tuple[int, ...]:
+        """(height, width) that it sees; with frames or depth in front, if it sees videos or volumes."""
 
     @property
     def resize(self) -> str:
@@ -71,22 +73,24 @@ class Extractor:
     Attributes:
       name: as the user gave it, without paths: part of every score's name.
       weights: SHA-256 of the weights; "" for none.
-      size: (height, width) that the network sees.
+      size: (height, width) that the network sees; of videos and volumes with frames or depth in front.
       resize: the filter that brings pictures to that size.
       apply: (variables, float32 images (n, height, width, channels) in [-1, 1] of that size) -> Outputs.
       variables: of the network.
       channels: of the pictures that `apply` takes.
       batch: pictures at a time.
+      frames: it sees one frame of each video: of the i-th the (i mod frames)-th, so that all times count alike.
     """
 
     name: str
     weights: str
-    size: tuple[int, int]
+    size: tuple[int, ...]
     resize: str
     apply: Callable[[Any, jax.Array], Outputs]
     variables: Any = None
     channels: int = 3
     batch: int = 50
+    frames: bool = False
 
     @functools.cached_property
     def _compiled(self) -> Callable[[Any, Any], Outputs]:
@@ -96,19 +100,25 @@ class Extractor:
         x = to_float(images)
         if x.shape[-1] != self.channels:
             x = jnp.mean(x, axis=-1, keepdims=True) if self.channels == 1 else jnp.repeat(x, self.channels, axis=-1)
-        if x.shape[1:3] != self.size and self.resize == CUBIC:
+        if x.shape[1:-1] != self.size and self.resize == CUBIC:
             x = jax.image.resize(x, (len(x), *self.size, self.channels), "cubic", antialias=True)
         return x
 
     def __call__(self, images: Array) -> tuple[Array, Array | None]:
         """uint8 images (n, height, width, 1 or 3) -> features (n, d) and logits (n, classes) or None, on the host.
 
+        Videos and volumes, (n, *size, 1 or 3), where the network sees them whole; videos, too, with `frames`.
+
         Raises:
           UserError: other images.
         """
         images = np.asarray(images)
-        if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8 or not len(images):
-            raise UserError(f"features are made of uint8 pictures (n, height, width, 1 or 3), not of {images.shape}")
+        if self.frames and images.ndim == 5:
+            images = images[np.arange(len(images)), np.arange(len(images)) % images.shape[1]]
+        fits = images.ndim == len(self.size) + 2 and (len(self.size) == 2 or images.shape[1:-1] == self.size)
+        if not fits or images.shape[-1] not in (1, 3) or images.dtype != np.uint8 or not len(images):
+            wanted = "height, width" if len(self.size) == 2 else ", ".join(map(str, self.size))
+            raise UserError(f"features are made of uint8 pictures (n, {wanted}, 1 or 3), not of {images.shape}")
         features, logits = [], []
         starts = range(0, len(images), self.batch)
         for start in watched(starts, len(images), f"pictures seen by {self.name}", self.batch):
@@ -121,6 +131,22 @@ class Extractor:
             if y is not None:
                 logits.append(y[: len(part)])
         return np.concatenate(features), np.concatenate(logits) if logits else None
+
+
+def fitted(extractor: Extractor, image_shape: tuple[int, ...]) -> Extractor:
+    """The extractor for examples of this shape: of videos one that sees pictures is given a frame of each.
+
+    Raises:
+      UserError: it sees other videos or volumes than these.
+    """
+    if len(image_shape) == 3 if len(extractor.size) == 2 else extractor.size == image_shape[:-1]:
+        return extractor
+    if len(extractor.size) == 2 and is_video(image_shape):
+        return dataclasses.replace(extractor, name=f"{extractor.name}_frames", frames=True)
+    raise UserError(
+        f"extractor {extractor.name} sees {'x'.join(map(str, extractor.size))}, this model makes"
+        f" {'x'.join(map(str, image_shape[:-1]))}; train a classifier on the same data: genart train simple_cnn"
+    )
 
 
 def make_extractor(word: str) -> Extractor:
@@ -200,7 +226,8 @@ def _classifier(run: Path) -> Extractor:
     """The last of the activations that the classifier names, averaged over places."""
     saved, (algorithm, state) = read_config(run), load(run)
     algorithm.use("predict", f"{run}, a run of {saved.run.name},")
-    height, width, channels = algorithm.batch_spec.image_shape
+    *size, channels = algorithm.batch_spec.image_shape
+    resize = CUBIC if len(size) == 2 else "as they are"
 
     def apply(state: Any, images: jax.Array) -> Outputs:
         logits, found = run_network(algorithm, state, "classifier", images, capture=None)
@@ -212,7 +239,7 @@ def _classifier(run: Path) -> Extractor:
     leaves = jax.tree.leaves(jax.device_get((params, mutable)))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves)).hexdigest()
     name = f"{saved.run.name}_{'+'.join(label for label, _ in algorithm.batch_spec.conditions)}"
-    return Extractor(name, digest, (height, width), CUBIC, apply, state.replace(opt={}), channels, batch=250)
+    return Extractor(name, digest, tuple(size), resize, apply, state.replace(opt={}), channels, batch=250)
 
 
 _OF_ONES_OWN: Mapping[str, tuple[str, Callable[[Path], Extractor]]] = {

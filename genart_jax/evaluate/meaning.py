@@ -30,6 +30,11 @@ _DIRECTIONS = {
     "ssim": "higher",
     "ms_ssim": "higher",
     "lpips": "lower",
+    "flicker": "real",
+    "nearest_clip": "real",
+    "motion_diversity": "higher",
+    "content_diversity": "higher",
+    "content_kept": "higher",
 }
 """By the words that a score's name begins with, the longest that fit."""
 

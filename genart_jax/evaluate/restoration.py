@@ -32,7 +32,7 @@ _WIDE = 176  # pixels, of the smallest picture that has an MS-SSIM
 class AsTheyAre(NamedTuple):
     """What scores say in the place of a network: pixels of whole levels, not resized."""
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     name: str = "pixels"
     weights: str = ""
     resize: str = "as they are"

@@ -16,7 +16,7 @@ from genart_jax.config import UserError
 from genart_jax.data.conditions import class_word
 from genart_jax.evaluate import meaning, pictures
 from genart_jax.evaluate.duration import estimate
-from genart_jax.evaluate.extractors import Extractor, Seer, make_extractor
+from genart_jax.evaluate.extractors import Extractor, Seer, fitted, make_extractor
 from genart_jax.evaluate.measures import NEIGHBOURS, Measured, measure, memorisation, named, to_statistics
 from genart_jax.evaluate.perceptual import make_perceptual, pair_diversity
 from genart_jax.evaluate.pictures import Features, Trained, open_run
@@ -141,6 +141,7 @@ def score_run(
     network = make_extractor(extractor) if isinstance(extractor, str) else extractor
     pairs = make_perceptual("vgg19") if "perceptual" in also else None
     trained = open_run(directory, ema=ema)
+    network = fitted(network, trained.model.algorithm.batch_spec.image_shape)
     part = pictures.split_of(trained.source, split)
     num_real = min(num, part.size)
     if min(num, num_real) < 2 * NEIGHBOURS:
@@ -218,6 +219,7 @@ def accuracy_score(
     trained = open_run(directory, ema=ema)
     if trained.saved.data["class_names"].get(label) != judge.saved.data["class_names"][label]:
         raise UserError(f"the classifier sees {label}, which {directory} was not trained on with the same classes")
+    network = fitted(network, trained.model.algorithm.batch_spec.image_shape)
     samples = pictures.draw(trained, num, seed)
     _, logits = network(samples.images)
     assert logits is not None  # a classifier's

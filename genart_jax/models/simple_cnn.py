@@ -41,7 +41,8 @@ class Config:
     """Architecture of a small CNN classifier."""
 
     image_shape: tuple[int, ...] | None = None
-    """(height, width, channels); sides of at least 4."""
+    """(height, width, channels), of videos and volumes with frames or depth in front, which are convolved and pooled
+    like the sides; sides of at least 4."""
     label: str | None = None
     """The condition to classify; None: those of `conditions`, or the data's first."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
@@ -62,7 +63,7 @@ class Config:
 
 
 class CNN(nn.Module):
-    """Images (batch, height, width, channels) in [-1, 1] -> logits (batch, classes of all conditions)."""
+    """Images (batch, ..., height, width, channels) in [-1, 1] -> logits (batch, classes of all conditions)."""
 
     config: Config
     dtype: DTypeLike = jnp.float32
@@ -77,7 +78,8 @@ class CNN(nn.Module):
         x, aux = images.astype(self.dtype), {}
         for i, features in enumerate(c.features):
             x = self._conv(x, features, f"{i}")
-            x = max_pool(x, (2, 2), (2, 2))  # the same after what follows, which would work on four times as much
+            window = tuple(min(2, side) for side in x.shape[1:-1])  # few frames may be one before the sides are
+            x = max_pool(x, window, window)  # the same after what follows, which would work on four times as much
             x = nn.relu(self._normed(x, f"{i}", train))
             if i + 1 == len(c.features):
                 for j in range(c.again):
@@ -102,7 +104,7 @@ class CNN(nn.Module):
         norm = self.config.norm
         init = he if norm else nn.initializers.lecun_normal()
         made: jax.Array = Conv(
-            features, (3, 3), use_bias=not norm, kernel_init=init, dtype=self.dtype, name=f"conv_{name}"
+            features, (3,) * (x.ndim - 2), use_bias=not norm, kernel_init=init, dtype=self.dtype, name=f"conv_{name}"
         )(x)
         return made
 
@@ -132,7 +134,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
         or min(config.hidden, config.again, config.embedding) < 0
     ):
         raise UserError("simple_cnn: dropout must be 0 to below 1, features at least 1, the rest not negative")
-    if len(shape) != 3 or min(shape[:2]) < 2 ** len(config.features):
+    if len(shape) not in (3, 4) or min(shape[-3:-1]) < 2 ** len(config.features):
         raise UserError(f"simple_cnn: image_shape {shape}: sides must be at least {2 ** len(config.features)}")
     scores_of(config.conditions)
     return {"classifier": Network(CNN(config, dtype, axis_name), lambda: (jnp.zeros((2, *shape)),))}

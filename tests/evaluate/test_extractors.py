@@ -8,7 +8,7 @@ from PIL import Image
 
 import genart_jax as ga
 from genart_jax import assets, registry
-from genart_jax.evaluate.extractors import CUBIC, Extractor, make_extractor
+from genart_jax.evaluate.extractors import CUBIC, Extractor, fitted, make_extractor
 
 
 def pictures(n=5, size=(20, 28), channels=3):
@@ -112,3 +112,36 @@ def test_only_pictures_are_taken():
     for wrong in (np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4), np.uint8), np.zeros((0, 4, 4, 3), np.uint8)):
         with pytest.raises(ga.UserError, match="uint8 pictures"):
             make_extractor("pixels")(wrong)
+
+
+def test_of_videos_a_network_of_pictures_sees_a_frame_each():
+    rng = np.random.default_rng(0)
+    videos = rng.integers(0, 256, (5, 3, 16, 16, 3), np.uint8)
+    whole = make_extractor("pixels")
+    network = fitted(whole, videos.shape[1:])
+    assert network.name == "pixels_frames"
+    frames = videos[np.arange(5), [0, 1, 2, 0, 1]]
+    np.testing.assert_array_equal(network(videos)[0], whole(frames)[0])
+    assert fitted(whole, (16, 16, 3)) is whole
+    with pytest.raises(ga.UserError, match=r"wanted|not of \(5, 3, 16, 16, 3\)"):
+        whole(videos)
+    with pytest.raises(ga.UserError, match="pixels sees 16x16, this model makes 16x16x16; train a classifier"):
+        fitted(whole, (16, 16, 16, 3))
+
+
+def test_a_classifier_of_videos_sees_them_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    videos, motion = rng.integers(0, 256, (24, 3, 16, 16, 3), np.uint8), np.arange(24) % 3
+    run = ga.configure("simple_cnn", preset="tiny", parallel={"data": 1}, train={"steps": 2})
+    ga.fit(run, tmp_path / "run", data={"image": videos, "motion": motion})
+    network = make_extractor(f"classifier:{tmp_path / 'run'}")
+    assert (network.name, network.size, network.resize) == ("simple_cnn_motion", (3, 16, 16), "as they are")
+    assert fitted(network, (3, 16, 16, 3)) is network
+    features, logits = network(videos)
+    assert (features.shape, logits.shape) == ((24, 8), (24, 3))
+    turned, _ = network(videos[:, ::-1])
+    assert np.abs(turned - features).max() > 1e-4, "the order of frames counts"
+    with pytest.raises(ga.UserError, match=r"pictures \(n, 3, 16, 16, 1 or 3\), not of \(24, 2, 16, 16, 3\)"):
+        network(videos[:, :2])
+    with pytest.raises(ga.UserError, match="simple_cnn_motion sees 3x16x16, this model makes 4x16x16"):
+        fitted(network, (4, 16, 16, 3))

@@ -9,6 +9,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.models import video_gan
+from genart_jax.nn.conv import conv
 from tests import zoo
 
 KEY = jax.random.key(0)
@@ -79,6 +80,24 @@ def test_the_critic_sees_a_drawn_frame_and_the_clip():
     still = jnp.broadcast_to(x[:, 1:2], x.shape)
     middle, _ = critic.apply(found, x, told)
     np.testing.assert_allclose(score(still, KEY)["frame"], middle["frame"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [3, 4, 8])
+def test_windows_of_frames_as_channels_make_a_convolution_in_time(frames):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((2, frames, 4, 4, 2)), rng.standard_normal((4, 4, 4, 2, 3))
+    flat = jnp.asarray(np.moveaxis(kernel, 0, 2).reshape(4, 4, 8, 3), jnp.float32)
+    got = conv(video_gan.in_time(jnp.asarray(x, jnp.float32)).reshape(-1, 4, 4, 8), flat, strides=2)
+    pads = [(1, 1 + frames % 2), (1, 1), (1, 1)]
+    form = ("NDHWC", "DHWIO", "NDHWC")
+    wanted = jax.lax.conv_general_dilated(x, kernel, (2, 2, 2), pads, dimension_numbers=form)
+    np.testing.assert_allclose(got.reshape(wanted.shape), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_two_frames_are_one_window_and_one_stays():
+    x = jnp.arange(2.0).reshape(1, 2, 1, 1, 1)
+    np.testing.assert_array_equal(video_gan.in_time(x), [[[[[0.0, 1.0]]]]])
+    np.testing.assert_array_equal(video_gan.in_time(x[:, :1]), x[:, :1])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ class Options:
     """Another source of test pictures than the run's own, for the model's own figures."""
     classifier: str | None = None
     """A run of a classifier that judges the model's own pictures: do they show the condition they were made for? On a
-    run over stacked:DIR, a classifier of the grey pictures counts modes."""
+    run over stacked:DIR, a classifier of the grey pictures counts modes. On a run of videos, a classifier of single
+    frames says whether their content is kept."""
     extractor: str | None = None
     """Features for scores: lite0[:SIZE], vgg19[:SIZE], inception:FILE, dinov2:FILE, classifier:RUN, pixels[:SIZE], or
     none. None: lite0 where its weights are."""
@@ -81,6 +82,23 @@ def _by_classifier(run: str, options: Options, source: str) -> list[Score]:
     return [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
 
 
+def _of_videos(run: str, options: Options) -> list[Score]:
+    """What videos have besides; a classifier of videos judges them whole, and one of pictures frame by frame."""
+    from genart_jax.evaluate.videos import score_videos
+
+    frames = options.classifier is not None and _of_frames(options.classifier)
+    scores = [] if frames or options.classifier is None else _by_classifier(run, options, "")
+    judge = options.classifier if frames else None
+    return scores + score_videos(run, min(512, options.num or 512), options.seed, options.ema, judge, tell)
+
+
+def _of_frames(run: str) -> bool:
+    """Whether a classifier sees single pictures."""
+    from genart_jax.train.checkpoint import load
+
+    return len(load(run).algorithm.batch_spec.image_shape) == 3
+
+
 def _print(figures: Json, scores: list[Score], files: Mapping[str, Path], as_json: bool) -> None:
     """Figures, scores and the files that were written."""
     from genart_jax.app import tables
@@ -116,6 +134,7 @@ def run(args: Sequence[str]) -> None:
     options: Options = parse(Options, rest, prog, text)
 
     from genart_jax.data.conditions import parse_conditions
+    from genart_jax.data.media import is_video, is_volume
     from genart_jax.evaluate import evaluate_run
     from genart_jax.evaluate.bounds import importance_bound
     from genart_jax.evaluate.classified import score_classifier
@@ -133,11 +152,11 @@ def run(args: Sequence[str]) -> None:
     # What is wrong is said before the work begins.
     if options.classifier is not None:
         make_extractor(f"classifier:{options.classifier}")
-    flat = len(algorithm.batch_spec.image_shape) == 3
-    makes_pictures = algorithm.sample is not None and flat
-    if not flat:
-        tell("no scores over features: networks see pictures, and this run is of videos or volumes")
-    sets = makes_pictures or unpaired(algorithm)
+    sets = algorithm.sample is not None or unpaired(algorithm)
+    shape = algorithm.batch_spec.image_shape
+    if sets and is_volume(shape) and options.extractor is None:
+        tell("no scores over features: volumes are seen by --extractor classifier:RUN alone, of one trained on them")
+        sets = False
     word = default_extractor(options.extractor, "lite0") if sets else None
     network = None if word is None else make_extractor(word)
     reference = None if options.reference is None else read_statistics(options.reference)
@@ -150,10 +169,12 @@ def run(args: Sequence[str]) -> None:
     if options.draws:
         figures |= importance_bound(run, options.draws, seed=options.seed)
     scores: list[Score] = []
-    if options.classifier is not None:
+    if algorithm.sample is not None and is_video(shape):
+        scores = _of_videos(run, options)
+    elif options.classifier is not None:
         scores = _by_classifier(run, options, saved.run.data.source)
     files: dict[str, Path] = {}
-    if algorithm.predict is not None and flat and options.data is None:
+    if algorithm.predict is not None and options.data is None:
         classified = score_classifier(run, options.ema, tell)
         scores, files = classified.scores, classified.files
     if from_pictures and (network is not None or not sets):
