@@ -3,9 +3,10 @@
     python -m benchmarks.styles [--adain RUN] [--multistyle RUN] [--contents FILE ...] [--styles FILE ...]
         [--size 512] [--descent 128] [--steps 60] [--out benchmarks/results/styles]
 
-Without files: four photographs that nothing was trained on, and four paintings, of the sets `photos:256` and
-`paintings:256` (`genart data build NAME --size 256`). Without runs: the networks that come with the package. `gatys`
-descends at the size --descent, in a picture a minute or so; 0 leaves it out. The page is OUT.jpg, the table OUT.md.
+Without files: four photographs that nothing was trained on, which anybody may use, and four paintings, of the sets
+`photos:256` and `paintings:256` (`genart data build NAME --size 256`). Without runs: the networks that come with the
+package. `gatys` descends at the size --descent, in a picture a minute or so; 0 leaves it out. The page is OUT.jpg, the
+table OUT.md.
 The PyTorch copies have the same parameters and are checked to give the same pictures; where PyTorch is not installed,
 there is no ratio.
 """
@@ -33,6 +34,7 @@ from genart_jax.use import trained
 from genart_jax.use.given import pixels_of
 from genart_jax.use.painters import Adaptive, Brush, Learnt, Painter
 
+PHOTOGRAPHS = "arles", "Chambord", "gatewayofIndia", "statueofLiberty"
 PAINTINGS = "Great_Wave", "Composition_VIII", "Auvers", "Poppies"
 _ROUNDS = 5
 
@@ -70,9 +72,8 @@ def main() -> None:
 
 
 def _photographs() -> list[str]:
-    """Four scenes of the test split, evenly apart."""
     found = open_stored("photos:256").whole["test"]
-    return [str(path) for path in found[:: max(1, len(found) // 4)][:4]]
+    return [str(next(path for path in found if word in path.stem)) for word in PHOTOGRAPHS]
 
 
 def _paintings() -> list[str]:
