@@ -21,7 +21,7 @@ _SPACE = "  "  # Pillow's font has a space of a fifth of a letter's height, whic
 def make_grid(images: ArrayLike, columns: int | None = None, scale: int = 1, caption: str = "") -> Image.Image:
     """Images (n, height, width, 1 or 3), float in [-1, 1] or uint8, as one picture.
 
-    Volumes (n, size, size, size, 1 or 3) are three projections each, videos (n, frames, height, width, 1 or 3) a row.
+    Volumes (n, size, size, size, 1 or 3) are a shaded surface each, videos (n, frames, height, width, 1 or 3) a row.
 
     Args:
       images: what to show, row by row.

@@ -1,4 +1,4 @@
-"""Examples of any rank as pictures: volumes as three projections, videos as a strip of frames and as an animation."""
+"""Examples of any rank as pictures: volumes as shaded surfaces, videos as a strip of frames and as an animation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, features
 
 from genart_jax.config import UserError
-from genart_jax.data import provenance
+from genart_jax.data import isosurface, provenance
 from genart_jax.data.provenance import Provenance
 from genart_jax.runtime.values import Array
 from genart_jax.types import to_uint8
@@ -25,8 +25,7 @@ _LINE = 12  # from line to line of a sheet's words
 _WIDE = 1400  # pixels of a sheet
 _MOST = 5  # lines below an example
 _DURATION = 125  # milliseconds of a frame
-_FAINT = 255 / 8  # the least mean that is drawn white: what is nearly empty stays dark
-_GAMMA = 0.7  # of a projection: thin parts stay visible beside thick ones
+_VIEWS = 24  # of a turntable
 
 
 def is_volume(shape: Sequence[int]) -> bool:
@@ -55,7 +54,7 @@ def to_pixels(images: ArrayLike) -> Array:
 def tiles(images: ArrayLike) -> Array:
     """Each example as one picture: uint8 (n, height, width, 3).
 
-    A volume is seen along its three axes (the means over each, bright to their maximum), a video is a row of frames.
+    A volume is the shaded surface of what is solid in it (`isosurface`), a video is a row of frames.
 
     Args:
       images: (n, height, width, 1 or 3), (n, size, size, size, 1 or 3) or (n, frames, height, width, 1 or 3), float in
@@ -63,17 +62,10 @@ def tiles(images: ArrayLike) -> Array:
     """
     pixels = to_pixels(images)
     if is_volume(pixels.shape[1:]):
-        pixels = _projections(pixels)
+        pixels = isosurface.shaded(pixels)
     elif is_video(pixels.shape[1:]):
         pixels = np.concatenate(list(np.moveaxis(pixels, 1, 0)), axis=2)
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
-
-
-def _projections(volumes: Array) -> Array:
-    """The means over the three axes side by side, in one scale for each volume."""
-    views = np.concatenate([volumes.mean(axis, dtype=np.float64) for axis in (1, 2, 3)], axis=2)
-    largest = np.maximum(views.max(axis=(1, 2, 3), keepdims=True), _FAINT)
-    return np.asarray(255 * (views / largest) ** _GAMMA, np.uint8)
 
 
 def moments(columns: Columns) -> list[dict[str, Array]]:
@@ -87,19 +79,33 @@ def moments(columns: Columns) -> list[dict[str, Array]]:
     return [{label: at(label, t) for label in pixels} for t in range(max(lengths.values(), default=0))]
 
 
+def turntable(columns: Columns) -> list[dict[str, Array]]:
+    """What is seen of volumes from all around, where there are some: one `Columns` a view; else none."""
+    pixels = {label: to_pixels(images) for label, images in columns.items()}
+    if not any(is_volume(x.shape[1:]) for x in pixels.values()):
+        return []
+    turned = lambda x, i: isosurface.shaded(x, isosurface.AZIMUTH + 360 * i / _VIEWS) if is_volume(x.shape[1:]) else x
+    return [{label: turned(x, i) for label, x in pixels.items()} for i in range(_VIEWS)]
+
+
 def save(
-    path: Path, columns: Columns, draw: Callable[[Columns], Image.Image], about: Provenance | None = None
+    path: Path,
+    columns: Columns,
+    draw: Callable[[Columns], Image.Image],
+    about: Provenance | None = None,
+    turn: bool = False,
 ) -> tuple[Path, ...]:
     """Writes what `draw` makes of examples as PNG and, where there are videos, beside it as an animation.
 
-    See `beside`; it is a WebP, or a GIF where Pillow has none. Generated ones say so, if `about` is given. Returns the
-    files.
+    See `beside`; it is a WebP, or a GIF where Pillow has none. With `turn`, volumes turn in a GIF beside it. Generated
+    ones say so, if `about` is given. Returns the files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     provenance.save(draw(columns), path, about, format="PNG")
-    if not (drawn := [draw(one) for one in moments(columns)]):
+    views = turntable(columns) if turn else []
+    if not (drawn := [draw(one) for one in views or moments(columns)]):
         return (path,)
-    moving = beside(path)
+    moving = path.with_suffix(".gif") if views else beside(path)
     options: dict[str, bool] = {"lossless": True} if moving.suffix == ".webp" else {}
     rest = {"append_images": drawn[1:], "duration": _DURATION, "loop": 0}
     provenance.save(drawn[0], moving, about, save_all=True, **rest, **options)

@@ -110,7 +110,11 @@ class Generator(nn.Module):
                 features // 2**i, _KERNEL, _STRIDES, use_bias=False, kernel_init=he, dtype=self.dtype, name=f"up_{i}"
             )(x)
             aux[f"stage_{i}"] = x = checkpoint_name(active(x, f"norm_{i}"), "stage")
-        x = ConvTranspose(shape[-1], _KERNEL, _STRIDES, kernel_init=lecun, dtype=self.dtype, name="out")(x)
+        # Most of a volume is air, so it begins there: tanh(-1.5) is -0.9.
+        air = nn.initializers.constant(-1.5)
+        x = ConvTranspose(shape[-1], _KERNEL, _STRIDES, kernel_init=lecun, bias_init=air, dtype=self.dtype, name="out")(
+            x
+        )
         return jnp.tanh(x).astype(jnp.float32), aux
 
 

@@ -26,6 +26,7 @@ from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
 from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.types import check_condition, to_uint8
+from genart_jax.use import mesh
 
 _GRID = 1024  # pictures: more of them on one canvas are nothing to look at, and a lot of memory
 BATCH = 64  # fixed, so that the same seed gives the same picture however many are asked for
@@ -113,7 +114,8 @@ def write_samples(
 ) -> Path:
     """Writes a grid (FILE.png), arrays (FILE.npz: images and each condition), or single pictures (a folder).
 
-    Volumes are drawn as three projections and videos as a row of frames, with an animation beside the PNG.
+    Videos are a row of frames, with an animation beside the PNG. Volumes are shaded surfaces, with a turntable (GIF)
+    beside it; of them FILE.obj, FILE.stl and FILE.glb are meshes, beside one another in one file.
 
     Returns the path. Without `overwrite`, another grid that lies there stays, and this one is FILE-2.png, and so on.
     With `about`, pictures say in their metadata where they come from, and arrays under "provenance".
@@ -136,14 +138,19 @@ def write_samples(
             content = io.BytesIO()
             provenance.save(draw({"": images}), content, about, format="PNG")
             out = out if overwrite else _free(out, content.getvalue())
-            media.save(out, {"": images}, draw, about)
+            media.save(out, {"": images}, draw, about, turn=True)
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             for name, image in zip(file_names(condition, class_names, len(images)), images, strict=True):
-                media.save(out / name, {"": image[None]}, _single, about)
+                media.save(out / name, {"": image[None]}, _single, about, turn=True)
+        elif out.suffix in mesh.FORMATS and media.is_volume(images.shape[1:]):
+            made = mesh.file_of(images, out.suffix, about)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(made)
         else:
             raise UserError(
-                f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures"
+                f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; of"
+                f" volumes also FILE{', FILE'.join(mesh.FORMATS)}"
             )
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None

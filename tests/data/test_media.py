@@ -5,30 +5,61 @@ import pytest
 from PIL import Image, features
 
 import genart_jax as ga
-from genart_jax.data import grid, media
+from genart_jax.data import grid, isosurface, media
 
 
 def video(n=2, frames=3, height=4, width=5, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, frames, height, width, 3)).astype(np.uint8)
 
 
-def test_a_volume_is_seen_from_three_sides():
-    """The means over each axis, bright to their maximum, under a gamma of 0.7; grey becomes colour."""
-    volume = np.zeros((1, 4, 4, 4, 1), np.uint8)
-    volume[0, 0, 1, 2] = 200
-    volume[0, 0, 1, 3] = volume[0, 1, 1, 3] = 100
-    tile = media.tiles(volume)
-    assert tile.shape == (1, 4, 12, 3)
-    front, top, side = (tile[0, :, 4 * i : 4 * i + 4, 0] for i in range(3))
-    bright = lambda total: int(255 * (total / 300) ** 0.7)
-    assert (front[1, 2], front[1, 3]) == (bright(200), bright(100 + 100))
-    assert (top[0, 2], top[0, 3], top[1, 3]) == (bright(200), bright(100), bright(100))
-    assert (side[0, 1], side[1, 1]) == (255, bright(100))
-    assert np.count_nonzero(tile[..., 0]) == 2 + 3 + 2
-    # What is nearly empty stays dark: no noise is made bright.
-    assert media.tiles(np.full((1, 8, 8, 8, 1), 2, np.uint8)).max() == int(255 * (2 / (255 / 8)) ** 0.7)
-    # Floats in [-1, 1] are the same picture.
-    np.testing.assert_array_equal(media.tiles(np.asarray(ga.to_float(volume))), tile)
+def ball(size=16, radius=5.0):
+    """A ball in the middle of a cube: uint8 (1, size, size, size, 1)."""
+    axis = np.arange(size) - (size - 1) / 2
+    far = np.sqrt(sum(np.square(x) for x in np.meshgrid(axis, axis, axis, indexing="ij")))
+    return np.where(far <= radius, 255, 0).astype(np.uint8)[None, ..., None]
+
+
+def test_a_volume_is_a_shaded_surface():
+    """A ball covers a disc from everywhere, brightest where the light comes from: above at the left."""
+    tile = media.tiles(ball())
+    assert tile.shape == (1, 96, 96, 3)
+    seen = (tile[0] != 245).any(axis=-1)
+    pixels = np.pi * (5.0 / (2 * 0.76 * 16) * 96) ** 2
+    assert abs(seen.sum() - pixels) < 0.12 * pixels
+    rows, columns = np.nonzero(seen)
+    assert abs(rows.mean() - 47.5) < 1 > abs(columns.mean() - 47.5)
+    bright = tile[0].sum(axis=-1, dtype=int)
+    assert bright[36, 38] > bright[47, 47] > bright[58, 58]
+    np.testing.assert_array_equal(media.tiles(np.asarray(ga.to_float(ball()))), tile)  # floats in [-1, 1]
+    assert (media.tiles(np.zeros((1, 8, 8, 8, 1), np.uint8)) == 245).all()  # nothing is solid
+
+
+def test_where_things_are_seen():
+    """From the front the depth goes into the picture, the height's first row is at the top, and the width to the right;
+    a quarter turn shows the side.
+    """
+    volume = np.zeros((1, 16, 16, 16, 3), np.uint8)
+    volume[0, 2:5, 2:5, 11:14] = [250, 20, 20]  # in front, at the top, at the right
+    volume[0, 8:14, 2:5, 11:14] = [20, 250, 20]  # behind it
+    volume[0, 12:14, 11:14, 2:5] = [20, 20, 250]  # at the bottom, at the left
+    front, side = isosurface.shaded(volume, 0, 0)[0].astype(int), isosurface.shaded(volume, 90, 0)[0].astype(int)
+    place = lambda picture, c: np.argwhere(picture[..., c] > picture.sum(axis=-1) - picture[..., c] + 30).mean(axis=0)
+    assert place(front, 0)[0] < 35 < 60 < place(front, 0)[1]
+    assert place(front, 2)[0] > 60 > 35 > place(front, 2)[1]
+    assert not (front[..., 1] > front[..., 0] + 30).any()
+    assert place(side, 1)[1] < place(side, 0)[1]  # looking along the width, the depth goes to the left
+
+
+def test_volumes_turn_where_they_are_asked_to(tmp_path):
+    still = media.save(tmp_path / "a.png", {"": ball()}, media.sheet)
+    assert [path.name for path in still] == ["a.png"]
+    files = media.save(tmp_path / "b.png", {"": ball()}, media.sheet, turn=True)
+    assert [path.name for path in files] == ["b.png", "b.gif"]
+    assert Image.open(files[1]).format == "GIF"
+    views = media.turntable({"": np.concatenate([ball(), np.roll(ball(), 3, axis=1)])})
+    assert len(views) == 24
+    assert np.abs(views[0][""][0].astype(int) - views[6][""][0]).mean() < 3  # a ball looks alike from everywhere
+    assert np.abs(views[0][""][1].astype(int) - views[12][""][1]).mean() > 10
 
 
 def test_a_video_is_a_strip_and_an_animation(tmp_path):
