@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genart_jax import assets
+from genart_jax import assets, get_config
 from genart_jax.app.studio import create, edit, forms, steer, stylise, taste, works
 from genart_jax.app.studio.limits import Limits
 from genart_jax.app.studio.opened import CancelledError, Task, tiles
@@ -197,6 +197,23 @@ def test_restoring(tmp_path):
     _, (after, before) = done(tmp_path, larger, "transform", files={"picture": png()})
     times = int(fields["scale"]["choices"][0])
     assert after.shape == before.shape == (30 * times, 40 * times, 3)
+
+
+def test_beautify_has_a_slider(tmp_path):
+    """0 leaves the picture as it is, 1 is what the network makes of it, and between them lies a half."""
+    enhance = untrained("enhance")
+    moved = jax.tree.map(lambda x: x + 0.05, enhance.model.state.params)  # it begins as the identity
+    enhance.model = enhance.model._replace(state=enhance.model.state.replace(params=moved, ema={}))
+    (form,) = enhance.forms()
+    fields = {field["name"]: field for field in form["fields"]}
+    assert form["group"] == "restore"
+    assert (fields["strength"]["low"], fields["strength"]["high"]) == (0.0, 1.0)
+    files = {"picture": png()}
+    at = lambda strength: done(tmp_path, enhance, "transform", files=files, strength=strength)[1]
+    (none, before), (half, _), (whole, _) = at(0.0), at(0.5), at(1.0)
+    assert np.array_equal(none, before)
+    assert np.abs(whole.astype(int) - before).max() > 0
+    assert np.abs(half.astype(float) - (whole.astype(float) + before) / 2).max() <= 1
 
 
 def likes(images):
@@ -407,6 +424,48 @@ def test_two_styles_where_it_is_painted(tmp_path, monkeypatch):
     done(tmp_path, model, "stylize", files={"picture": png(size=(128, 96))}, painter="cubes", size=64)
     assert seen["chosen"] == ["cubes"]
     assert seen["shares"].masks is None
+
+
+def test_gatys_is_seen_as_it_goes_and_stops(tmp_path, monkeypatch):
+    """By descent on a tiny network: what there is so far is shown every few steps, and who cancels is heard at once."""
+    monkeypatch.setattr(stylise.stylize.plan, "__defaults__", (get_config("gatys", "tiny"),))
+    monkeypatch.setattr(stylise, "_EVERY", 2)
+    painter = stylise.Painter("gatys")
+    files = {"picture": png(size=(80, 64)), "style": png(size=(40, 64))}
+    desk, given = Desk(), {"files": files, "size": 64, "steps": 6}
+    result = works.do(painter, task(tmp_path, painter, "stylize", desk, **given))
+    assert result["slider"]
+    assert [one["live"] for one in desk.said if "live" in one] == [2, 4, 6]
+    shares = [one["share"] for one in desk.said]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    live = Image.open(tmp_path / "out" / "live.png")
+    assert live.size >= Image.open(tmp_path / "out" / "after.png").size == (64, 51)
+    with pytest.raises(CancelledError):
+        works.do(painter, task(tmp_path, painter, "stylize", desk := Impatient(), **given))
+    assert [one["live"] for one in desk.said if "live" in one] == [2]
+
+
+def test_adain_where_vgg19_is(monkeypatch):
+    adain = SimpleNamespace(name="mine", saved=SimpleNamespace(run=SimpleNamespace(name="adain")))
+    monkeypatch.setattr(assets, "available", lambda name: name == "vgg19")
+    names = [field["name"] for field in stylise.fields(adain)]
+    assert names == ["picture", "style", "strength", "keep_color", "size", "where"]
+    monkeypatch.setattr(assets, "available", lambda name: False)
+    assert stylise.fields(adain) is None
+
+
+def test_an_upload_is_projected(tmp_path, icons, monkeypatch):
+    """The nearest that the model can draw is nearer to a picture of its own than any other that it draws is."""
+    monkeypatch.setattr(assets, "available", lambda name: False)  # by pixels alone, which is quick
+    images, _ = create.draw(icons, {"truncation": 1.0, "count": 40, "seed": 5})
+    content = io.BytesIO()
+    Image.fromarray(images[0]).save(content, "PNG")
+    result, (wanted, *found) = done(tmp_path, icons, "project", files={"picture": content.getvalue()}, steps=20)
+    assert np.array_equal(wanted, images[0])
+    assert result["pictures"][1]["words"].endswith("% off")
+    off = lambda x: np.square(x.astype(float) - wanted).mean()
+    assert min(map(off, found)) < min(map(off, images[1:]))
 
 
 def test_weights_that_are_published_only_where_they_are(monkeypatch):

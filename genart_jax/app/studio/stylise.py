@@ -45,10 +45,10 @@ class Painter:
 
 
 def fields(model: Opened) -> list[Json] | None:
-    """Of runs of `adain` and `multistyle`."""
+    """Of runs of `adain`, where VGG19 is there, and `multistyle`."""
     method = model.saved.run.name
-    if method not in trained.METHODS:
-        return None
+    if method not in trained.METHODS or (method == "adain" and not assets.available(PUBLISHED[GATYS])):
+        return None  # adain sees styles by vgg19
     return _learnt(model.name) if method == "multistyle" else [_CONTENT, _STYLE, *_one_pass()]
 
 
