@@ -12,6 +12,7 @@ from genart_jax.train import watch
 FIGURES: Mapping[str, str] = {
     "accuracy": "share of examples whose likeliest class (or code) is right",
     "balanced_accuracy": "the same as the mean over the classes, however many examples each has",
+    "iou": "what a volume and its reconstruction have both solid, as a share of what either has; 1 is the same",
     "joint_accuracy": "share of pictures of which every condition is seen right",
     "top_5_accuracy": "share of examples whose class is among the five likeliest",
     "bits_per_code": "bits that a code costs; lower is better",

@@ -101,4 +101,5 @@ def save_grid(
 
 def scale_of(images: ArrayLike, least: int = 96) -> int:
     """By how much to enlarge images so that they are at least so high, or as near as whole numbers come to it."""
-    return max(1, least // int(np.shape(images)[-3]))
+    shape = np.shape(images)
+    return 1 if media.is_volume(shape[1:]) else max(1, least // int(shape[-3]))  # volumes are drawn large enough

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from genart_jax.config import Run, UserError, Vae
+from genart_jax.data.media import is_volume
 from genart_jax.losses import aggregate, elbo
+from genart_jax.metrics.overlap import iou
 from genart_jax.nn import random
 from genart_jax.steps import common, networks, play, posteriors, uses
 from genart_jax.steps.family import Family
@@ -244,6 +246,8 @@ class Variational(Family):
             "reconstruction": reconstruction,
             "kl": kl,
         }
+        if is_volume(self.spec.image_shape):
+            values["iou"] = iou(self._picture(bound.output), batch["image"])
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
         return common.all_sums(sums, self.axis_name)
 
@@ -251,6 +255,9 @@ class Variational(Family):
         """Latents -> pictures."""
         wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
         (output, _), _ = networks.apply(self.roles, networks.averaged(state), "decoder", latents, wanted)
+        return self._picture(output)
+
+    def _picture(self, output: jax.Array) -> jax.Array:
         return elbo.picture(self.options.likelihood, output, self.spec.image_shape[-1], self.options.mixtures)
 
     def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:

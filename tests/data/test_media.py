@@ -110,3 +110,7 @@ def test_a_sheet_has_its_columns_side_by_side():
     assert len(moments) == 3
     np.testing.assert_array_equal(moments[2]["input"], a[:, :4, :5])
     np.testing.assert_array_equal(moments[2]["output"], video(3)[:, 2])
+
+
+def test_volumes_are_not_enlarged_again():
+    assert grid.scale_of(ball(32)) == grid.scale_of(ball(16)) == 1
