@@ -1,6 +1,7 @@
 """`genart studio`, and the client of its page in the docs."""
 
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from genart_jax.app import cli
 from genart_jax.app.studio import forms
@@ -73,6 +75,31 @@ def test_ctrl_c(tmp_path):
     assert said == ("", "genart: stopped\n")
     assert not [one for one in workers if one.is_running()]
     assert "Traceback" not in (tmp_path / "worker.log").read_text()
+
+
+def test_the_way_of_a_new_user(browser, tmp_path):
+    """The command alone, and the address that it prints: pictures come, one is kept, and downloaded with its recipe."""
+    command = [sys.executable, "-m", "genart_jax", "studio", "--port", "0", "--devices", "1", "--folder", "kept"]
+    root = Path(__file__).parents[2]
+    there = {**os.environ, "PYTHONPATH": str(root)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=there) as process:
+        try:
+            address = re.search(r"http://\S+", process.stdout.readline()).group()
+            page = browser.new_page(locale="en-GB", accept_downloads=True)
+            page.goto(address)
+            tile = page.locator("article .tile").nth(2)
+            tile.get_by_role("button", name="Like").click(timeout=60_000)
+            page.locator("nav").get_by_role("button", name="Favourites").click()
+            page.get_by_role("heading", name="Favourites").wait_for()
+            with page.expect_download() as download:
+                page.get_by_role("link", name="Download").click()
+            download.value.save_as(tmp_path / "mine.png")
+            page.close()
+        finally:
+            process.send_signal(signal.SIGINT)
+    recipe = json.loads(Image.open(tmp_path / "mine.png").info[forms.CHUNK.decode()])
+    assert (recipe["model"], recipe["index"]) == ("icons", 2)
+    assert process.returncode == 130
 
 
 def test_the_client_of_the_page(tmp_path):

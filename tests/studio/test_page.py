@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genart_jax.app.studio import server
+from genart_jax.app.studio import pages
 from tests.studio.client import TOKEN, running, until
 
 WORKER = [sys.executable, "-m", "genart_jax.app.studio.worker"]
@@ -343,13 +343,13 @@ def test_seconds_from_a_click_to_pictures(page):
 
 
 def test_both_languages_say_the_same():
-    texts = [json.loads((server.STATIC / f"{name}.json").read_text(encoding="utf-8")) for name in ("en", "zh")]
+    texts = [json.loads((pages.STATIC / f"{name}.json").read_text(encoding="utf-8")) for name in ("en", "zh")]
     assert set(texts[0]) <= set(texts[1])
     for key, text in texts[0].items():
         assert sorted(part.split("}")[0] for part in text.split("{")[1:]) == sorted(
             part.split("}")[0] for part in texts[1][key].split("{")[1:]
         )
-    said = "".join(path.read_text(encoding="utf-8") for path in server.STATIC.glob("*.js"))
-    html = "".join(path.read_text(encoding="utf-8") for path in server.STATIC.glob("*.html"))
+    said = "".join(path.read_text(encoding="utf-8") for path in pages.STATIC.glob("*.js"))
+    html = "".join(path.read_text(encoding="utf-8") for path in pages.STATIC.glob("*.html"))
     for key in texts[0]:
         assert key.startswith(("name.", "help.")) or key.removeprefix("un") in said + html, key

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from genart_jax.app.judge.items import Items
 from genart_jax.app.judge.plan import Ask, Question, questions
 from genart_jax.app.judge.votes import Vote, Votes
-from genart_jax.app.studio import server as studio
+from genart_jax.app.studio import pages
 from genart_jax.app.studio.limits import Limits
 from genart_jax.app.studio.security import WHO, Guard
 from genart_jax.config import UserError
@@ -73,8 +73,8 @@ def create(
         _check_name(name)
     app = FastAPI(title="genart judge", version="1", docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False
-    studio.add_errors(app)
-    studio.add_page(app, studio.STATIC, STATIC)
+    pages.add_errors(app)
+    pages.add_page(app, pages.STATIC, STATIC)
 
     def plan(judge: str, request: Request) -> list[Question]:
         _check_name(judge)
