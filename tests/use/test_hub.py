@@ -185,7 +185,8 @@ def test_without_huggingface_hub(monkeypatch):
 NAMES = ["icons", "icons_shape", "icons_style", "icons_vae"]
 PHOTOS = ["dehaze", "enhance", "inpaint", "super_resolution", "super_resolution_x4"]
 """Trained on photographs that anybody may use."""
-ALL = sorted([*NAMES, *PHOTOS])
+PAINTERS = ["adain", "multistyle"]
+ALL = sorted([*NAMES, *PHOTOS, *PAINTERS])
 
 
 def test_the_models_of_the_package(capsys):
@@ -227,6 +228,25 @@ def test_a_model_of_photographs_comes_whole(name):
     ):
         assert words in card
     assert f'ga.transform("{name}", "photo.jpg"' in card
+
+
+@pytest.mark.parametrize("name", PAINTERS)
+def test_painters_of_the_package_say_what_they_learnt_from(name):
+    card = (packaged.root() / name / "README.md").read_text()
+    for words in ("the works: public domain", "photos:free:128: public domain and CC0", "genart train", "SHA-256"):
+        assert words in card
+
+
+def test_the_packages_multistyle_needs_nothing_else():
+    """No VGG19, no network: the painter alone."""
+    content = leaves(64)
+    waves, square = (
+        np.asarray(ga.stylize(content, style, method="multistyle")) for style in ("Great Wave", "Composition VIII")
+    )
+    assert waves.shape == content.shape
+    assert np.abs(waves.astype(int) - square).mean() > 10  # the styles differ
+    likeness = [np.corrcoef(x.mean(-1).ravel(), content.mean(-1).ravel())[0, 1] for x in (waves, square)]
+    assert min(likeness) > 0.4  # and both keep the picture
 
 
 def leaves(side):
