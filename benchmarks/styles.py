@@ -64,7 +64,8 @@ def main() -> None:
             if wanted is None:
                 continue
             start = time.perf_counter()
-            done = ga.stylize(list(contents), wanted, method=method, **{"size": args.size, **options})
+            given = {"size": args.size, "method": method, **options}
+            done = [np.asarray(ga.stylize(content, wanted, **given)) for content in contents]
             made |= {(method, i, j): picture for i, picture in enumerate(done)}
             print(method, Path(style).stem, f"{time.perf_counter() - start:.0f} s", flush=True)
             _page(args, list(methods), contents, styles, made).save(args.out.with_suffix(".jpg"), quality=80)
