@@ -68,6 +68,8 @@ def compare(
     shown = []
     for name, picture in pictures.items():
         given, mask = degraded(kind, scale, picture, name)
+        if mask is not None and not mask.any():  # no stroke came across so small a picture
+            continue
         made = [_enlarged(given, scale), *(restore(given, mask) for restore in baselines(kind).values())]
         made += [inverted(space, given, mask, scale, steps) for space in spaces.values()]
         if trained is not None:
