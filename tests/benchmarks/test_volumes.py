@@ -1,0 +1,46 @@
+"""The script of volumes, in miniature."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import volumes
+from genart_jax.data.build import run as build
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A few volumes of 16 voxels."""
+    out = tmp_path_factory.mktemp("sets") / "solids"
+    build.build("shapes3d", 16, out, limit=100)
+    return f"built:{out}"
+
+
+SHORT = {"train": {"steps": 2, "batch": 8, "log_every": 1, "save_every": 2, "sample_every": 0}}
+
+
+def test_a_table_and_pictures_in_miniature(full, source, tmp_path, capsys):
+    if not full:
+        pytest.skip("trains three models and uses them in every way: by --full")
+    found = volumes.measure(tmp_path, 0, source, ["tiny"], 16, **SHORT)
+    assert list(found) == ["judge", "gan3d tiny", "conv_vae volumes"]
+    assert "it is none" in capsys.readouterr().err  # a judge that has seen 16 volumes
+    gan, vae = found["gan3d tiny"], found["conv_vae volumes"]
+    assert 0 <= gan["class accuracy of 16 samples"] <= 1
+    assert {"fd, over the judge's features", "recall, over the judge's features"} <= gan.keys()
+    assert all(np.isfinite(list(row.values())).all() for row in found.values())
+    assert 0 <= vae["IoU of missing halves, completed"] <= 1
+    volumes.pictures(tmp_path / "volumes.md", tmp_path, ["tiny"])
+    assert Image.open(tmp_path / "volumes_tiny.png").size == (8 * 98 + 2, 5 * 98 + 2)
+    assert (tmp_path / "volumes_vae.png").exists()
+
+
+def test_rows_are_means_over_seeds():
+    seeds = [{"gan3d default": {"recall": value}} for value in (0.2, 0.4)]
+    assert "| gan3d default | recall | 0.3 | 0.1414 |" in volumes.table(seeds, "x")
+    assert "| 0.2 | one seed |" in volumes.table(seeds[:1], "x")
+
+
+def test_a_half_is_known():
+    known = volumes.halves(np.zeros((2, 6, 6, 6, 1), np.uint8))
+    assert known[0, :, 0, 0, 0].tolist() == [1, 1, 1, 0, 0, 0]
