@@ -5,9 +5,9 @@
 The judge is `simple_cnn` on volumes, trained on real ones alone; it has to be right on 95 % of held-out real ones. Of
 `gan3d`, each preset named: class accuracy of 1,000 samples, and over the judge's features the Frechet distance,
 precision and recall, and how near samples are to the nearest training volume beside held-out ones. Of `conv_vae`, the
-IoU of reconstructions of test volumes, and of their missing half (the back half of the depth), completed. Beside FILE.md
-go FILE_GAN.png, samples of each class in a row, and FILE_vae.png: volumes, their halves, what became of these. Runs that
-are there already are not trained again. Meant for at most 30 minutes a seed and model on 2 cores.
+IoU of reconstructions of test volumes, and of their missing half (the back half of the depth), completed. Beside
+FILE.md go FILE_GAN.png, samples of each class in a row, and FILE_vae.png: volumes, their halves, what became of these.
+Runs that are there already are not trained again. Meant for at most 30 minutes a seed and model on 2 cores.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def train(name: str, directory: Path, seed: int, source: str, preset: str = "def
 def judge(runs: Path, seed: int, source: str, **options: Any) -> tuple[Path, dict[str, float]]:
     """The classifier's run, and how often it is right on real volumes that it has not seen."""
     steps = {"steps": 500, "batch": 32} | options.pop("train", {})
-    directory = train("simple_cnn", runs / f"judge_{seed}", seed, source, label=LABEL, train=steps, **_JUDGE | options)
+    shape: dict[str, Any] = _JUDGE | options
+    directory = train("simple_cnn", runs / f"judge_{seed}", seed, source, label=LABEL, train=steps, **shape)
     accuracy = evaluate_run(directory)["accuracy"]
     if accuracy < _LEAST:
         print(f"the judge is right on {accuracy:.1%} of real volumes alone: it is none", file=sys.stderr)
