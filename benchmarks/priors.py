@@ -59,13 +59,13 @@ def _enlarged(given: Array, scale: int) -> Array:
 
 def compare(
     kind: str, scale: int, run: Path | None, pictures: dict[str, Array], steps: int
-) -> tuple[dict[str, Row], list[list[Array]]]:
-    """The row of each way, and the pictures of each example: degraded, by each way, as it was."""
+) -> tuple[dict[str, Row], dict[str, list[Array]]]:
+    """The row of each way, and the pictures of each example by its name: degraded, by each way, as it was."""
     spaces = {name: latent.Space(ga.load(model)) for name, model in PRIORS.items()}
     trained = None if run is None else Tiled(ga.load(run))
     names = ["bicubic" if scale > 1 else "degraded", *baselines(kind), *spaces]
     rows = {name: Row([], []) for name in [*names, *(["trained for it"] if trained else [])]}
-    shown = []
+    shown: dict[str, list[Array]] = {}
     for name, picture in pictures.items():
         given, mask = degraded(kind, scale, picture, name)
         if mask is not None and not mask.any():  # no stroke came across so small a picture
@@ -78,7 +78,7 @@ def compare(
             psnr, ssim = figures(kind, scale, picture, image, mask)
             row.psnr.append(psnr)
             row.ssim.append(ssim)
-        shown.append([*made, picture])
+        shown[name] = [*made, picture]
         print(kind, scale, name, *(f"{way} {row.psnr[-1]:.2f}" for way, row in rows.items()), flush=True)
     return rows, shown
 
@@ -120,8 +120,8 @@ def main() -> None:
         rows, shown = compare(kind, scale, runs.get((kind, scale)), pictures, args.steps)
         title = f"x{scale}" if scale > 1 else kind
         file = args.out.with_name(f"{args.out.name}_{title}.png")
-        page(shown).save(file)
-        lines += [*table(title, rows, list(pictures))[:-1], "", f"![{title}]({file.name})", ""]
+        page([*shown.values()]).save(file)
+        lines += [*table(title, rows, [*shown])[:-1], "", f"![{title}]({file.name})", ""]
         args.out.with_suffix(".md").write_text("\n".join(lines))
 
 
