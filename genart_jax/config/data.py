@@ -12,9 +12,9 @@ class Data:
     """Where pictures come from and what is done to them."""
 
     source: str = ""
-    """emoji[:STYLE][:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE..., tfds:NAME[:SPLIT], or
-    a set that `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a model of another's codes,
-    what that one was trained on."""
+    """emoji[:STYLE][:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE..., videos:DIR,
+    tfds:NAME[:SPLIT], or a set that `genart data build` made, by its name or as built:DIR. Empty: emoji, or, for a
+    model of another's codes, what that one was trained on."""
     other: str = ""
     """A second source, whose pictures are not paired with those of the first, for models that take two such sets."""
     image_size: tuple[Count, ...] = ()
@@ -22,6 +22,8 @@ class Data:
     own."""
     channels: Count = 3
     """3 for colour, 1 for grey (folders and tfds)."""
+    frames: Count = 8
+    """Frames of each video of a folder of videos, spread evenly over its length."""
     test_fraction: Share = 0.1
     """Share held out for evaluation where the source has no test split."""
     strict: bool = False

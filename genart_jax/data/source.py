@@ -20,7 +20,7 @@ from genart_jax.runtime.values import Array
 
 ARRAYS = "arrays"
 """The name of a source that was given in Python."""
-KINDS = ("emoji", "idx", "stacked", "folder", "pairs", "pictures", "tfds", "built")
+KINDS = ("emoji", "idx", "stacked", "folder", "pairs", "pictures", "videos", "tfds", "built")
 
 
 Example = dict[str, Any]
@@ -101,7 +101,8 @@ class Source:
 
 def open_source(data: Data) -> Source:
     """The source that `data.source` names: emoji[:STYLE][:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR,
-    pictures:FILE:FILE..., tfds:NAME[:SPLIT], or a set that `genart data build` made, by its name or as built:DIR.
+    pictures:FILE:FILE..., videos:DIR, tfds:NAME[:SPLIT], or a set that `genart data build` made, by its name or as
+    built:DIR.
 
     Its report begins with one line that is alike for every kind: sizes, shape and conditions.
 
@@ -160,6 +161,10 @@ def _load(kind: str, rest: str, data: Data) -> Source:
         from genart_jax.data import pictures
 
         return pictures.load(rest, data)
+    if kind == "videos":
+        from genart_jax.data import videos
+
+        return videos.load(rest, data)
     if kind == "built":
         from genart_jax.data import built
 
@@ -179,7 +184,7 @@ def finished(source: Source, data: Data) -> Source:
     sides = source.image_shape[-3:-1]
     height, *width = data.image_size or sides
     wanted = (height, *(width or [height]))
-    if kind not in ("folder", "pairs", "pictures", "tfds") and tuple(wanted) != tuple(sides):
+    if kind not in ("folder", "pairs", "pictures", "videos", "tfds") and tuple(wanted) != tuple(sides):
         here = "x".join(map(str, sides))
         hint = "say emoji:64 or emoji:128" if kind == "emoji" else "leave it out"
         raise UserError(f"data.image-size {wanted}: {kind} has pictures of {here} and is not resized; {hint}")
@@ -238,7 +243,7 @@ def absolute(source: str) -> str:
         return f"{kind}:{join_list([expanded(path).resolve() for path in split_list(rest) if path])}"
     from genart_jax.data.build import catalogue
 
-    if kind not in ("idx", "stacked", "folder", "pairs", "built") or not rest:
+    if kind not in ("idx", "stacked", "folder", "pairs", "videos", "built") or not rest:
         return source
     return source if kind == "stacked" and catalogue.knows(rest) else f"{kind}:{expanded(rest).resolve()}"
 
@@ -253,7 +258,7 @@ def _advice(source: str, kind: str) -> str:
         f"did you mean {near[0]}?"
         if near
         else "choose emoji[:STYLE][:SIZE], idx:DIR, stacked:DIR, folder:DIR, pairs:DIR, pictures:FILE:FILE, "
-        "tfds:NAME[:SPLIT], or a set of genart data list"
+        "videos:DIR, tfds:NAME[:SPLIT], or a set of genart data list"
     )
 
 

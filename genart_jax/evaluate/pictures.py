@@ -17,6 +17,7 @@ import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.conditions import same_data
+from genart_jax.data.media import is_video
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, Split, example, open_source
 from genart_jax.evaluate.extractors import Extractor
@@ -61,6 +62,8 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
         height, width, channels = algorithm.batch_spec.image_shape[-3:]
         size = () if data.partition(":")[0] in ("emoji", "idx", "stacked") else (height, width)
         options = dataclasses.replace(options, source=data, image_size=size, channels=channels)
+        if is_video(algorithm.batch_spec.image_shape):
+            options = dataclasses.replace(options, frames=algorithm.batch_spec.image_shape[0])
     source = open_source(options)
     if data is None and not same_data(source, saved.data):
         raise UserError(f"{source.name} has changed since {directory} was trained; name a source with --data")

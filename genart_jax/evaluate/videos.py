@@ -105,7 +105,8 @@ def _flicker(real: Array, fake: Array) -> dict[str, Measured]:
         return np.concatenate([np.abs(part).mean(axis=(1, 2, 3, 4)) for part in parts])
 
     values = of(fake)
-    return {"flicker": Measured(float(values.mean()), error_of_mean(values), "over videos", {"real": of(real).mean()})}
+    details = {"real": float(of(real).mean())}
+    return {"flicker": Measured(float(values.mean()), error_of_mean(values), "over videos", details)}
 
 
 def rows(videos: Array) -> Array:

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import genart_jax as ga
 from genart_jax.evaluate import videos
 from genart_jax.evaluate.extractors import Extractor
+from genart_jax.evaluate.pictures import open_run
+from genart_jax.evaluate.scores import read_scores
 
 
 def clips(num, frames=4, side=16, seed=0):
@@ -33,3 +37,54 @@ def test_content_that_is_kept():
     lost = np.stack([[light, light, light, dark], [dark, dark, light, light]])
     (score,) = videos.kept(network, kept, lost).values()
     assert (score.value, score.details) == (0.625, {"real": 1.0, "all_frames": 0.0})
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Of two steps on a folder of videos: a GAN, a classifier of them, and one of frames."""
+    root = tmp_path_factory.mktemp("videos")
+    for i, video in enumerate(clips(96, frames=3)):
+        place = root / "set" / ("train" if i < 48 else "test") / f"label{i % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        first, *rest = map(Image.fromarray, video)
+        first.save(place / f"{i:02}.webp", save_all=True, append_images=rest, lossless=True)
+    data = {"source": f"videos:{root / 'set'}", "image_size": (16,), "frames": 3}
+    options = {"parallel": {"data": 1}, "train": {"steps": 1, "sample_every": 0}}
+    ga.fit(ga.configure("video_gan", preset="tiny", data=data, step={"critic_terms": ()}, **options), root / "gan")
+    ga.fit(ga.configure("simple_cnn", preset="tiny", data=data, **options), root / "clips")
+    frames = {"image": clips(24, frames=3)[:, 0], "label": np.arange(24) % 2}
+    ga.fit(ga.configure("simple_cnn", preset="tiny", **options), root / "frames", data=frames)
+    return root
+
+
+def test_a_run_has_its_scores(runs):
+    found = {s.name: s for s in videos.score_videos(runs / "gan", 40, judge=runs / "frames")}
+    assert found.keys() == {
+        "flicker", "motion_diversity", "content_diversity", "nearest_clip", "content_kept_simple_cnn_label",
+    }  # fmt: skip
+    assert all(np.isfinite(s.value) and s.better in ("real", "higher") for s in found.values())
+    assert found["flicker"].contract["image_size"] == [3, 16, 16]
+    assert (found["nearest_clip"].contract["image_size"], found["nearest_clip"].contract["num_real"]) == ([3, 8, 8], 40)
+    assert found["content_kept_simple_cnn_label"].contract["weights"]
+    assert found["motion_diversity"].details["independent"] > 0
+    assert {s.name for s in read_scores(runs / "gan")} == found.keys()
+    with pytest.raises(ga.UserError, match="sees whole videos"):
+        videos.score_videos(runs / "gan", 40, judge=runs / "clips")
+    with pytest.raises(ga.UserError, match="makes no videos"):
+        videos.score_videos(runs / "clips", 40)
+
+
+def test_held_codes_are_held(runs):
+    trained = open_run(runs / "gan")
+    for hold in (True, False):
+        groups = videos.recombined(trained, 0, hold)
+        assert groups.shape == (videos.GROUPS, videos.OF_EACH, 3, 16, 16, 3)
+        assert (groups[0, 0] != groups[0, 1]).any()
+
+
+def test_features_of_clips_and_of_frames(runs):
+    scores = {s.name: s for s in ga.score_run(runs / "gan", f"classifier:{runs / 'clips'}", num=40)}
+    assert scores["fd_simple_cnn_label"].contract["image_size"] == [3, 16, 16]
+    scores = {s.name: s for s in ga.score_run(runs / "gan", "pixels:4", num=40)}
+    assert "fd_pixels_4_frames" in scores
+    assert 0 <= ga.accuracy_score(runs / "gan", runs / "clips", num=8).value <= 1

@@ -1,0 +1,128 @@
+"""Folders of videos: frames, animations and films, and what is wrong with them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import genart_jax as ga
+from genart_jax.config import Data
+from genart_jax.data import videos
+from genart_jax.data.source import open_source
+
+DATA = Data(image_size=(16,), frames=4)
+
+
+def clip(frames=6, seed=0, side=16):
+    """Frames of one grey each, which every format keeps: 10, 50, 90, ..."""
+    return [Image.new("RGB", (side, side), (10 + 40 * t - seed,) * 3) for t in range(frames)]
+
+
+def save(path, frames, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, **options)
+
+
+def as_frames(folder, frames):
+    folder.mkdir(parents=True)
+    for i, frame in enumerate(frames):
+        frame.save(folder / f"{i + 8}.png")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, each with a GIF, a WebP and a folder of frames; frame 10 comes after frame 9."""
+    for label in range(2):
+        place = tmp_path / "set" / f"class{label}"
+        save(place / "a.gif", clip(seed=label))
+        save(place / "b.webp", clip(seed=2 + label), lossless=True)
+        as_frames(place / "c", clip(seed=4 + label))
+    return tmp_path / "set"
+
+
+def levels(source):
+    """The grey of each frame, sorted by video."""
+    both = np.concatenate([split.arrays["image"] for split in (source.train, source.test)])
+    return sorted(np.asarray(both, int).mean(axis=(2, 3, 4)).round().astype(int).tolist())
+
+
+def test_every_kind_has_its_frames_in_order(folder):
+    source = videos.load(folder, DATA)
+    assert source.image_shape == (4, 16, 16, 3)
+    assert source.class_names == {"label": ("class0", "class1")}
+    assert (source.train.size + source.test.size, source.warnings, source.unreadable) == (6, (), ())
+    # Of six frames 0, 1, 3 and 4.
+    assert levels(source) == sorted([10 + 40 * t - seed for t in (0, 1, 3, 4)] for seed in range(6))
+    labels = {}
+    for split in (source.train, source.test):
+        for video, label in zip(split.arrays["image"], split.arrays["label"], strict=True):
+            labels[round(float(video[0].mean()))] = int(label)
+    assert labels == {10 - seed: seed % 2 for seed in range(6)}
+
+
+def test_the_name_of_the_source_and_the_same_fingerprint_again(folder):
+    data = dataclasses.replace(DATA, source=f"videos:{folder}")
+    source = open_source(data)
+    assert source.fingerprint == open_source(data).fingerprint
+    assert source.fingerprint != open_source(dataclasses.replace(data, frames=3)).fingerprint
+    assert ga.open_data(f"videos:{folder}", image_size=16, frames=4).train.arrays["image"].shape[1:] == (4, 16, 16, 3)
+
+
+def test_what_cannot_be_read_is_named_and_passed_over(folder):
+    (folder / "class0" / "broken.gif").write_bytes(b"GIF89a" + bytes(40))
+    save(folder / "class0" / "still.gif", clip(frames=1))
+    save(folder / "class1" / "short.webp", clip(frames=3), lossless=True)
+    (folder / "class1" / "film.mp4").write_bytes(b"no film at all")
+    (folder / "class1" / "notes.txt").write_text("no video")
+    source = videos.load(folder, DATA)
+    assert source.train.size + source.test.size == 6
+    told = "\n".join(source.unreadable)
+    assert "class0/broken.gif: " in told
+    assert "class0/still.gif: 1 frame, data.frames wants 4" in told
+    assert "class1/short.webp: 3 frames, data.frames wants 4" in told
+    assert "class1/film.mp4: " in told
+    assert source.warnings[0].startswith("4 videos cannot be read and are passed over: class0/broken.gif")
+    with pytest.raises(ga.UserError, match=r"class0/broken.gif: .*remove it"):
+        videos.load(folder, dataclasses.replace(DATA, strict=True))
+
+
+def test_train_and_test_are_the_splits(tmp_path):
+    for i, side in enumerate(("train", "train", "test")):
+        save(tmp_path / side / "walk" / f"{i}.gif", clip(seed=i))
+    source = videos.load(tmp_path, DATA)
+    assert (source.train.size, source.test.size, source.class_names) == (2, 1, {"label": ("walk",)})
+
+
+def test_films(tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        for frame in clip(side=32):
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
+    (tmp_path / "b.mov").write_bytes(b"no film at all")
+    source = videos.load(tmp_path, DATA)
+    np.testing.assert_allclose(levels(source), [[10, 50, 130, 170]] * 2, atol=3)  # one video on both sides
+    assert "b.mov: no film that can be read" in source.unreadable[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "no videos here; wanted files"),
+        ({"frames": 1}, "a video has at least 2"),
+        ({"channels": 2}, "wanted 3"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, options, words):
+    with pytest.raises(ga.UserError, match=words):
+        videos.load(tmp_path, dataclasses.replace(DATA, **options))
+
+
+def test_no_folder_and_no_room(folder):
+    with pytest.raises(ga.UserError, match="there is no such folder"):
+        videos.load(folder / "nowhere", DATA)
+    with pytest.raises(ga.UserError, match="raise it, or set a smaller"):
+        videos.load(folder, dataclasses.replace(DATA, memory_limit_mb=0))
