@@ -82,9 +82,7 @@ def test_held_codes_are_held(runs):
         assert (groups[0, 0] != groups[0, 1]).any()
 
 
-def test_features_of_clips_and_of_frames(runs):
+def test_features_and_classes_of_clips(runs):
     scores = {s.name: s for s in ga.score_run(runs / "gan", f"classifier:{runs / 'clips'}", num=40)}
     assert scores["fd_simple_cnn_label"].contract["image_size"] == [3, 16, 16]
-    scores = {s.name: s for s in ga.score_run(runs / "gan", "pixels:4", num=40)}
-    assert "fd_pixels_4_frames" in scores
     assert 0 <= ga.accuracy_score(runs / "gan", runs / "clips", num=8).value <= 1
