@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         Translate,
         UserError,
         Vae,
+        VaeGan,
         VectorQuantized,
+        VqGan,
     )
     from genart_jax.config.saved import Saved, read_config
     from genart_jax.data.conditions import draw_conditions
@@ -84,7 +86,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Translate",
         "UserError",
         "Vae",
+        "VaeGan",
         "VectorQuantized",
+        "VqGan",
     ),
     "genart_jax.config.saved": ("Saved", "read_config"),
     "genart_jax.data.conditions": ("draw_conditions",),
@@ -118,7 +122,8 @@ __all__ = [
     "Algorithm", "Autoregressive", "Batch", "BatchSpec", "Callback", "Classifier", "Cycle", "Data", "Dataset", "Drift",
     "Field", "Gan", "Metrics", "Model", "Network", "NotFiniteError", "Optimizer", "Parallel", "Pixels", "Run",
     "Samples", "Saved", "Score", "State", "Stylize", "Sweep", "SweepOptimizer", "Train", "Translate", "Use",
-    "UserError", "Vae", "VectorQuantized", "accuracy_score", "build", "classify", "compare_folders", "compare_runs",
+    "UserError", "Vae", "VaeGan", "VectorQuantized", "VqGan", "accuracy_score", "build", "classify", "compare_folders",
+    "compare_runs",
     "configure", "decode_codes", "degrade", "draw_conditions", "draw_samples", "encode_picture", "evaluate_run",
     "explain", "export_run", "fit", "get_config", "init", "jit", "latent", "list_data", "list_models", "load",
     "load_classifier", "load_frozen", "make_extractor", "make_grid", "open_data", "originality", "read_config",

@@ -60,6 +60,7 @@ _MODELS = _entries(
         "Rombach et al. 2022, arXiv:2112.10752",
     ),
     ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),
+    ("latent_gan", "prior", "genart_jax.models.latent_gan", "genart_jax.steps.latent_gan", "Goodfellow et al. 2014"),
     (
         "code_prior",
         "prior",

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from benchmarks.peers.common import ConditionEmbed, Context
 from benchmarks.peers.vae import VaeStep, flat
+from genart_jax.config import UserError
 
 
 class Encoder(nn.Module):
@@ -61,4 +62,6 @@ class Step(VaeStep):
     """One step a call."""
 
     def __init__(self, context: Context) -> None:
+        if context.run.model.blocks:
+            raise UserError("--against torch: conv_vae without residual blocks; set model.blocks to 0")
         super().__init__(context, Encoder(context.run.model), Decoder(context.run.model, context))

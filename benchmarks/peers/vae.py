@@ -24,6 +24,9 @@ class VaeStep:
         options = context.run.step
         if options.likelihood == "bernoulli" and options.binarize != "none":
             raise UserError("--against torch: the Bernoulli likelihood takes grey values, without binarize")
+        more = options.capacity or options.total_correlation or options.mmd or options.draws > 1
+        if options.likelihood not in ("gaussian", "bernoulli") or options.objective != "elbo" or more:
+            raise UserError("--against torch: has the evidence bound with beta, gaussian or bernoulli, of one draw")
         if options.condition_dropout:
             raise UserError("--against torch: conditions are not hidden there; set step.condition-dropout to 0")
         self.context, self.options = context, options

@@ -39,6 +39,7 @@ FIGURES: Mapping[str, str] = {
     "perceptual_loss": "distance from what is wanted, in features",
     "perplexity": "how many codes are in use, as if each were used equally often",
     "pixel_loss": "distance from what is wanted, of pixels in [-1, 1]",
+    "png_bits_per_dim": "the same of PNG files of these pictures, headers and all",
     "psnr": "peak signal-to-noise ratio of what is made to what is wanted, in decibels; higher is better",
     "real_score": "mean score that the critic gives real pictures",
     "reconstruction": "nats that a picture costs, given its latents",
@@ -46,6 +47,7 @@ FIGURES: Mapping[str, str] = {
     "tv_loss": "squared difference of neighbouring pixels; 0: flat",
     "variation": "of neighbouring pixels, which a total-variation loss keeps small",
     "variety": "mean difference between two pictures of equal conditions, of values in [-1, 1]; 0: collapsed",
+    "webp_bits_per_dim": "the same of lossless WebP files",
     "style_loss": "distance from the style picture's statistics of features",
 }
 """What each figure of an evaluation is."""

@@ -16,6 +16,9 @@ from genart_jax.config.errors import NotSavedError as NotSavedError
 from genart_jax.config.errors import PeerLostError as PeerLostError
 from genart_jax.config.errors import UserError as UserError
 from genart_jax.config.gan import Gan as Gan
+from genart_jax.config.judged import Judged as Judged
+from genart_jax.config.judged import VaeGan as VaeGan
+from genart_jax.config.judged import VqGan as VqGan
 from genart_jax.config.optimizer import Optimizer as Optimizer
 from genart_jax.config.parallel import Parallel as Parallel
 from genart_jax.config.pixels import Pixels as Pixels

@@ -35,6 +35,8 @@ _DIRECTIONS = {
     "motion_diversity": "higher",
     "content_diversity": "higher",
     "content_kept": "higher",
+    "mig": "higher",
+    "dci": "higher",
 }
 """By the words that a score's name begins with, the longest that fit."""
 

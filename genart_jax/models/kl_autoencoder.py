@@ -28,19 +28,16 @@ from collections.abc import Mapping
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
-from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae
+from genart_jax.config import Data, Optimizer, Run, Train, Vae
+from genart_jax.nn.autoencoder import check, down, up
 from genart_jax.nn.conv import Conv
-from genart_jax.nn.residual import doubled
 from genart_jax.types import Network, Output
 
 Condition = Mapping[str, jax.Array] | None
 Posterior = tuple[tuple[jax.Array, jax.Array], dict[str, jax.Array]]
 """Mean and log variance, (batch, *grid, latent_channels) each; and named intermediates."""
-LOWER_RIGHT = ((0, 1), (0, 1))
-_EPSILON = 1e-6
 _LOWEST, _HIGHEST = -30.0, 20.0  # of a log variance
 
 
@@ -62,59 +59,6 @@ class Config:
     """Numbers of a pixel that the decoder gives; None: those that the likelihood takes."""
 
 
-class Block(nn.Module):
-    """Two of GroupNorm, SiLU and a 3x3 convolution, added to the input, by way of a 1x1 one where the width changes."""
-
-    width: int
-    groups: int
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """(batch, height, width, channels) -> the same, `width` channels."""
-        y = x
-        for i in range(2):
-            y = nn.silu(nn.GroupNorm(self.groups, epsilon=_EPSILON, dtype=self.dtype, name=f"norm_{i}")(y))
-            y = Conv(self.width, (3, 3), dtype=self.dtype, name=f"conv_{i}")(y)
-        if x.shape[-1] != self.width:
-            x = Conv(self.width, (1, 1), dtype=self.dtype, name="shortcut")(x)
-        return x + y
-
-
-class Attention(nn.Module):
-    """x + W_o softmax(q k' / sqrt(channels)) v over all places, of the normalised x; one head."""
-
-    groups: int
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """(batch, height, width, channels) -> the same."""
-        batch, *_, size = x.shape
-        y = nn.GroupNorm(self.groups, epsilon=_EPSILON, dtype=self.dtype, name="norm")(x).reshape(batch, -1, size)
-        # A bias of the keys adds the same to all products of a query, so the softmax does not see it.
-        query, key, value = (
-            nn.Dense(size, use_bias=name != "key", dtype=self.dtype, name=name)(y) for name in ("query", "key", "value")
-        )
-        products = jnp.einsum("bic,bjc->bij", query * size**-0.5, key).astype(jnp.float32)
-        y = jnp.einsum("bij,bjc->bic", nn.softmax(products, axis=-1).astype(value.dtype), value)
-        return x + nn.Dense(size, dtype=self.dtype, name="out")(y).reshape(x.shape)
-
-
-class Middle(nn.Module):
-    """A block, self-attention, and a block."""
-
-    groups: int
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """(batch, height, width, channels) -> the same."""
-        x = Block(x.shape[-1], self.groups, self.dtype, name="block_0")(x)
-        x = Attention(self.groups, self.dtype, name="attention")(x)
-        return Block(x.shape[-1], self.groups, self.dtype, name="block_1")(x)
-
-
 class Encoder(nn.Module):
     """Images (batch, height, width, channels) in [-1, 1] -> mean and log variance of the code at each place.
 
@@ -127,16 +71,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Posterior:
         """Also returns the activations of each stage."""
-        c, aux = self.config, dict[str, jax.Array]()
-        x = Conv(c.widths[0], (3, 3), dtype=self.dtype, name="in")(images.astype(self.dtype))
-        for i, width in enumerate(c.widths):
-            for j in range(c.blocks):
-                x = Block(width, c.groups, self.dtype, name=f"stage_{i}_block_{j}")(x)
-            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-            if i + 1 < len(c.widths):
-                x = Conv(width, (3, 3), (2, 2), LOWER_RIGHT, dtype=self.dtype, name=f"stage_{i}_down")(x)
-        x = Middle(c.groups, self.dtype, name="middle")(x)
-        x = nn.silu(nn.GroupNorm(c.groups, epsilon=_EPSILON, dtype=self.dtype, name="norm")(x)).astype(jnp.float32)
+        c = self.config
+        x, aux = down(images, c.widths, c.blocks, c.groups, self.dtype)
         x = Conv(2 * c.latent_channels, (3, 3), name="out")(x)
         x = Conv(2 * c.latent_channels, (1, 1), name="moments")(x)
         mean, log_variance = jnp.split(x, 2, axis=-1)
@@ -152,18 +88,9 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """Also returns the activations of each stage."""
-        c, aux = self.config, dict[str, jax.Array]()
+        c = self.config
         x = Conv(c.latent_channels, (1, 1), dtype=self.dtype, name="codes")(z.astype(self.dtype))
-        x = Conv(c.widths[-1], (3, 3), dtype=self.dtype, name="in")(x)
-        x = Middle(c.groups, self.dtype, name="middle")(x)
-        for i, width in enumerate(reversed(c.widths)):
-            if i:
-                x = Conv(x.shape[-1], (3, 3), dtype=self.dtype, name=f"stage_{i - 1}_up")(doubled(x))
-            for j in range(c.blocks + 1):
-                x = Block(width, c.groups, self.dtype, name=f"stage_{i}_block_{j}")(x)
-            aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
-        x = nn.silu(nn.GroupNorm(c.groups, epsilon=_EPSILON, dtype=self.dtype, name="norm")(x)).astype(jnp.float32)
-        return Conv(c.outputs or (c.image_shape or ())[-1], (3, 3), name="out")(x), aux
+        return up(x, c.widths, c.blocks, c.groups, c.outputs or (c.image_shape or ())[-1], self.dtype)
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:
@@ -173,14 +100,8 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
       UserError: the image's shape does not fit, or a size is not positive.
     """
     c, shape = config, config.image_shape or ()
-    if not c.widths or min(*c.widths, c.blocks, c.latent_channels, c.groups) < 1:
-        raise UserError("kl_autoencoder: widths, blocks, latent_channels and groups must be at least 1")
-    if wrong := [width for width in c.widths if width % c.groups]:
-        raise UserError(f"kl_autoencoder: {wrong[0]} channels do not make {c.groups} groups; set model.groups")
-    times = 2 ** (len(c.widths) - 1)
-    if len(shape) != 3 or shape[0] % times or shape[1] % times:
-        raise UserError(f"kl_autoencoder: image_shape {shape}: sides must be multiples of {times}")
-    codes = (2, shape[0] // times, shape[1] // times, c.latent_channels)
+    place = check("kl_autoencoder", shape, c.widths, c.groups, c.blocks, c.latent_channels)
+    codes = (2, *place, c.latent_channels)
     return {
         "encoder": Network(Encoder(c, dtype), (jnp.zeros((2, *shape)),)),
         "decoder": Network(Decoder(c, dtype), (jnp.zeros(codes),)),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import jax
@@ -63,7 +63,11 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     Raises:
       UserError: terms that are unknown, or penalties of a mapping network where there is none.
     """
-    made = Adversarial(roles, config, axis_name)
+    return algorithm_of(Adversarial(roles, config, axis_name))
+
+
+def algorithm_of(made: Adversarial, begin: Callable[..., State] | None = None) -> Algorithm:
+    """A game's functions and uses; `begin` as in `types.Algorithm`."""
     latents, shown = uses.latents(made.generator.latent_dim), (uses.condition(made.spec), *made.generator.options)
     table = uses.table(
         decode=(made.decode, (latents, *shown)),
@@ -71,7 +75,7 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
         draw=(made.latents, (uses.KEY, uses.NUM)),
         **_inside(made, latents, shown),
     )
-    return made.algorithm(table, order=_order(made.game))
+    return made.algorithm(table, order=_order(made.game), begin=begin)
 
 
 def _inside(
@@ -209,9 +213,17 @@ class Adversarial(Family):
         return self.told(batch, key, self.options.condition_dropout)
 
     def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
-        num = len(batch["image"])
+        batch, num = {**batch, "image": self.judged(state, batch["image"])}, len(batch["image"])
         view = self.augment.view(state, key, num)
         return Scene(batch, self.generator.draw(self._keys(key, num)), None, view, state.extra, key)
+
+    def judged(self, state: State, images: jax.Array) -> jax.Array:
+        """What the players make and judge, of real pictures: themselves."""
+        return images
+
+    def drawn(self, state: State, made: jax.Array) -> jax.Array:
+        """Pictures of what the generator makes: that itself."""
+        return made
 
     def _keys(self, key: jax.Array, num: int) -> Keys:
         return lambda name: random.example_keys(random.stream(key, name), num, self.axis_name)
@@ -303,7 +315,7 @@ class Adversarial(Family):
         # Scores may depend on neighbours, so padding becomes a copy of the first example.
         real, condition = jax.tree.map(
             lambda x: jnp.where(weight.reshape(-1, *[1] * (x.ndim - 1)) > 0, x, x[:1]),
-            (batch["image"], common.conditions_of(batch, self.spec)),
+            (self.judged(state, batch["image"]), common.conditions_of(batch, self.spec)),
         )
         drawn = self.generator.draw(self._keys(random.stream(key, "evaluate"), len(weight)))
         fake = self._show(state, drawn["z"], drawn.get("keys"), condition, 1.0)
@@ -336,7 +348,7 @@ class Adversarial(Family):
     def decode(self, state: State, latents: jax.Array, condition: Told = None, truncation: float = 1.0) -> jax.Array:
         """Pictures of given latents. `truncation` scales a style's distance from the mean style (1: as it is)."""
         wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
-        return self._show(state, latents, None, wanted, truncation)
+        return self.drawn(state, self._show(state, latents, None, wanted, truncation))
 
     def sample(
         self, state: State, key: jax.Array, num: int, condition: Told = None, truncation: float = 1.0, **chosen: float
@@ -346,7 +358,7 @@ class Adversarial(Family):
         """
         drawn = self._drawn(key, num, **chosen)
         wanted = common.wanted_condition(self.spec, condition, num, random.stream(key, "sample"))
-        return self._show(state, drawn["z"], drawn.get("keys"), wanted, truncation)
+        return self.drawn(state, self._show(state, drawn["z"], drawn.get("keys"), wanted, truncation))
 
     def _drawn(self, key: jax.Array, num: int, **chosen: float) -> Drawn:
         key = random.stream(key, "sample")

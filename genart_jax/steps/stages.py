@@ -1,14 +1,15 @@
-"""Models that are trained on the codes of another: what they take from its configuration.
+"""Models that are trained on what another makes of pictures: what they take from its configuration.
 
-The second stage's Config has the fields `tokenizer`, `tokenizer_config`, `grid` and `codes`. The first stage has the
-uses `encode` and `decode`, and what it decodes are "codes" (see `types.Input`).
+The second stage's Config has the fields `tokenizer`, `tokenizer_config`, and `grid` and `codes`, or, for a first stage
+of numbers in place of codes, `latent_shape`. The first stage has the uses `encode` and `decode`, and what it decodes
+are "codes" or "latents" (see `types.Input`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, Literal
 
 from genart_jax import registry
 from genart_jax.config import Data, Run, UserError, Vae, from_dict
@@ -34,7 +35,8 @@ def complete(run: Run) -> Run:
     if not second(run):
         return run
     if not model.tokenizer:
-        raise UserError(f"{run.name} needs the run of a model that makes codes; name it with --model.tokenizer RUN")
+        what = "latents" if numbers(run) else "codes"
+        raise UserError(f"{run.name} needs the run of a model that makes {what}; name it with --model.tokenizer RUN")
     source, text = model.tokenizer, model.tokenizer_config
     if not source.startswith(UNTRAINED):
         source = str(expanded(source).resolve())
@@ -46,12 +48,13 @@ def complete(run: Run) -> Run:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
     if model.image_shape is not None and tuple(model.image_shape) != tuple(shape):
         raise UserError(f"the tokenizer {source} is for pictures of {shape}, these have {tuple(model.image_shape)}")
-    code = codes_of(algorithm_of(tokenizer), f"{source}: {tokenizer.name}")
-    for name, given, there in (("grid", model.grid, code.shape), ("codes", model.codes, code.classes)):
-        if given not in (None, there):
+    code = codes_of(algorithm_of(tokenizer), f"{source}: {tokenizer.name}", "latents" if numbers(run) else "codes")
+    filled = {"latent_shape": code.shape} if numbers(run) else {"grid": code.shape, "codes": code.classes}
+    for name, there in filled.items():
+        given = getattr(model, name)
+        if given is not None and (tuple(given) if isinstance(there, tuple) else given) != there:
             raise UserError(f"model.{name} {given}: the tokenizer {source} has {there}; leave it out")
-    changes = {"tokenizer": source, "tokenizer_config": text, "image_shape": shape}
-    changes |= {"grid": code.shape, "codes": code.classes}
+    changes = {"tokenizer": source, "tokenizer_config": text, "image_shape": shape, **filled}
     return dataclasses.replace(run, model=dataclasses.replace(model, **changes))
 
 
@@ -73,6 +76,11 @@ def second(run: Run) -> bool:
     return "tokenizer" in {field.name for field in dataclasses.fields(run.model)}
 
 
+def numbers(run: Run) -> bool:
+    """Whether such a model is trained on latents that are numbers, not codes."""
+    return "latent_shape" in {field.name for field in dataclasses.fields(run.model)}
+
+
 def algorithm_of(tokenizer: Run) -> Algorithm:
     """The algorithm of a first stage, whole on every device."""
     roles = networks.checked(registry.model_module(tokenizer.name).networks(tokenizer.model), tokenizer.name)
@@ -80,15 +88,15 @@ def algorithm_of(tokenizer: Run) -> Algorithm:
     return algorithm
 
 
-def codes_of(algorithm: Algorithm, name: str = "the tokenizer") -> Input:
+def codes_of(algorithm: Algorithm, name: str = "the tokenizer", kind: Literal["codes", "latents"] = "codes") -> Input:
     """What a first stage makes of pictures.
 
     Raises:
-      UserError: no codes.
+      UserError: nothing of this kind.
     """
-    found = algorithm.uses["decode"].of_kind("codes") if {"encode", "decode"} <= algorithm.uses.keys() else ()
+    found = algorithm.uses["decode"].of_kind(kind) if {"encode", "decode"} <= algorithm.uses.keys() else ()
     if not found:
-        raise UserError(f"{name} makes no codes; name the run of another --model.tokenizer")
+        raise UserError(f"{name} makes no {kind}; name the run of another --model.tokenizer")
     return found[0]
 
 

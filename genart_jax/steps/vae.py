@@ -7,12 +7,12 @@ import math
 import jax
 import jax.numpy as jnp
 
-from genart_jax.config import Run, UserError, Vae
+from genart_jax.config import Judged, Run, UserError, Vae
 from genart_jax.data.media import is_volume
 from genart_jax.losses import aggregate, elbo
 from genart_jax.metrics.overlap import iou
 from genart_jax.nn import random
-from genart_jax.steps import common, networks, play, posteriors, uses
+from genart_jax.steps import common, judged, networks, play, posteriors, uses
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
 from genart_jax.types import Algorithm, Batch, Condition, Metrics, Outcome, Scene, State, Sums, Told, Tree, Variables
@@ -49,15 +49,17 @@ class Variational(Family):
     """An encoder and a decoder, as a game of one player."""
 
     def __init__(self, roles: Networks, config: Run, axis_name: str | None) -> None:
-        super().__init__(roles, config, axis_name)
+        super().__init__(judged.needed(roles, config), config, axis_name)
         self.options: Vae = config.step
-        self.posterior, self.dimensions = posteriors.bind(roles), math.prod(self.spec.image_shape)
+        self.posterior, self.dimensions = posteriors.bind(self.roles), math.prod(self.spec.image_shape)
         self.gaussian = self.options.likelihood == "gaussian"
         self.optimal = self.gaussian and self.options.scale == "optimal"
         _check(config, self.posterior)
         moved = "encoder", "decoder"
         player = play.Player("vae", moved, self.loss, after=self._after, measure=self._batch_means)
         self.game = play.alone(player, config, axis_name, self._draw, self._prepare, self.options.ema_decay)
+        if isinstance(config.step, Judged):
+            self.game = judged.Game(self, config.step).game(self.game)
 
     def extra(self) -> dict[str, Tree]:
         """The squared error that evaluation takes the optimal scale from."""
@@ -167,6 +169,27 @@ class Variational(Family):
         if self.options.objective == "dreg":  # the same pass as the next: compiled once
             weight = self._weights(scene, self.passed(at, scene))
         return self.outcome(scene, self.passed(at, scene, weight))
+
+    def made(self, at: Variables, scene: Scene) -> tuple[posteriors.Bound, play.Trees]:
+        """See `judged.Autoencoder`."""
+        bound = self.passed(at, scene)
+        return bound._replace(changed={}), bound.changed
+
+    def picture(self, made: posteriors.Bound) -> jax.Array:
+        """See `judged.Autoencoder`."""
+        return made.output
+
+    def with_picture(self, made: posteriors.Bound, images: jax.Array) -> posteriors.Bound:
+        """See `judged.Autoencoder`."""
+        return made._replace(output=images)
+
+    def again(self, at: Variables, scene: Scene, made: posteriors.Bound) -> jax.Array:
+        """See `judged.Autoencoder`."""
+        assert made.posterior is not None
+        z = made.posterior[0].reshape(-1, *self.posterior.shape)
+        (output, _), _ = networks.apply(self.roles, at, "decoder", z, scene.batch["condition"], train=True)
+        images: jax.Array = output
+        return images
 
     def _weights(self, scene: Scene, bound: posteriors.Bound) -> jax.Array:
         """The normalised weights of an example's draws, (batch * draws,), without gradient."""
@@ -318,5 +341,8 @@ def _check(config: Run, posterior: posteriors.One) -> None:
         )
     if isinstance(posterior, posteriors.Layered) and (compared or o.objective == "dreg"):
         raise UserError(f"step: {named or 'objective dreg'} is of one latent, and {config.name} has layers of them")
+    layered = isinstance(posterior, posteriors.Layered)
+    if isinstance(o, Judged) and (o.likelihood != "gaussian" or o.objective != "elbo" or o.draws > 1 or layered):
+        raise UserError(f"step: {config.name} has judges, which look at one picture: a gaussian likelihood of one draw")
     if compared and common.chunks_of(config) > 1:
         raise UserError(f"train.microbatch: step.{named} compares all examples of a batch; set it to 0")

@@ -41,8 +41,8 @@ CONDITIONS = (("style", 5), ("shape", 9), ("color", 10))
 """Those of the embedded art set, for which the presets are made."""
 SHAPES = {"mlp_vae": (28, 28, 1), "simple_cnn": (28, 28, 1), "gan3d": (32, 32, 32, 1)}
 """Usual image shapes of models that are known for another than 32x32x3."""
-TOKENIZER = "untrained:vqvae"
-"""Of a model of codes, where none is named: what is learned does not change what a step costs."""
+TOKENIZER, LATENTS = "untrained:vqvae", "untrained:conv_vae"
+"""Of a model of codes, or of latents, where none is named: what is learned does not change what a step costs."""
 _AT_LEAST = 0.3  # seconds of a round: far above the clock's grain and a scheduler's slice
 
 
@@ -70,7 +70,7 @@ def resolved(
             given[key] = value
     run = configure(name, preset=preset, **given)
     if stages.second(run) and run.model.tokenizer is None:
-        run = override(run, model={"tokenizer": TOKENIZER})
+        run = override(run, model={"tokenizer": LATENTS if stages.numbers(run) else TOKENIZER})
     train = {key: value for key, value in (("batch", batch), ("precision", precision)) if value is not None}
     run = override(run, train=train, parallel=Parallel(data=devices))
     shape = tuple(image_shape or run.model.image_shape or SHAPES.get(name, (32, 32, 3)))

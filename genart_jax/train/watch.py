@@ -135,7 +135,7 @@ class Watch:
     """
 
     def __init__(self, run: Run, members: int = 0, earlier: Iterable[Row] = ()) -> None:
-        self._signs = () if members else SIGNS.get(type(run.step), ())
+        self._signs = () if members else next((v for kind, v in SIGNS.items() if isinstance(run.step, kind)), ())
         self.on, self.game = bool(self._signs), bool(self._signs) and isinstance(run.step, Gan)
         self._from = WARM_UP * run.train.steps
         self._row: dict[str, float] = {}

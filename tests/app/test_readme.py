@@ -9,6 +9,7 @@ import pytest
 import genart_jax as ga
 from genart_jax.app import cli
 from genart_jax.config import BatchSpec, override, resolve
+from genart_jax.steps import stages
 from genart_jax.train import bench, trainer
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def test_what_is_trained_can_be_built(command, tmp_path, monkeypatch):
     assert cli.main(shlex.split(command)[1:]) == 0
     (run,) = asked
     if hasattr(run.model, "tokenizer"):  # a run that is not there
-        run = override(run, model={"tokenizer": bench.TOKENIZER})
+        run = override(run, model={"tokenizer": bench.LATENTS if stages.numbers(run) else bench.TOKENIZER})
     spec = BatchSpec(run.model.image_shape or (32, 32, 3), bench.CONDITIONS)
     beside = [name for name in ("target", "other") if hasattr(run.model, f"{name}_shape")]
     spec = BatchSpec(fields={**spec.fields, **dict.fromkeys(beside, spec.fields["image"])})

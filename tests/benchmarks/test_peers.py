@@ -154,6 +154,68 @@ def test_gans(name, weights):
     assert Subject(name, dataclasses.asdict(run), "cpu", "eager").facts["parameters"] == counts
 
 
+def blocks_of(stage, names):
+    """Our residual blocks' layers in the order of the peer's modules."""
+    for name in names:
+        block = stage[name]
+        yield from (block[part] for part in ("norm_0", "conv_0", "norm_1", "conv_1", "shortcut") if part in block)
+
+
+def order_of(ours, widths, blocks, up):
+    """Our layers of an encoder (or decoder, `up`) in the order of the peer's modules."""
+    attention = ours["middle"]["attention"]
+    middle = [
+        *blocks_of(ours["middle"], ["block_0"]),
+        *(attention[name] for name in ("norm", "query", "key", "value", "out")),
+        *blocks_of(ours["middle"], ["block_1"]),
+    ]
+    out = [ours["codes"], ours["in"], *middle] if up else [ours["in"]]
+    for i in range(len(widths)):
+        if up and i:
+            out.append(ours[f"stage_{i - 1}_up"])
+        out += blocks_of(ours, [f"stage_{i}_block_{j}" for j in range(blocks + up)])
+        if not up and i + 1 < len(widths):
+            out.append(ours[f"stage_{i}_down"])
+    return [*out, ours["norm"], ours["out"]] if up else [*out, *middle, ours["norm"], ours["out"], ours["moments"]]
+
+
+def test_kl_autoencoder():
+    from benchmarks.peers import kl_autoencoder
+    from benchmarks.peers.common import Context
+
+    run = bench.resolved("kl_autoencoder", "tiny", (16, 16, 3))
+    algorithm = build(run)
+    batch = bench.random_batch(algorithm.batch_spec, 8)
+    state = jax.jit(algorithm.init)(jax.random.key(0), batch)
+    step = kl_autoencoder.Step(Context(dataclasses.asdict(run), "cpu", "eager"))
+    counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
+    assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
+    for role, up in (("encoder", 0), ("decoder", 1)):
+        kinds = torch.nn.Conv2d, torch.nn.GroupNorm, torch.nn.Linear
+        theirs = [m for m in step.modules[role].modules() if isinstance(m, kinds)]
+        ours = order_of(state.params[role], run.model.widths, run.model.blocks, up)
+        for one, other in zip(ours, theirs, strict=True):
+            if "scale" in one:
+                copy(other.weight, one["scale"])
+            elif np.ndim(one["kernel"]) == 2:
+                copy(other.weight, np.array(one["kernel"]).T)
+            else:
+                load(None, [(one, other)])
+            if "bias" in one:
+                copy(other.bias, one["bias"])
+    images = np.asarray(batch["image"])
+    apply = lambda role, x: algorithm.networks[role].module.apply({"params": state.params[role]}, x)[0]
+    mean, log_variance = jax.jit(lambda x: apply("encoder", x))(images)
+    made = jax.jit(lambda z: apply("decoder", z))(mean)
+    with torch.no_grad():
+        found = step.modules["encoder"](torch.from_numpy(images).permute(0, 3, 1, 2), {})
+        again = step.modules["decoder"](found[0], {})
+    for theirs, ours in ((found[0], mean), (found[1], log_variance), (again, made)):
+        np.testing.assert_allclose(theirs.permute(0, 2, 3, 1), ours, atol=1e-4 * np.abs(ours).max())
+    step(0)
+    assert all(torch.isfinite(p).all() for m in step.modules.values() for p in m.parameters())
+
+
 def resnet_order(params, stats):
     """(convolution, its BatchNorm, its statistics) in the order of the peer's modules."""
     layers = [("stem_0", None)]

@@ -38,9 +38,10 @@ class Options:
     reference: Path | None = None
     """A file STATS.npz of mu and sigma over the same features, such as those that are published or that genart fid
     --save writes: there is a Frechet distance to it besides."""
-    also: tuple[Literal["memorisation", "perceptual"], ...] = ()
+    also: tuple[Literal["memorisation", "perceptual", "disentanglement"], ...] = ()
     """Scores that take longer: memorisation (the MiFID, over the whole training split), and perceptual (how different
-    two generated pictures look over VGG19; of a model from pictures to pictures, how far from what is wanted)."""
+    two generated pictures look over VGG19; of a model from pictures to pictures, how far from what is wanted), and
+    disentanglement (MIG and DCI of a VAE's latents, by the classes of the data that it is not told)."""
     num: int | None = None
     """Generated pictures. None: 2,000 for scores, 1,000 for a classifier, 10,000 for modes."""
     split: str = "train"
@@ -67,7 +68,7 @@ def _check(options: Options, from_pictures: bool, features: bool) -> None:
         raise UserError("--also perceptual: there is nothing that each picture should become; leave it out")
     if options.draws < 0:
         raise UserError(f"--draws {options.draws}: wanted 0 or more")
-    if not features and not from_pictures and (options.reference or options.also):
+    if not features and not from_pictures and (options.reference or set(options.also) - {"disentanglement"}):
         raise UserError("--reference and --also need pictures and an --extractor, such as lite0")
 
 
@@ -125,6 +126,17 @@ def _of_pictures(run: str, options: Options, network: Extractor | None) -> list[
     return score_translation(run, options.num or 256, options.seed, options.ema, distance, tell)
 
 
+def _of_latents(run: str, options: Options) -> tuple[Json, list[Score]]:
+    """What is asked for of a VAE's latents: a bound by draws of them, and what they say of known factors."""
+    from genart_jax.evaluate.bounds import importance_bound
+    from genart_jax.evaluate.disentangled import score_latents
+
+    bounds: Json = importance_bound(run, options.draws, seed=options.seed) if options.draws else {}
+    if "disentanglement" not in options.also:
+        return bounds, []
+    return bounds, score_latents(run, seed=options.seed, ema=options.ema, tell=tell)
+
+
 def run(args: Sequence[str]) -> None:
     """The command."""
     prog, text = "genart evaluate RUN", "Figures on the test split, and scores of pictures with what made them."
@@ -136,7 +148,6 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.data.conditions import parse_conditions
     from genart_jax.data.media import is_video, is_volume
     from genart_jax.evaluate import evaluate_run
-    from genart_jax.evaluate.bounds import importance_bound
     from genart_jax.evaluate.classified import score_classifier
     from genart_jax.evaluate.extractors import make_extractor
     from genart_jax.evaluate.restoration import translates, unpaired
@@ -166,13 +177,14 @@ def run(args: Sequence[str]) -> None:
     check_condition(given, algorithm.batch_spec)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
-    if options.draws:
-        figures |= importance_bound(run, options.draws, seed=options.seed)
+    bounds, of_latents = _of_latents(run, options)
+    figures |= bounds
     scores: list[Score] = []
     if algorithm.sample is not None and is_video(shape):
         scores = _of_videos(run, options)
     elif options.classifier is not None:
         scores = _by_classifier(run, options, saved.run.data.source)
+    scores += of_latents
     files: dict[str, Path] = {}
     if algorithm.predict is not None and options.data is None:
         classified = score_classifier(run, options.ema, tell)
