@@ -59,6 +59,8 @@ _MODELS = _entries(
         *("kl_autoencoder", "vae", "genart_jax.models.kl_autoencoder", "genart_jax.steps.vae"),
         "Rombach et al. 2022, arXiv:2112.10752",
     ),
+    ("vae_gan", "vae", "genart_jax.models.vae_gan", "genart_jax.steps.vae", "Larsen et al. 2016, arXiv:1512.09300"),
+    ("vqgan", "vae", "genart_jax.models.vqgan", "genart_jax.steps.vq", "Esser et al. 2021, arXiv:2012.09841"),
     ("vqvae", "vae", "genart_jax.models.vqvae", "genart_jax.steps.vq", "van den Oord et al. 2017, arXiv:1711.00937"),
     ("latent_gan", "prior", "genart_jax.models.latent_gan", "genart_jax.steps.latent_gan", "Goodfellow et al. 2014"),
     (

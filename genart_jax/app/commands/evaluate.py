@@ -126,15 +126,16 @@ def _of_pictures(run: str, options: Options, network: Extractor | None) -> list[
     return score_translation(run, options.num or 256, options.seed, options.ema, distance, tell)
 
 
-def _of_latents(run: str, options: Options) -> tuple[Json, list[Score]]:
-    """What is asked for of a VAE's latents: a bound by draws of them, and what they say of known factors."""
+def _of_latents(run: str, options: Options, figures: Json) -> list[Score]:
+    """What a VAE's latents say of known factors, if it is asked for; a bound by draws of them goes to the figures."""
     from genart_jax.evaluate.bounds import importance_bound
     from genart_jax.evaluate.disentangled import score_latents
 
-    bounds: Json = importance_bound(run, options.draws, seed=options.seed) if options.draws else {}
+    if options.draws:
+        figures |= importance_bound(run, options.draws, seed=options.seed)
     if "disentanglement" not in options.also:
-        return bounds, []
-    return bounds, score_latents(run, seed=options.seed, ema=options.ema, tell=tell)
+        return []
+    return score_latents(run, seed=options.seed, ema=options.ema, tell=tell)
 
 
 def run(args: Sequence[str]) -> None:
@@ -177,14 +178,11 @@ def run(args: Sequence[str]) -> None:
     check_condition(given, algorithm.batch_spec)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
-    bounds, of_latents = _of_latents(run, options)
-    figures |= bounds
-    scores: list[Score] = []
+    scores = _of_latents(run, options, figures)
     if algorithm.sample is not None and is_video(shape):
-        scores = _of_videos(run, options)
+        scores += _of_videos(run, options)
     elif options.classifier is not None:
-        scores = _by_classifier(run, options, saved.run.data.source)
-    scores += of_latents
+        scores += _by_classifier(run, options, saved.run.data.source)
     files: dict[str, Path] = {}
     if algorithm.predict is not None and options.data is None:
         classified = score_classifier(run, options.ema, tell)
