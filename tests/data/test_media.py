@@ -6,6 +6,7 @@ from PIL import Image, features
 
 import genart_jax as ga
 from genart_jax.data import grid, isosurface, media
+from genart_jax.use.latent import draw
 
 
 def video(n=2, frames=3, height=4, width=5, seed=0):
@@ -114,3 +115,10 @@ def test_a_sheet_has_its_columns_side_by_side():
 
 def test_volumes_are_not_enlarged_again():
     assert grid.scale_of(ball(32)) == grid.scale_of(ball(16)) == 1
+
+
+def test_the_corner_of_a_table_of_volumes_is_white():
+    volumes = np.concatenate([ball(), ball()])
+    drawn = np.asarray(draw.table(volumes, volumes[:1], volumes, ""))
+    assert (drawn[: 96 + media.GAP, : 96 + media.GAP] == 255).all()
+    assert (drawn[96 + 2 * media.GAP :, 96 + 2 * media.GAP :] != 255).any()

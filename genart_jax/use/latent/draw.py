@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from genart_jax.data import provenance
+from genart_jax.data import media, provenance
 from genart_jax.data.grid import make_grid, scale_of
 from genart_jax.data.provenance import Provenance
 from genart_jax.runtime.values import Array
@@ -36,6 +36,7 @@ def strips(rows: Sequence[Array], captions: Sequence[str]) -> Image.Image:
 
 def table(top: Array, left: Array, cells: Array, caption: str) -> Image.Image:
     """Cells (rows * columns, ...) with their columns' pictures above and their rows' at the left."""
+    top, left, cells = map(media.tiles, (top, left, cells))  # before the blank: a volume of 255 is a solid cube
     blank = np.full_like(top[:1], 255)
     rows = [np.concatenate([blank, top])]
     rows += [np.concatenate([left[i : i + 1], cells[i * len(top) : (i + 1) * len(top)]]) for i in range(len(left))]
