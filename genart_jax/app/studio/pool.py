@@ -19,11 +19,17 @@ _ALONE = "JAX_CUDA_VISIBLE_DEVICES", "JAX_ROCM_VISIBLE_DEVICES"
 """Of the kinds of devices whose memory a process takes as it starts: it is to see its own alone."""
 _COUNT = "import jax; print('devices', jax.local_device_count())"
 
+_PATIENCE = 60.0  # seconds
+
 
 def count_devices() -> int:
     """How many devices JAX has here, asked in a process of its own, which keeps nothing of them; 1 if it cannot say."""
     quiet = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    done = subprocess.run([sys.executable, "-c", _COUNT], capture_output=True, text=True, env=quiet, check=False)
+    command = [sys.executable, "-c", _COUNT]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:  # a device that one process alone may hold, which the first worker has
+        return 1
     found = re.search(r"devices (\d+)", done.stdout)
     return int(found.group(1)) if found else 1
 
