@@ -19,6 +19,13 @@ LINES = dict.fromkeys(line for text in TEXTS for line in re.findall(r"^    (gena
 COMMANDS = [part.strip() for line in LINES for part in line.partition("#")[0].split("&&")]
 
 
+OF_SETS = {
+    "moving": BatchSpec((8, 32, 32, 3), (("motion", 9),)),
+    "shapes3d": BatchSpec((32, 32, 32, 1), (("kind", 4),)),
+}
+"""What batches of sets hold that are no pictures, or have other conditions than icons."""
+
+
 def test_there_are_commands():
     assert len(COMMANDS) > 20
     assert {command.split()[1] for command in COMMANDS} <= set(cli.COMMANDS)
@@ -34,7 +41,8 @@ def test_what_is_trained_can_be_built(command, tmp_path, monkeypatch):
     (run,) = asked
     if hasattr(run.model, "tokenizer"):  # a run that is not there
         run = override(run, model={"tokenizer": bench.LATENTS if stages.numbers(run) else bench.TOKENIZER})
-    spec = BatchSpec(run.model.image_shape or (32, 32, 3), bench.CONDITIONS)
+    usual = BatchSpec(run.model.image_shape or (32, 32, 3), bench.CONDITIONS)
+    spec = OF_SETS.get(run.data.source.partition(":")[0], usual)
     beside = [name for name in ("target", "other") if hasattr(run.model, f"{name}_shape")]
     spec = BatchSpec(fields={**spec.fields, **dict.fromkeys(beside, spec.fields["image"])})
     ga.build(resolve(run, spec))
