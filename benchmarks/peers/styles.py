@@ -76,7 +76,8 @@ def multistyle(params: Mapping[str, Any], blocks: int) -> Callable[[torch.Tensor
         def layer(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
             norm = layers[f"{name}_norm"]
             x = _normalised(_reflected(x, layers[name], stride))
-            return x * norm["scale"][style].view(1, -1, 1, 1) + norm["shift"][style].view(1, -1, 1, 1)
+            x = x * norm["scale"][style].view(1, -1, 1, 1)
+        return x + norm["shift"][style].view(1, -1, 1, 1) if "shift" in norm else x  # the last of a block has none
 
         x = (content + 1) / 2
         for i in range(3):
