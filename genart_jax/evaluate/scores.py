@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genart_jax.config import UserError
+from genart_jax.data.source import Split
 from genart_jax.data.conditions import class_word
 from genart_jax.evaluate import meaning, pictures
 from genart_jax.evaluate.duration import estimate
@@ -143,9 +144,7 @@ def score_run(
     trained = open_run(directory, ema=ema)
     network = fitted(network, trained.model.algorithm.batch_spec.image_shape)
     part = pictures.split_of(trained.source, split)
-    num_real = min(num, part.size)
-    if min(num, num_real) < 2 * NEIGHBOURS:
-        raise UserError(f"--num {num}: scores need at least {2 * NEIGHBOURS} pictures; {split} has {part.size}")
+    num_real = _enough(num, part, split)
     reals = num_real * (2 if part.size >= 2 * num_real else 1)  # as many again for the distances' floors
     seconds = estimate(trained, network, num, reals)
     about = "" if seconds is None else f", at most about {clock(seconds)}"
@@ -169,6 +168,14 @@ def score_run(
         scores += make_scores(trained, contract, pair_diversity(pairs, shown, samples.images), seed)
     write_scores(directory, scores)
     return scores
+
+
+def _enough(num: int, part: Split, split: str) -> int:
+    """How many real pictures there are to be."""
+    num_real = min(num, part.size)
+    if min(num, num_real) < 2 * NEIGHBOURS:
+        raise UserError(f"--num {num}: scores need at least {2 * NEIGHBOURS} pictures; {split} has {part.size}")
+    return num_real
 
 
 def _to_reference(network: Extractor, reference: Statistics, fake: Features) -> dict[str, Measured]:

@@ -50,6 +50,22 @@ _CHOICES: Mapping[Ask, tuple[str | None, ...]] = {
 }
 
 
+def _vote(answer: Answer, asked: Sequence[Question], ask: Ask, expert: bool) -> Vote:
+    """What is kept of an answer.
+
+    Raises:
+      UserError: it answers another kind of question, or one that there is not.
+    """
+    if answer.choice not in _CHOICES[ask] or (ask == "scales") != (set(answer.scales) == set(SCALES)):
+        raise UserError("this is no answer to the question")
+    if answer.number >= len(asked):
+        raise UserError("there are no more questions")
+    said: Json = {"choice": answer.choice}
+    if ask == "scales":
+        said = {**{str(name): value for name, value in answer.scales.items()}, "comment": answer.comment}
+    return Vote(answer.judge, expert, ask, answer.number, asked[answer.number], said, answer.seconds)
+
+
 def create(
     items: Items, votes: Votes, ask: Ask, experts: Sequence[str], hosts: Sequence[str], port: int, token: str = "",
     invited: Sequence[str] = (),
@@ -98,17 +114,9 @@ def create(
     @app.post("/api/vote")
     def vote(answer: Answer, request: Request) -> Json:
         """Keeps an answer to the question that is next."""
-        asked = plan(answer.judge, request)
-        if answer.choice not in _CHOICES[ask] or (ask == "scales") != (set(answer.scales) == set(SCALES)):
-            raise UserError("this is no answer to the question")
-        if answer.number >= len(asked):
-            raise UserError("there are no more questions")
-        said: Json = {"choice": answer.choice}
-        if ask == "scales":
-            said = {**{str(name): value for name, value in answer.scales.items()}, "comment": answer.comment}
-        question, expert = asked[answer.number], answer.judge in experts
-        if answer.number <= votes.next(answer.judge, ask):
-            votes.add(Vote(answer.judge, expert, ask, answer.number, question, said, answer.seconds))
+        given = _vote(answer, plan(answer.judge, request), ask, answer.judge in experts)
+        if given.number <= votes.next(answer.judge, ask):
+            votes.add(given)
         return next_(answer, request)
 
     @app.get("/api/pictures/{judge}/{number}/{side}")
