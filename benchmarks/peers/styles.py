@@ -77,7 +77,7 @@ def multistyle(params: Mapping[str, Any], blocks: int) -> Callable[[torch.Tensor
             norm = layers[f"{name}_norm"]
             x = _normalised(_reflected(x, layers[name], stride))
             x = x * norm["scale"][style].view(1, -1, 1, 1)
-        return x + norm["shift"][style].view(1, -1, 1, 1) if "shift" in norm else x  # the last of a block has none
+            return x + norm["shift"][style].view(1, -1, 1, 1) if "shift" in norm else x  # the last of a block has none
 
         x = (content + 1) / 2
         for i in range(3):

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from genart_jax.config import UserError
-from genart_jax.data.source import Split
 from genart_jax.data.conditions import class_word
+from genart_jax.data.source import Split
 from genart_jax.evaluate import meaning, pictures
 from genart_jax.evaluate.duration import estimate
 from genart_jax.evaluate.extractors import Extractor, Seer, fitted, make_extractor

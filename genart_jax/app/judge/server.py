@@ -66,6 +66,17 @@ def _vote(answer: Answer, asked: Sequence[Question], ask: Ask, expert: bool) -> 
     return Vote(answer.judge, expert, ask, answer.number, asked[answer.number], said, answer.seconds)
 
 
+def _path(items: Items, asked: Sequence[Question], number: int, side: str) -> Path:
+    """The file of one side of a question; what is not there is 404."""
+    if not 0 <= number < len(asked) or side not in ("left", "right"):
+        raise HTTPException(404)
+    question = asked[number]
+    place = question.left if side == "left" else question.right
+    if place is None:
+        raise HTTPException(404)
+    return items.path(*place, question.broken == side)
+
+
 def create(
     items: Items, votes: Votes, ask: Ask, experts: Sequence[str], hosts: Sequence[str], port: int, token: str = "",
     invited: Sequence[str] = (),
@@ -122,14 +133,7 @@ def create(
     @app.get("/api/pictures/{judge}/{number}/{side}")
     def picture(judge: str, number: int, side: str, request: Request) -> Response:
         """A picture of a judge's question."""
-        asked = plan(judge, request)
-        if not 0 <= number < len(asked) or side not in ("left", "right"):
-            raise HTTPException(404)
-        question = asked[number]
-        place = question.left if side == "left" else question.right
-        if place is None:
-            raise HTTPException(404)
-        return Response(items.path(*place, question.broken == side).read_bytes(), media_type="image/png")
+        return Response(_path(items, plan(judge, request), number, side).read_bytes(), media_type="image/png")
 
     return Guard(app, hosts, port, Limits(), token, invited)
 
