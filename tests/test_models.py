@@ -230,13 +230,15 @@ def test_rectangles(model, full):
     if model == "gan3d":
         pytest.skip("it makes cubes")
     algorithm = zoo.tiny(model, image_shape=(16, 32, 1))
+    shape = algorithm.batch_spec.image_shape
+    assert shape[-3:] == (16, 32, 1)
     batch = zoo.full_batch(algorithm, 4)
     first = jax.eval_shape(functools.partial(zoo.start, algorithm), KEY, batch)
     state = first
     if full or model in FAMILIES.values():
         state, _ = jax.eval_shape(algorithm.step, first, batch, KEY)
     if algorithm.sample is not None:
-        assert jax.eval_shape(lambda s, key: algorithm.sample(s, key, 2), state, KEY).shape[-3:] == (16, 32, 1)
+        assert jax.eval_shape(lambda s, key: algorithm.sample(s, key, 2), state, KEY).shape == (2, *shape)
 
 
 def test_presets_are_whole(model):
