@@ -126,9 +126,15 @@ class Rematerialized:
         return getattr(self._module, name)
 
     def apply(self, variables: Tree, *args: Tree, **kwargs: Tree) -> Tree:
-        """As the module's own `apply`; what `kwargs` holds is not differentiated."""
+        """As the module's own `apply`; what `kwargs` holds is not differentiated, and a bool among `args` stays one."""
         policy = jax.checkpoint_policies.save_only_these_names("stage")
-        return jax.checkpoint(lambda v, *a: self._module.apply(v, *a, **kwargs), policy=policy)(variables, *args)
+
+        def forward(variables: Tree, *arrays: Tree) -> Tree:
+            rest = iter(arrays)
+            return self._module.apply(variables, *(a if isinstance(a, bool) else next(rest) for a in args), **kwargs)
+
+        arrays = (a for a in args if not isinstance(a, bool))
+        return jax.checkpoint(forward, policy=policy)(variables, *arrays)
 
 
 def run(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import genart_jax as ga
+from genart_jax.api import Rematerialized
 from genart_jax.steps import gan
 from tests import zoo
 
@@ -114,3 +115,17 @@ def test_rematerialisation_equals_and_computes_again(family_model):
     for a, b in zip(jax.tree.leaves(expected.params), jax.tree.leaves(got.params), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
     assert "optimization_barrier" in programs[1].as_text()
+
+
+def test_what_is_said_in_python_stays_so():
+    """A module that branches on a bool gets that, wherever it stands among the inputs."""
+
+    class Branching(nn.Module):
+        @nn.compact
+        def __call__(self, x, train, scale):
+            return nn.Dense(2)(x) * (scale if train else 1.0)
+
+    x, module = jnp.ones((3, 4)), Branching()
+    variables = module.init(KEY, x, True, 2.0)
+    got = Rematerialized(module).apply(variables, x, True, 3.0)
+    np.testing.assert_allclose(got, 3.0 * module.apply(variables, x, False, 3.0), rtol=1e-6)
