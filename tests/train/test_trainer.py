@@ -20,7 +20,10 @@ from genart_jax.train.log import read_rows
 
 @pytest.fixture(autouse=True)
 def small_data(monkeypatch):
-    """Forty icons of 16x16 for training and ten for testing: seven steps of eight run over the end of an epoch."""
+    """Forty icons of 16x16 for training and ten for testing: seven steps of eight run over the end of an epoch.
+
+    Any second set is the same icons once more; the target of any pair is the picture upside down.
+    """
     whole = source_module.open_source(ga.get_config("dcgan").data)
 
     def cut(split, n):
@@ -29,7 +32,21 @@ def small_data(monkeypatch):
 
     pictures = {"image": Field((16, 16, 3))}
     small = dataclasses.replace(whole, train=cut(whole.train, 40), test=cut(whole.test, 10), pictures=pictures)
-    monkeypatch.setattr(trainer, "open_source", lambda data: small)
+
+    def opened(data):
+        train, test = small.train, small.test
+        if data.other:
+            return dataclasses.replace(
+                small, train=train._replace(other=train), test=test._replace(other=test),
+                pictures={**pictures, "other": pictures["image"]},
+            )  # fmt: skip
+        if data.source.startswith("pairs:"):
+            paired = lambda one: one._replace(arrays={**one.arrays, "target": one.arrays["image"][:, ::-1]})
+            both = {**pictures, "target": pictures["image"]}
+            return dataclasses.replace(small, train=paired(train), test=paired(test), pictures=both)
+        return small
+
+    monkeypatch.setattr(trainer, "open_source", opened)
 
 
 def fit(name, directory, callback=None, init_from=None, **options):
@@ -63,13 +80,18 @@ def test_resume_equals_an_uninterrupted_run(family_model, tmp_path, per_dispatch
         if event == "progress" and values["step"] >= 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    options = {"steps_per_dispatch": per_dispatch, "batch": 16}
-    fit(family_model, tmp_path / "whole", train=options)
-    fit(family_model, tmp_path / "parts", interrupt, train=options)
+    options = {"train": {"steps_per_dispatch": per_dispatch, "batch": 16}}
+    needed = ga.get_config(family_model, "tiny").model
+    if hasattr(needed, "other_shape"):
+        options["data"] = {"other": "emoji"}
+    if hasattr(needed, "target_shape"):
+        options["data"] = {"source": "pairs:upside_down"}
+    fit(family_model, tmp_path / "whole", **options)
+    fit(family_model, tmp_path / "parts", interrupt, **options)
     summary = json.loads((tmp_path / "parts" / "summary.json").read_text())
     assert summary["interrupted"]
     assert summary["step"] == 3
-    fit(family_model, tmp_path / "parts", train=options)
+    fit(family_model, tmp_path / "parts", **options)
     assert_same(tmp_path / "whole", tmp_path / "parts")
     assert not json.loads((tmp_path / "parts" / "summary.json").read_text())["interrupted"]
     rows = [r["step"] for r in read_rows(tmp_path / "parts" / "metrics.jsonl") if "seconds" in r]
