@@ -7,9 +7,9 @@ the size, and holes. The models `icons` and `icons_vae` of the package are inver
 degradation); where there are holes, what is known of the picture is kept. RUN: runs of super_resolution and inpaint on
 the same set, each beside the priors at what it was trained to undo:
 
-    genart train super_resolution --data emoji --step.crop 0 --train.steps 2000 --run runs/icons_x2
-    genart train super_resolution --preset x4 --data emoji --step.crop 0 --train.steps 2000 --run runs/icons_x4
-    genart train inpaint --data emoji --step.crop 0 --train.steps 1500 --run runs/icons_holes
+    genart train super_resolution --data emoji --step.crop 0 --train.steps 1500 --run runs/icons_x2
+    genart train super_resolution --preset x4 --data emoji --step.crop 0 --train.steps 1500 --run runs/icons_x4
+    genart train inpaint --data emoji --step.crop 0 --train.steps 1200 --run runs/icons_holes
 """
 
 from __future__ import annotations
