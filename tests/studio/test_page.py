@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,7 +22,7 @@ SHOTS = os.environ.get("STUDIO_SHOTS")
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studio")
-    with running(folder / "kept", [*WORKER, str(folder / "runs"), "icons", "icons_style"]) as one:
+    with running(folder / "kept", [*WORKER, str(folder / "runs"), "icons", "icons_style", "inpaint"]) as one:
         yield one
 
 
@@ -353,3 +354,32 @@ def test_both_languages_say_the_same():
     html = "".join(path.read_text(encoding="utf-8") for path in pages.STATIC.glob("*.html"))
     for key in texts[0]:
         assert key.startswith(("name.", "help.")) or key.removeprefix("un") in said + html, key
+
+
+def test_a_hole_is_filled(studio, page):
+    """By the model of the package: what was painted over is another, what was not is the same to the pixel."""
+    turn(page, "Restore")
+    content = io.BytesIO()
+    Image.linear_gradient("L").resize((64, 48)).convert("RGB").save(content, "PNG")
+    given = {"name": "mine.png", "mimeType": "image/png", "buffer": content.getvalue()}
+    page.locator("#slots input[type=file]").first.set_input_files(given)
+    page.locator("#slots img").wait_for()
+    canvas = page.locator("canvas.mask")
+    wait(page, "() => document.querySelector('canvas.mask').height < document.querySelector('canvas.mask').width")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + 0.5 * box["height"], steps=5)
+    page.mouse.up()
+    before = page.locator("main article").count()
+    page.locator(".go").click()
+    wait(page, "n => document.querySelectorAll('main article').length > n", before)
+    loaded(page)
+    both = [pixels(page, url)[0] for url in sources(page.locator("main article").first)]
+    after, given = (np.frombuffer(one, np.uint8).reshape(48, 64, 3) for one in both)
+    changed = (after != given).any(-1)
+    assert changed[24, 16:22].any()
+    assert not changed[:8].any()
+    assert not changed[:, 32:].any()
+    shot(page, "restore")
