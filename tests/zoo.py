@@ -33,7 +33,8 @@ def shape_of(name, shape=None):
     own = SHAPES.get(name, SHAPE)
     if media.is_volume(own):
         return own
-    return own if shape is None else (*own[: len(own) - len(shape)], *shape)
+    beside = len(own) - len(SHAPE)  # frames of a video, which a size does not say
+    return own if shape is None else (*own[:beside], *shape)
 
 
 def _frozen(value):

@@ -113,10 +113,10 @@ class Codes(nn.Module):
         """As many frames as z has noise for."""
         c = self.config
         embed = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")
-        told, z = embed(condition, len(z)), z.astype(self.dtype)
+        told, z = embed(condition, z.shape[0]), z.astype(self.dtype)
         content = jnp.concatenate([z[:, : c.content_dim], *told], axis=-1)
         content = nn.Dense(c.style_dim, kernel_init=he, dtype=self.dtype, name="content")(content)
-        noise = z[:, c.content_dim :].reshape(len(z), -1, c.motion_dim)
+        noise = z[:, c.content_dim :].reshape(z.shape[0], -1, c.motion_dim)
         code = nn.Dense(c.style_dim, use_bias=False, kernel_init=he, dtype=self.dtype, name="motion")
         motion = code(self._path(noise, jnp.concatenate([z[:, :0], *told], axis=-1)))
         return jnp.concatenate([content[:, None], motion], axis=1)
@@ -126,7 +126,7 @@ class Codes(nn.Module):
         c = self.config
         kind = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}[c.cell]
         cell = kind(c.hidden, recurrent_kernel_init=lecun, dtype=self.dtype, name="path")
-        zeros = jnp.broadcast_to(0 * noise[:, 0, :1], (len(noise), c.hidden))  # over devices they vary as noise does
+        zeros = jnp.broadcast_to(0 * noise[:, 0, :1], (noise.shape[0], c.hidden))  # over devices they vary as noise does
         carry, out = (zeros, zeros) if c.cell == "lstm" else zeros, []
         for t in range(noise.shape[1]):
             carry, code = cell(carry, jnp.concatenate([noise[:, t], told], axis=-1))

@@ -131,7 +131,7 @@ def test_the_command(capsys):
         ("dcgan --prset tiny", "option --prset is unknown; did you mean --preset?"),
         ("dcgan --rounds 0", "--rounds must be at least 1, not 0"),
         ("dcgan --batch 0", "train.batch must be at least 1, not 0"),
-        ("dcgan --image-size 8", "--image-size takes height, width and channels, not 1 numbers"),
+        ("dcgan --image-size 8", "--image-size takes (depth or frames,) height, width and channels, not 1 numbers"),
         ("mlp_vae --image-size 0 8 3", "--image-size 0 8 3: each must be at least 1"),
         ("dcgan --image-size 5 5 3", "image_shape (5, 5, 3): sides must be 16 to 128"),
         ("dcgan --precision half", "invalid choice 'half' for argument '--precision'"),

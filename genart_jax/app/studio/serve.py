@@ -46,7 +46,7 @@ def server_of(app: Guard, limits: Limits) -> uvicorn.Server:
 
 
 def at(host: str, port: int, make: Callable[[Sequence[str], int], Guard], tell: Callable[[str], None]) -> None:
-    """Serves what `make(hosts, port)` gives until Ctrl-C.
+    """Serves what `make(hosts, port)` gives until Ctrl-C, which is raised again.
 
     Tells the address to open, whose token stands behind `#` and so is never sent as an address.
 
@@ -62,7 +62,10 @@ def at(host: str, port: int, make: Callable[[Sequence[str], int], Guard], tell: 
         tell(f"open http://{name}:{port}/#token={app.token}    (Ctrl-C ends it)")
         for guest, token in app.tokens.items():
             tell(f"for {guest} alone: http://{name}:{port}/#token={token}")
-        server_of(app, Limits()).run(sockets=[door])
+        uvicorn_server = server_of(app, Limits())
+        uvicorn_server.run(sockets=[door])
+        if uvicorn_server.started:  # only Ctrl-C ends it, also where this process was started with that ignored
+            raise KeyboardInterrupt
 
 
 def serve(
