@@ -88,7 +88,9 @@ class Decoder(nn.Module):
         """Also returns the activations of each stage."""
         c, shape = self.config, self.config.image_shape or ()
         place = *(side // 2 ** (len(c.widths) - 1) for side in shape[:2]), c.widths[-1]
-        told = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(condition, z.shape[0])
+        told = ConditionEmbed(classes_of(c.conditions), c.embed_dim, dtype=self.dtype, name="embed")(
+            condition, z.shape[0]
+        )
         x = jnp.concatenate([z.astype(self.dtype), *told], axis=-1)
         x = nn.Dense(math.prod(place), dtype=self.dtype, name="place")(x).reshape(-1, *place)
         return up(x, c.widths, c.blocks, c.groups, shape[-1], self.dtype)

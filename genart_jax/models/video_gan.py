@@ -126,7 +126,9 @@ class Codes(nn.Module):
         c = self.config
         kind = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}[c.cell]
         cell = kind(c.hidden, recurrent_kernel_init=lecun, dtype=self.dtype, name="path")
-        zeros = jnp.broadcast_to(0 * noise[:, 0, :1], (noise.shape[0], c.hidden))  # over devices they vary as noise does
+        zeros = jnp.broadcast_to(
+            0 * noise[:, 0, :1], (noise.shape[0], c.hidden)
+        )  # over devices they vary as noise does
         carry, out = (zeros, zeros) if c.cell == "lstm" else zeros, []
         for t in range(noise.shape[1]):
             carry, code = cell(carry, jnp.concatenate([noise[:, t], told], axis=-1))
