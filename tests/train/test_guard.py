@@ -246,7 +246,7 @@ def test_force_goes_on_where_the_state_fits(tmp_path, monkeypatch):
             go_on(tmp_path, force, hidden=9, train={"batch": 4, "steps": 4})
         assert "--resume.force" not in str(caught.value)
         assert "params" not in str(caught.value)  # nor the paths of leaves, which follow from the option
-    small = trainer.open_source(None)
+    small = trainer.open_source(ga.get_config("simple_cnn").data)
     fewer = Split(9, {name: values[:9] for name, values in small.test.arrays.items()})
     other = dataclasses.replace(small, fingerprint="f" * 64, test=fewer)
     monkeypatch.setattr(trainer, "open_source", lambda data: other)
@@ -262,7 +262,7 @@ def test_other_data_is_named_before_what_follows_from_it(tmp_path, monkeypatch):
     """As with `genart train NAME --data OTHER`, where runs/NAME is there already and its options are taken."""
     fit("simple_cnn", tmp_path, train={"steps": 1}, **RATE)
     saved = checkpoint.read_config(tmp_path)
-    small = trainer.open_source(None)
+    small = trainer.open_source(ga.get_config("simple_cnn").data)
     other = dataclasses.replace(small, name="folder:x", fingerprint="other")
     unlabelled = dataclasses.replace(other, class_names={})
     there = rf"{tmp_path} holds a run on {saved.data['source']}; for folder:.*/x choose another --run \(the data has no"
@@ -275,7 +275,7 @@ def test_other_data_is_named_before_what_follows_from_it(tmp_path, monkeypatch):
 
 def test_other_classes_are_refused_even_so(tmp_path, monkeypatch):
     fit("simple_cnn", tmp_path, train={"steps": 1}, **RATE)
-    small = trainer.open_source(None)
+    small = trainer.open_source(ga.get_config("simple_cnn").data)
     names = {name: tuple(reversed(words)) for name, words in small.class_names.items()}
     other = dataclasses.replace(small, class_names=names, fingerprint="other")
     monkeypatch.setattr(trainer, "open_source", lambda data: other)

@@ -267,7 +267,7 @@ def test_resume_of_another_model_or_other_data_is_refused(tmp_path, monkeypatch)
     fit("simple_cnn", tmp_path, train={"steps": 1})
     with pytest.raises(ga.UserError, match="is a run of simple_cnn, not of dcgan"):
         fit("dcgan", tmp_path)
-    other = dataclasses.replace(trainer.open_source(None), fingerprint="other")
+    other = dataclasses.replace(trainer.open_source(ga.get_config("simple_cnn").data), fingerprint="other")
     monkeypatch.setattr(trainer, "open_source", lambda data: other)
     with pytest.raises(ga.UserError, match="other data"):
         fit("simple_cnn", tmp_path)
