@@ -10,8 +10,10 @@ from typing import Any, Literal
 from PIL import Image
 
 from genart_jax.config import UserError
+from genart_jax.data import picture
 from genart_jax.runtime.paths import expanded
 from genart_jax.train.trainer import Callback
+from genart_jax.use import styles
 from genart_jax.use import stylize as scales_of
 from genart_jax.use.given import Picture, pixels_of
 
@@ -54,7 +56,7 @@ def stylize(
       method: "gatys" descends on the pixels, coarse to fine (Gatys et al. 2016); "adain", in any pictures' style, and
         "multistyle", in learnt ones, make one pass of a network.
       mix: of these two, weights of several styles; () takes equal parts.
-      masks: of these two, a picture for each style, white where it is.
+      masks: a picture for each style, white where it is; elsewhere the content stays.
       network: of these two, a run, or `multistyle26`; None: the model that is called as the method.
 
     Returns:
@@ -70,18 +72,20 @@ def stylize(
             raise UserError(f"method {method} makes one pass: it has no run and no callback")
         made: list[Made] = [*_painted(contents, chosen, method, size, strength, keep_color, mix, masks, network)]
         return made if isinstance(content, list | tuple) else made[0]
-    if len(contents) != 1 or len(chosen) != 1 or len(mix) or len(masks) or network is not None:
-        raise UserError("method gatys takes one content and one style, no mix, masks or network; see adain, multistyle")
+    if len(contents) != 1 or len(chosen) != 1 or len(mix) or network is not None:
+        raise UserError("method gatys takes one content and one style, no mix and no network; see adain, multistyle")
 
     options = (256 if size is None else size, steps, strength, keep_color, optimizer, scales, 0, seed)
-    picture = _descended(contents[0], chosen[0], options, run, callback)
-    return [picture] if isinstance(content, list | tuple) else picture
+    descended = _descended(contents[0], chosen[0], options, masks, run, callback)
+    return [descended] if isinstance(content, list | tuple) else descended
 
 
 def _descended(
-    content: Picture, style: Style, options: tuple[Any, ...], run: str | Path | None, callback: Callback | None
-) -> Made:
+    content: Picture, style: Style, options: tuple[Any, ...], masks: Sequence[Picture], run: str | Path | None,
+    callback: Callback | None,
+) -> Made:  # fmt: skip
     """By descent on the pixels."""
+    styles.shares(1, masks=masks)  # what is wrong with them is said before minutes are spent
 
     def tell(event: str, values: dict[str, Any]) -> None:
         if callback is not None:
@@ -91,7 +95,9 @@ def _descended(
         files = [_file(one, Path(directory) / f"{i}.png") for i, one in enumerate((content, style))]
         plan = scales_of.plan(files[0], files[1], *options)
         pixels = scales_of.stylize(plan, Path(directory) / "run" if run is None else expanded(run), tell)
-    return None if pixels is None else Image.fromarray(pixels)
+        if pixels is None:
+            return None
+        return Image.fromarray(styles.within(masks, picture.read_file(files[0], pixels.shape[:2], 3), pixels))
 
 
 def _painted(
@@ -99,7 +105,7 @@ def _painted(
     mix: Sequence[float], masks: Sequence[Picture], network: str | Path | None,
 ) -> list[Image.Image]:  # fmt: skip
     """By one pass of a network."""
-    from genart_jax.use import styles, trained
+    from genart_jax.use import trained
 
     styles.check_strength(strength)
     painter, given = trained.painter(method, chosen, network, keep_color), styles.shares(len(chosen), mix, masks)

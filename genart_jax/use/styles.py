@@ -100,9 +100,27 @@ def paint(painter: Painter, pixels: Array, given: Shares, strength: float = 1.0)
 
     longest = _PIECE if own is not None else _WHOLE
     out = tiles.tiled(piece, pixels, longest, painter.reach, painter.multiple)
-    if cover is None:
-        return out
-    return np.rint(pixels + cover[..., None] * (out.astype(np.float32) - pixels)).astype(np.uint8)
+    return out if cover is None else _covered(pixels, out, cover)
+
+
+def within(masks: Sequence[Picture], before: Array, after: Array) -> Array:
+    """What is painted where the one mask is white, and the content elsewhere; without a mask all of it.
+
+    Args:
+      masks: one picture of any size, or none.
+      before: the content, uint8 (height, width, 3).
+      after: the content painted, the same.
+
+    Raises:
+      UserError: several masks.
+    """
+    cover = shares(1, masks=masks).of(after.shape[:2])[1]
+    return after if cover is None else _covered(before, after, cover)
+
+
+def _covered(before: Array, after: Array, cover: Array) -> Array:
+    """`after` by `cover`, (height, width) in [0, 1]; `before` by what is left."""
+    return np.rint(before + cover[..., None] * (after.astype(np.float32) - before)).astype(np.uint8)
 
 
 def _reduced(pixels: Array, multiple: int) -> Array:

@@ -440,7 +440,16 @@ def test_gatys_is_seen_as_it_goes_and_stops(tmp_path, monkeypatch):
     assert shares == sorted(shares)
     assert shares[-1] == 1
     live = Image.open(tmp_path / "out" / "live.png")
-    assert live.size >= Image.open(tmp_path / "out" / "after.png").size == (64, 51)
+    everywhere = np.asarray(Image.open(tmp_path / "out" / "after.png"))
+    assert live.size >= everywhere.shape[1::-1] == (64, 51)
+    half = io.BytesIO()
+    Image.fromarray(np.repeat(np.uint8([[0, 255]]), 32, axis=1).repeat(51, axis=0)).save(half, "PNG")
+    works.do(
+        painter, task(tmp_path, painter, "stylize", Desk(), **given | {"files": files | {"where": half.getvalue()}})
+    )
+    before, made = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in ("before", "after"))
+    np.testing.assert_array_equal(made[:, :31], before[:, :31])
+    np.testing.assert_array_equal(made[:, 33:], everywhere[:, 33:])
     with pytest.raises(CancelledError):
         works.do(painter, task(tmp_path, painter, "stylize", desk := Impatient(), **given))
     assert [one["live"] for one in desk.said if "live" in one] == [2]

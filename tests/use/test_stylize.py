@@ -13,7 +13,7 @@ from PIL import Image
 import genart_jax as ga
 from genart_jax.app.cli import main
 from genart_jax.config import Data
-from genart_jax.data import provenance
+from genart_jax.data import picture, provenance
 from genart_jax.data.pipeline import make_loader
 from genart_jax.data.source import absolute, open_source
 from genart_jax.train import checkpoint
@@ -82,6 +82,23 @@ def test_from_python(files):
     assert made.size == (64, 40)
     assert "end" in told
     assert not (files / "runs").exists()
+
+
+def test_outside_of_the_mask_the_content_stays(files):
+    """And what is painted inside is what would be painted without one; in Python and by the command alike."""
+    Image.fromarray(np.repeat(np.uint8([[0, 255]]), [16, 16], axis=1).repeat(20, axis=0)).save("mask.png")
+    options = {"size": 64, "steps": 2, "scales": 1}
+    everywhere = np.asarray(ga.stylize("content.png", "style.jpg", **options))
+    made = np.asarray(ga.stylize("content.png", "style.jpg", masks=["mask.png"], **options))
+    content = picture.read_file("content.png", (40, 64), 3)
+    np.testing.assert_array_equal(made[:, :30], content[:, :30])
+    np.testing.assert_array_equal(made[:, 34:], everywhere[:, 34:])
+    assert (made[:, 34:] != content[:, 34:]).any()
+    words = ["--size", "64", "--steps", "2", "--scales", "1", "--mask", "mask.png", "--out", "made.png"]
+    assert main(["stylize", "content.png", "style.jpg", *words]) == 0
+    np.testing.assert_array_equal(np.asarray(Image.open("made.png")), made)
+    with pytest.raises(ga.UserError, match="2 masks for 1 styles"):
+        ga.stylize("content.png", "style.jpg", masks=["mask.png", "mask.png"], **options)
 
 
 def test_a_finer_scale_starts_from_the_coarser(files):
@@ -167,6 +184,7 @@ def test_pictures_come_in_their_order(files):
         (["content.png", "style.jpg", "--out", "nowhere/made.png"], "no folder"),
         (["content.png", "style.jpg", "--size", "10"], "at least 32"),
         (["content.png", "style.jpg", "--strength", "-1"], "0 or more"),
+        (["content.png", "style.jpg", "--mask", "nothing.png"], "No such file"),
         (["content.png", "style.jpg", "--optimizer", "newton"], "--optimizer"),
     ],
 )

@@ -39,7 +39,7 @@ class Options:
     mix: tuple[float, ...] = ()
     """adain, multistyle: a weight for each of several styles; empty: equal parts."""
     mask: tuple[Path, ...] = ()
-    """adain, multistyle: a picture for each style, white where the style is; elsewhere the content stays."""
+    """A picture for each style, white where the style is; elsewhere the content stays."""
     network: str | None = None
     """adain, multistyle: a run of its model, or multistyle26; None: the run that is called as the method."""
     steps: int = 100
@@ -60,7 +60,7 @@ class Options:
 
 
 _DESCENT = ("steps", "optimizer", "scales", "every", "seed", "run")
-_ONE_PASS = ("mix", "mask", "network")
+_ONE_PASS = ("mix", "network")
 """Options that the other methods do not take."""
 
 
@@ -101,10 +101,13 @@ def _descend(words: Sequence[str], options: Options) -> None:
     out = options.out and expanded(options.out)
 
     from genart_jax.app.progress import Progress
-    from genart_jax.use import stylize
+    from genart_jax.data import picture
+    from genart_jax.use import styles, stylize
 
+    masks = [expanded(one) for one in options.mask]
+    styles.shares(1, masks=masks)
     if out is not None:
-        stylize.check_out(out, (content, style))
+        stylize.check_out(out, (content, style, *masks))
     plan = stylize.plan(
         content, style, 256 if options.size is None else options.size, options.steps, options.strength,
         options.keep_color, options.optimizer, options.scales, options.every, options.seed,
@@ -123,6 +126,7 @@ def _descend(words: Sequence[str], options: Options) -> None:
         print(f"stopped with a checkpoint in {directory}; the same command goes on from there")
         return
     out = out or directory / "stylized.png"
+    pixels = styles.within(masks, picture.read_file(content, pixels.shape[:2], 3), pixels)
     about = stylize.provenance_of(stylize.last_place(plan, directory)) if options.provenance else None
     stylize.write(out, pixels, about)
     print(out)

@@ -61,9 +61,11 @@ def _size(default: int) -> Json:
     return {"name": "size", "kind": "integer", "low": 64, "high": 1024, "default": default}
 
 
+_WHERE: Json = {"name": "where", "kind": "mask", "optional": True}
+
+
 def _one_pass() -> list[Json]:
-    where: Json = {"name": "where", "kind": "mask", "optional": True}
-    return [forms.number("strength", 0.0, 1.0, 1.0), _KEEP, _size(512), where]
+    return [forms.number("strength", 0.0, 1.0, 1.0), _KEEP, _size(512), _WHERE]
 
 
 def _learnt(name: str) -> list[Json]:
@@ -74,7 +76,7 @@ def _learnt(name: str) -> list[Json]:
 
 def _descent() -> list[Json]:
     steps: Json = {"name": "steps", "kind": "integer", "low": 5, "high": 500, "default": 60}
-    return [_CONTENT, _STYLE, forms.number("strength", 0.0, 5.0, 1.0), _KEEP, _size(256), steps, forms.SEED]
+    return [_CONTENT, _STYLE, forms.number("strength", 0.0, 5.0, 1.0), _KEEP, _size(256), steps, forms.SEED, _WHERE]
 
 
 def do(model: Opened | Painter, task: Task) -> Json:
@@ -97,10 +99,15 @@ def _painted(model: Opened | Painter, task: Task, given: Array) -> Array:
     if learnt and inputs["second"] != _NO:
         chosen.append(inputs["second"])
         mix = [1 - inputs["share"], inputs["share"]]
-    masks = [task.pixels("where", (*given.shape[:2], 1))[..., 0]] * len(chosen) if "where" in task.files else []
+    masks = _masks(task, given) * len(chosen)
     task.tell(0.2)
     painter = trained.painter("multistyle" if learnt else "adain", chosen, model.name, inputs["keep_color"])
     return styles.paint(painter, given, styles.shares(len(chosen), mix, masks), inputs["strength"])
+
+
+def _masks(task: Task, given: Array) -> list[Array]:
+    """Where it is painted; nothing where no one said so."""
+    return [task.pixels("where", (*given.shape[:2], 1))[..., 0]] if "where" in task.files else []
 
 
 def _style(task: Task) -> Array:
@@ -136,4 +143,5 @@ def _descended(task: Task, given: Array) -> Array:
         made = stylize.stylize(plan, place / "run", tell)
     if made is None:
         raise UserError("it was stopped")
-    return made
+    before = np.asarray(Image.fromarray(given).resize(made.shape[1::-1]))
+    return styles.within(_masks(task, given), before, made)
