@@ -10,6 +10,11 @@ from genart_jax.steps import stages
 from genart_jax.train import watch
 
 FIGURES: Mapping[str, str] = {
+    "active_units": "latents whose mean varies by more than 0.01 over test pictures",
+    "aggregate_kl": "nats from the prior to the latents of up to 1,000 test pictures together; samples suffer from it",
+    "aggregate_kl_moments": "the same by their mean and covariance alone, which is no more",
+    "aggregate_mean": "mean of these latents together, its root of mean squares; the prior's is 0",
+    "aggregate_variance": "variance of these latents together, mean over them; the prior's is 1",
     "accuracy": "share of examples whose likeliest class (or code) is right",
     "balanced_accuracy": "the same as the mean over the classes, however many examples each has",
     "iou": "what a volume and its reconstruction have both solid, as a share of what either has; 1 is the same",
@@ -36,6 +41,7 @@ FIGURES: Mapping[str, str] = {
     "kl": "nats that the latents carry, a picture",
     "loss": "mean over the examples; lower is better",
     "mse": "mean squared error of reconstructed pixels in [-1, 1]; lower is better",
+    "mutual_information": "nats that a latent tells of which picture it is of, at most the log of their number",
     "perceptual_loss": "distance from what is wanted, in features",
     "perplexity": "how many codes are in use, as if each were used equally often",
     "pixel_loss": "distance from what is wanted, of pixels in [-1, 1]",

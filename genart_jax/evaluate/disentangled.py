@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from genart_jax.config import UserError
-from genart_jax.evaluate import pictures
+from genart_jax.evaluate import aggregate, pictures
 from genart_jax.evaluate.measures import REPLICATES, Measured
 from genart_jax.evaluate.pictures import Trained, open_run
 from genart_jax.evaluate.restoration import AsTheyAre
 from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
 from genart_jax.metrics import disentanglement
-from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array
-from genart_jax.steps import common, networks, posteriors
-from genart_jax.types import Batch, State, to_float
+from genart_jax.steps import posteriors
 
-_BATCH = 250
 _LEAST = 100
 """Pictures below which counts say nothing."""
 
@@ -49,7 +45,7 @@ def score_latents(
     """
     trained = open_run(directory, ema=ema)
     algorithm, test = trained.model.algorithm, trained.source.test
-    if "weigh" not in algorithm.uses or len(posteriors.bind(algorithm.networks).shape) != 1:
+    if not aggregate.has_one(algorithm) or len(posteriors.bind(algorithm.networks).shape) != 1:
         raise UserError(
             f"{trained.saved.run.name} has no one vector for a picture; disentanglement is of VAEs that have"
         )
@@ -57,7 +53,8 @@ def score_latents(
     if len(rows) < _LEAST:
         raise UserError(f"{trained.source.name} has {len(rows)} test pictures; disentanglement needs {_LEAST}")
     tell(f"latents of {len(rows)} test pictures")
-    latents, factors = _encoded(trained, rows)
+    latents, _, condition = aggregate.encoded(trained, rows)
+    factors = _factors(trained, condition)
     if not factors:
         raise UserError(
             f"{trained.source.name} has no classes but those that the model is told: no factors to look for"
@@ -71,28 +68,11 @@ def score_latents(
     return scores
 
 
-def _encoded(trained: Trained, rows: Array) -> tuple[Array, dict[str, Array]]:
-    """Means of the posteriors (n, latent), and the factors' classes (n,) by name."""
-    algorithm, state = trained.model
-    told = [name for name, _ in algorithm.batch_spec.conditions]
-
-    def mean(state: State, batch: Batch) -> jax.Array:
-        wanted = common.conditions_of(batch, algorithm.batch_spec)
-        at = networks.averaged(state)
-        (found, _), _ = networks.run(algorithm.networks, at, "encoder", batch["image"], wanted)
-        means: jax.Array = found
-        return means
-
-    compiled, parts, labels = compiler.jit(mean), [], list[dict[str, Array]]()
-    for start in range(0, len(rows), _BATCH):
-        count = len(rows[start : start + _BATCH])
-        some = pictures.read_rows(trained.source.test, np.resize(rows[start : start + _BATCH], _BATCH))
-        condition = {name: some.condition[name] for name in told}
-        parts.append(np.asarray(compiled(state, {"image": to_float(some.images), "condition": condition}))[:count])
-        labels.append({name: values[:count] for name, values in some.condition.items()})
-    known = [name for name in trained.source.class_names if name not in told and name in labels[0]]
-    factors = {name: np.concatenate([one[name] for one in labels]) for name in known}
-    return np.concatenate(parts), {k: v for k, v in factors.items() if v.min() >= 0 and len(np.unique(v)) > 1}
+def _factors(trained: Trained, condition: dict[str, Array]) -> dict[str, Array]:
+    """The factors' classes (n,) by name."""
+    told = [name for name, _ in trained.model.algorithm.batch_spec.conditions]
+    known = [name for name in trained.source.class_names if name not in told and name in condition]
+    return {k: condition[k] for k in known if condition[k].min() >= 0 and len(np.unique(condition[k])) > 1}
 
 
 def _measures(latents: Array, factors: dict[str, Array], seed: int) -> dict[str, Measured]:

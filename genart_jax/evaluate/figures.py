@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 from genart_jax.config import Parallel, Vae
-from genart_jax.evaluate import lossless
+from genart_jax.evaluate import aggregate, lossless
 from genart_jax.evaluate.pictures import choose_rows, open_run, read_rows
 from genart_jax.runtime.values import Json
 from genart_jax.train import parallel
@@ -19,7 +19,8 @@ _COMPRESSED = 1000  # test pictures, of which lossless files are made
 def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0) -> Json:
     """The model's own figures on the test split of its data, or of another source.
 
-    Beside a VAE's bits a dimension of 8-bit levels stand those of PNG and of lossless WebP, of up to 1,000 pictures.
+    Beside a VAE's bits a dimension of 8-bit levels stand those of PNG and of lossless WebP, of up to 1,000 pictures,
+    and how the posteriors of as many lie together: see `aggregate.figures`.
 
     Raises:
       UserError: no run there, or its data is not to be had or has changed.
@@ -33,6 +34,7 @@ def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0
     if isinstance(step, Vae) and step.likelihood != "bernoulli" and len(algorithm.batch_spec.image_shape) == 3:
         rows = choose_rows(test, min(_COMPRESSED, test.size))
         figures |= lossless.bits_per_dim(read_rows(test, rows).images)
+    figures |= aggregate.of_run(trained, seed)
     return {
         "model": trained.saved.run.name,
         "run": str(directory),

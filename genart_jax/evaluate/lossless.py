@@ -12,7 +12,8 @@ from genart_jax.runtime.values import Array
 
 _FORMATS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "png_bits_per_dim": ("PNG", {"optimize": True}),
-    "webp_bits_per_dim": ("WebP", {"lossless": True, "quality": 100, "method": 6}),
+    # At quality 100 the encoder tries everything: 15 times as long, for 2 % of icons of 32 pixels.
+    "webp_bits_per_dim": ("WebP", {"lossless": True, "quality": 80, "method": 6}),
 }
 
 

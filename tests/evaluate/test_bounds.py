@@ -83,11 +83,8 @@ def test_one_draw_is_the_evidence_bound():
     assert abs(float(values.mean()) - elbo) < 4 * float(values.std()) / len(values) ** 0.5
 
 
-def test_a_run(tmp_path):
-    directory = tmp_path / "run"
-    train = {"steps": 1, "sample_every": 0, "save_every": 0}
-    ga.fit(ga.configure("mlp_vae", preset="tiny", train=train, step={"likelihood": "discrete_gaussian"}), directory)
-    found = importance_bound(directory, 2, num=70)
+def test_a_run(runs):
+    found = importance_bound(runs / "vae", 2, num=70)
     assert found["iw_examples"] == 70
     np.testing.assert_allclose(found["iw_bits_per_dim"], -found["iw_elbo"] / (32 * 32 * 3 * np.log(2)), rtol=1e-5)
     assert 4 < found["iw_bits_per_dim"] < 12
