@@ -45,7 +45,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "source": "emoji",
         "conditions": ("style", "shape", "color"),
         "strides": (1, 1, 1, 2, 1, 2, 1),
-        "data": {"flip": True, "crop": 2},
+        "data": {"flip": True, "crop": 2, "image_size": (32,)},
         "train": {"steps": 900, "batch": 64},
     },
     "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 800}},
