@@ -105,11 +105,35 @@ def save(
     views = turntable(columns) if turn else []
     if not (drawn := [draw(one) for one in views or moments(columns)]):
         return (path,)
-    moving = path.with_suffix(".gif") if views else beside(path)
-    options: dict[str, bool] = {"lossless": True} if moving.suffix == ".webp" else {}
+    return path, _animation(path.with_suffix(".gif") if views else beside(path), drawn, about)
+
+
+MOVING = (".gif", ".webp")
+"""The animations that `animate` writes."""
+
+
+def animate(
+    path: Path, columns: Columns, draw: Callable[[Columns], Image.Image], about: Provenance | None = None
+) -> Path:
+    """Writes videos as they move, and volumes as they turn, as a GIF or an animated WebP (by the path's suffix).
+
+    Raises:
+      UserError: there is nothing that moves, or Pillow has no WebP.
+    """
+    if path.suffix == ".webp" and not features.check("webp"):
+        raise UserError(f"{path}: this Pillow was built without WebP; write FILE.gif")
+    drawn = [draw(one) for one in turntable(columns) or moments(columns)]
+    if not drawn:
+        raise UserError(f"{path}: a {path.suffix[1:]} is of videos and volumes; write FILE.png of pictures")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _animation(path, drawn, about)
+
+
+def _animation(path: Path, drawn: Sequence[Image.Image], about: Provenance | None) -> Path:
+    options: dict[str, bool] = {"lossless": True} if path.suffix == ".webp" else {}
     rest = {"append_images": drawn[1:], "duration": _DURATION, "loop": 0}
-    provenance.save(drawn[0], moving, about, save_all=True, **rest, **options)
-    return path, moving
+    provenance.save(drawn[0], path, about, save_all=True, **rest, **options)
+    return path
 
 
 def beside(path: Path) -> Path:

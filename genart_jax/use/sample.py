@@ -115,7 +115,8 @@ def write_samples(
     """Writes a grid (FILE.png), arrays (FILE.npz: images and each condition), or single pictures (a folder).
 
     Videos are a row of frames, with an animation beside the PNG. Volumes are shaded surfaces, with a turntable (GIF)
-    beside it; of them FILE.obj, FILE.stl and FILE.glb are meshes, beside one another in one file.
+    beside it; of them FILE.obj, FILE.stl and FILE.glb are meshes, beside one another in one file. FILE.gif and
+    FILE.webp are a grid of videos that move, or of volumes that turn.
 
     Returns the path. Without `overwrite`, another grid that lies there stays, and this one is FILE-2.png, and so on.
     With `about`, pictures say in their metadata where they come from, and arrays under "provenance".
@@ -139,6 +140,10 @@ def write_samples(
             provenance.save(draw({"": images}), content, about, format="PNG")
             out = out if overwrite else _free(out, content.getvalue())
             media.save(out, {"": images}, draw, about, turn=True)
+        elif out.suffix in media.MOVING:
+            if len(images) > _GRID:
+                raise UserError(f"--out {out}: a grid shows at most {_GRID} pictures; write FILE.npz or a folder")
+            media.animate(out, {"": images}, lambda one: make_grid(one[""], scale=scale_of(one[""])), about)
         elif not out.suffix:
             out.mkdir(parents=True, exist_ok=True)
             for name, image in zip(file_names(condition, class_names, len(images)), images, strict=True):
@@ -150,7 +155,8 @@ def write_samples(
         else:
             raise UserError(
                 f"--out {out}: name FILE.png for a grid, FILE.npz for arrays, or a folder for single pictures; of"
-                f" volumes also FILE{', FILE'.join(mesh.FORMATS)}"
+                f" videos and volumes also FILE{', FILE'.join(media.MOVING)}; of volumes FILE"
+                f"{', FILE'.join(mesh.FORMATS)}"
             )
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None

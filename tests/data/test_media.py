@@ -79,11 +79,25 @@ def test_a_video_is_a_strip_and_an_animation(tmp_path):
     assert ga.save_grid(tmp_path / "stills.png", clips[:, 0]) == (tmp_path / "stills.png",)
 
 
+@pytest.mark.parametrize("suffix", media.MOVING)
+def test_an_animation_alone(suffix, tmp_path):
+    clips, draw = {"": video()}, lambda one: ga.make_grid(one[""], columns=1)
+    opened = Image.open(media.animate(tmp_path / "new" / f"clips{suffix}", clips, draw))
+    assert (opened.n_frames, opened.size) == (3, (5 + 4, 2 * 6 + 2))
+    solid = media.animate(tmp_path / f"solid{suffix}", {"": ball()}, lambda one: ga.make_grid(one[""]))
+    assert Image.open(solid).n_frames == 24
+    with pytest.raises(ga.UserError, match="is of videos and volumes"):
+        media.animate(tmp_path / f"still{suffix}", {"": video()[:, 0]}, draw)
+    assert not (tmp_path / f"still{suffix}").exists()
+
+
 def test_without_webp_there_is_a_gif(tmp_path, monkeypatch):
     monkeypatch.setattr(media.features, "check", lambda name: False)
     _, moving = ga.save_grid(tmp_path / "clips.png", video())
     assert moving.suffix == ".gif"
     assert Image.open(moving).n_frames == 3
+    with pytest.raises(ga.UserError, match="without WebP"):
+        media.animate(tmp_path / "a.webp", {"": video()}, lambda one: ga.make_grid(one[""]))
 
 
 def test_grids_of_wide_tiles_stay_near_square():

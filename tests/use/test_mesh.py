@@ -99,6 +99,6 @@ def test_what_has_no_mesh_is_said(tmp_path):
     with pytest.raises(ga.UserError, match="nothing solid"):
         write_samples(tmp_path / "a.glb", empty, {}, 0)
     flat = Samples(np.zeros((1, 8, 8, 1), np.uint8), {})
-    with pytest.raises(ga.UserError, match=r"of volumes also FILE\.obj"):
+    with pytest.raises(ga.UserError, match=r"of volumes FILE\.obj"):
         write_samples(tmp_path / "a.obj", flat, {}, 0)
     assert not list(tmp_path.iterdir())

@@ -34,8 +34,9 @@ class Options:
     member: int | None = None
     """Which member of a sweep; None: all of them, each with pictures of its own."""
     out: Path | None = None
-    """FILE.png for a grid, FILE.npz for arrays, a folder for single pictures, or FILE.obj, FILE.stl or FILE.glb for a
-    mesh of volumes; None: a grid in RUN/samples, beside those that were drawn before."""
+    """FILE.png for a grid, FILE.npz for arrays, a folder for single pictures, FILE.gif or FILE.webp for videos and
+    volumes that move, or FILE.obj, FILE.stl or FILE.glb for a mesh of volumes; None: a grid in RUN/samples, beside
+    those that were drawn before."""
     sheet: bool = False
     """A sprite sheet with a transparent background, and its JSON as games read it, in place of a grid."""
     frames: Literal["hash", "array"] = "hash"
