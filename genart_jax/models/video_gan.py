@@ -6,17 +6,22 @@
   frames, and two critics: of a frame drawn at random, and of the whole clip by 3-D convolutions (eq. 8).
 - The frames' generator is modulated by both codes and the conditions, as `modgan` (Chen et al. 2019, arXiv:1810.01365);
   the recurrent network is told the conditions, too, as MoCoGAN's is the action.
-- The losses are today's: relativistic, with lazy R1 and R2 penalties (Huang et al. 2024, arXiv:2501.05441), in place of
-  the original's. Conditions enter the critics by projection (Miyato & Koyama 2018, arXiv:1802.05637, eq. 8), in place
-  of classifiers beside them.
+- Or (`frames="moved"`) one picture is drawn, of the content alone, and each frame is that picture under an affine map
+  which the motion code gives (Jaderberg et al. 2015, "Spatial transformer networks", arXiv:1506.02025, eq. 1). Where
+  things move without changing this is right by construction, and a frame costs next to nothing.
+- The losses are today's: relativistic, with a lazy R1 penalty (Huang et al. 2024, arXiv:2501.05441), in place of the
+  original's. Conditions enter the critics by projection (Miyato & Koyama 2018, arXiv:1802.05637, eq. 8), in place of
+  classifiers beside them. The critics may see how much neighbours differ, and score patches, as `modgan`'s.
 
 Both critics are one network here with two scores, `frame` and `clip`, which count alike. What changes the length of a
 video is the length of z: any number of motion codes can follow the content code.
 
 Presets:
 
-- `default`: `genart train video_gan --data moving:32 --model.conditions motion`, or `--data clips --model.conditions
-  action direction`. Not measured yet.
+- `default`: `genart train video_gan --data moving:32 --model.conditions motion style shape`. Pictures that are moved;
+  some 25 CPU minutes. benchmarks/videos.py measures it.
+- `drawn`: frames that are each drawn, as published, for things that change as they move: `--data clips
+  --model.conditions action direction`. Not measured yet.
 - `tiny`: for tests.
 """
 
@@ -38,6 +43,8 @@ from genart_jax.nn.conv import Conv
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.pyramid import halvings
 from genart_jax.nn.residual import UpConv
+from genart_jax.nn.style import minibatch_deviation
+from genart_jax.nn.warp import warp
 from genart_jax.types import Network, Output, untold
 
 Aux = dict[str, jax.Array]
@@ -71,6 +78,15 @@ class Config:
     """Units of the hidden layer between codes and conditions and the scales and shifts."""
     critic_width: int = 32
     """Channels of both critics after their first halving; doubled with every further one."""
+    frames: Literal["drawn", "moved"] = "drawn"
+    """Each frame is drawn from both codes; or one picture is, from the content, and moved by an affine map of each
+    frame's motion code."""
+    clip_width: int = 0
+    """Those of the clip's critic, if not `critic_width` (0: the same)."""
+    minibatch_group: int = 1
+    """Neighbouring clips whose deviation both critics see as one more channel (1: none)."""
+    patches: bool = False
+    """A third score, for each place of the second stage of the frame's critic, that counts as the others do."""
 
     @property
     def latent_dim(self) -> int:
@@ -148,7 +164,9 @@ class Synthesis(nn.Module):
         """Also returns the activations of each stage, (batch * frames, ...)."""
         c = self.config
         count, (height, width) = halvings("video_gan", (c.image_shape or ())[1:])
-        w = nn.leaky_relu(styles[:, :1] + styles[:, 1:], 0.2).astype(self.dtype)  # a dense layer of both codes
+        moved = c.frames == "moved"
+        both = styles[:, :1] if moved else styles[:, :1] + styles[:, 1:]  # a dense layer of both codes
+        w = nn.leaky_relu(both, 0.2).astype(self.dtype)
         batch, frames = w.shape[:2]
         w = w.reshape(-1, w.shape[-1])
         features = c.width * 2**count
@@ -161,7 +179,20 @@ class Synthesis(nn.Module):
             x = Modulated(train, self.dtype, self.axis_name, name=f"norm_{i}")(x, w)
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         x = Conv((c.image_shape or ())[-1], (3, 3), kernel_init=lecun, dtype=self.dtype, name="out")(x)
-        return jnp.tanh(x).astype(jnp.float32).reshape(batch, frames, *x.shape[1:]), aux
+        pictures = jnp.tanh(x).astype(jnp.float32).reshape(batch, frames, *x.shape[1:])
+        return self._moved(pictures[:, 0], styles[:, 1:]) if moved else pictures, aux
+
+    def _moved(self, pictures: jax.Array, motion: jax.Array) -> jax.Array:
+        """(batch, height, width, channels) moved as (batch, frames, style_dim) say: a frame of each.
+
+        The maps begin next to the identity: pictures are scaled, turned and sheared about their middle, and moved.
+        """
+        frames, (height, width) = motion.shape[1], pictures.shape[1:3]
+        small = nn.initializers.normal(0.02)
+        map_ = nn.Dense(6, kernel_init=small, name="map")(nn.leaky_relu(motion, 0.2)).reshape(-1, 2, 3)
+        sides = jnp.array([[1.0, 1.0, width / 4], [1.0, 1.0, height / 4]])
+        maps = jnp.eye(2, 3) + map_.astype(jnp.float32) * sides
+        return warp(jnp.repeat(pictures, frames, axis=0), maps).reshape(-1, frames, *pictures.shape[1:])
 
 
 class Generator(nn.Module):
@@ -250,25 +281,29 @@ class Critic(nn.Module):
             frame = images[:, frames // 2]
         aux: Aux = {}
         scores = {
-            "frame": self._score("frame", frame, condition, aux),
-            "clip": self._score("clip", images, condition, aux),
+            "frame": self._score("frame", frame, condition, train, aux),
+            "clip": self._score("clip", images, condition, train, aux),
         }
+        if self.config.patches:
+            places = aux["frame_stage_1"].astype(jnp.float32)
+            scores["patches"] = Conv(1, (1, 1), kernel_init=he, name="patches")(places)[..., 0]
         return scores, aux
 
-    def _score(self, name: str, x: jax.Array, condition: Condition, aux: Aux) -> jax.Array:
+    def _score(self, name: str, x: jax.Array, condition: Condition, train: bool, aux: Aux) -> jax.Array:
         """The score of pictures or of clips; stages are named by `name` and added to `aux`."""
         c = self.config
-        x = x.astype(self.dtype)
+        x, width = x.astype(self.dtype), (name == "clip" and c.clip_width) or c.critic_width
         for i in range(halvings("video_gan", (c.image_shape or ())[1:])[0]):
-            features = c.critic_width * 2**i
             x = in_time(x) if x.ndim == 5 else x
-            x = Conv(features, (4, 4), (2, 2), kernel_init=he, dtype=self.dtype, name=f"{name}_down_{i}")(x)
+            x = Conv(width * 2**i, (4, 4), (2, 2), kernel_init=he, dtype=self.dtype, name=f"{name}_down_{i}")(x)
             aux[f"{name}_stage_{i}"] = x = checkpoint_name(nn.leaky_relu(x, 0.2), "stage")
         x = x.astype(jnp.float32)  # a bfloat16 score has three digits
         pooled = jnp.sum(x, axis=tuple(range(1, x.ndim - 1)))
-        score = nn.Dense(1, kernel_init=he, name=f"{name}_out")(x.reshape(len(x), -1))[:, 0]
+        if c.minibatch_group > 1:
+            x = minibatch_deviation(x, c.minibatch_group, self.axis_name, check=train and not self.is_initializing())
+        score = nn.Dense(1, kernel_init=he, name=f"{name}_out")(x.reshape(x.shape[0], -1))[:, 0]
         embed = ConditionEmbed(classes_of(c.conditions), pooled.shape[-1], stddev=0.02, name=f"{name}_embed")
-        for vector in embed(condition, len(x)):
+        for vector in embed(condition, x.shape[0]):
             score = score + jnp.sum(vector * pooled, axis=-1)
         return score
 
@@ -286,25 +321,35 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
             " frames; --data moving, clips or videos:DIR have them"
         )
     halvings("video_gan", shape[1:])
-    for name in ("content_dim", "motion_dim", "hidden", "width", "embed_dim", "style_dim", "critic_width"):
+    for name in (
+        "content_dim",
+        "motion_dim",
+        "hidden",
+        "width",
+        "embed_dim",
+        "style_dim",
+        "critic_width",
+        "minibatch_group",
+    ):
         if getattr(config, name) < 1:
             raise UserError(f"video_gan: {name} must be at least 1")
     latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
     images = lambda: (jnp.zeros((2, *shape)), untold(config.conditions))
     return {
         "generator": Network(Generator(config, dtype, axis_name), latents),
-        "critic": Network(Critic(config, dtype, axis_name), images),
+        "critic": Network(Critic(config, dtype, axis_name), images, group=config.minibatch_group),
     }
 
 
+_GAN = Gan(loss="relativistic", critic_terms=("r1=1@8",))
+_ADAM = Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9, schedule="linear")
+_TRAIN = Train(steps=10_000, batch=16, sample_every=1000, save_every=1000, samples=16, steps_per_dispatch=10)
+
 PRESETS = {
     "default": Run(
-        Config(),
-        Gan(loss="relativistic", critic_terms=("r1=1@8", "r2=1@8")),
-        Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9, schedule="linear"),
-        Data(),
-        Train(steps=8000, batch=16, sample_every=1000, save_every=1000, samples=16, steps_per_dispatch=10),
+        Config(frames="moved", width=32, clip_width=16, minibatch_group=4, patches=True), _GAN, _ADAM, Data(), _TRAIN
     ),
+    "drawn": Run(Config(minibatch_group=4, patches=True), _GAN, _ADAM, Data(), _TRAIN),
     "tiny": Run(
         Config(content_dim=4, motion_dim=2, hidden=4, width=4, embed_dim=4, style_dim=8, critic_width=4),
         Gan(critic_terms=("r1=0.5@2",)),

@@ -52,6 +52,34 @@ def test_a_frame_is_made_of_the_content_and_of_the_motion_so_far(cell):
     np.testing.assert_array_equal(other[1], made[1])
 
 
+def test_one_picture_is_moved():
+    module, found = variables("generator", frames="moved")
+    z = jax.random.normal(KEY, (2, 3 + 3 * 2))
+    shift = jnp.zeros(6).at[2].set(1 / 4)  # a quarter of the quarter of 16 pixels, to the left
+    map_ = {"kernel": jnp.zeros_like(found["params"]["frame"]["map"]["kernel"]), "bias": shift}
+    params = {**found["params"], "frame": {**found["params"]["frame"], "map": map_}}
+    made, aux = module.apply({**found, "params": params}, z)
+    assert (made.shape, aux["stage_0"].shape[0]) == ((2, *SHAPE), 2)
+    still = {**params, "frame": {**params["frame"], "map": {**map_, "bias": 0 * shift}}}
+    picture, _ = module.apply({**found, "params": still}, z)
+    np.testing.assert_array_equal(picture[:, 0], picture[:, 2])
+    np.testing.assert_allclose(made[:, 0, :, :-1], picture[:, 0, :, 1:], atol=1e-5)
+    moving, _ = module.apply(found, z)
+    later, _ = module.apply(found, z.at[:, 3 + 2 * 2 :].add(1.0))
+    np.testing.assert_array_equal(later[:, :2], moving[:, :2])
+    assert np.abs(later[:, 2] - moving[:, 2]).max() > 1e-5
+
+
+def test_the_critics_sizes_neighbours_and_patches():
+    critic, found = variables("critic", minibatch_group=2, patches=True, clip_width=1)
+    assert found["params"]["frame_down_0"]["kernel"].shape[-1] == 2
+    assert found["params"]["clip_down_0"]["kernel"].shape[-1] == 1
+    scores, _ = critic.apply(found, jax.random.normal(KEY, (4, *SHAPE)), {"motion": jnp.zeros(4, int)})
+    shapes = {name: one.shape for name, one in scores.items()}
+    assert shapes == {"frame": (4,), "clip": (4,), "patches": (4, 4, 4)}
+    assert networks(minibatch_group=2)["critic"].group == 2
+
+
 def test_a_video_is_as_long_as_is_asked_for_and_begins_alike():
     algorithm = zoo.tiny("video_gan")
     state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, 8))

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from genart_jax.data.augment.diffaugment import check_ops
-from genart_jax.data.augment.warp import bands, warp
 from genart_jax.nn.random import stream
+from genart_jax.nn.warp import bands, warp
 
 OPS = ("blit", "geometric", "color", "filter", "noise", "cutout")
 RECOMMENDED = OPS[:3]

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from genart_jax.config import UserError
-from genart_jax.data.augment.warp import warp
 from genart_jax.nn.random import stream
+from genart_jax.nn.warp import warp
 
 MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 COLOURS = (

@@ -7,7 +7,7 @@ import pytest
 import scipy.interpolate
 import scipy.ndimage
 
-from genart_jax.data.augment.warp import bands, doubling, midpoint, warp
+from genart_jax.nn.warp import bands, doubling, midpoint, warp
 
 # Daubechies 1992, tables 6.1 and 6.3.
 DB2 = np.array([1 + np.sqrt(3), 3 + np.sqrt(3), 3 - np.sqrt(3), 1 - np.sqrt(3)]) / (4 * np.sqrt(2))
