@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ _LEAST = 0.95  # of a judge on held-out real volumes
 _SCORES = ("fd", "precision", "recall", "mifd")
 _JUDGE = {"features": (8, 16, 32), "hidden": 64}
 _ROUNDS = 20  # of a completion
+HEAD = (
+    "Volumes: parametric furniture, 32 voxels a side",
+    "The judge was trained on real volumes alone; distances over its features compare models on this data and are no"
+    " FID. mifd is the distance, larger where samples are nearer to training volumes than held-out ones are.",
+)
 
 
 def train(name: str, directory: Path, seed: int, source: str, preset: str = "default", **options: Any) -> Path:
@@ -116,14 +122,14 @@ def of_classes(directory: Path, each: int, seed: int) -> Array:
     )
 
 
-def table(results: Sequence[dict[str, dict[str, float]]], command: str) -> str:
-    """The figures of all seeds as a Markdown table."""
+def table(results: Sequence[dict[str, dict[str, float]]], command: str, head: tuple[str, str] = HEAD) -> str:
+    """The figures of all seeds as a Markdown table; `head`: its title, and what is to be known of the figures."""
+    title, about = head
+    words = f"`{command}`: seeds 0 to {len(results) - 1}. {about} {machine.about()}."
     lines = [
-        "# Volumes: parametric furniture, 32 voxels a side",
+        f"# {title}",
         "",
-        f"`{command}`: seeds 0 to {len(results) - 1}. The judge was trained on real volumes alone; distances over its",
-        "features compare models on this data and are no FID. mifd is the distance, larger where samples are nearer to",
-        f"training volumes than held-out ones are. {machine.about()}.",
+        *textwrap.wrap(words, 120, break_long_words=False, break_on_hyphens=False),
         "",
         "| model | figure | mean | standard deviation |",
         "|---|---|---|---|",
