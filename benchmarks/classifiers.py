@@ -1,19 +1,22 @@
 """What the classifiers' presets reach, in CPU minutes, with settings chosen on pictures held out of the training split.
 
-    python -m benchmarks.classifiers --runs DIR [--recipes fashion icons ...] [--seeds 0 1]
+    python -m benchmarks.classifiers --runs DIR [--recipes fashion icons ...] [--seeds 0 1] [--against torch]
 
 Each training leaves out a part of the training split, the same for all seeds: settings are chosen on it, and the test
 split is looked at once, at the end. Of icons and faces that part is whole drawings and identities, as in their test
 splits. CPU minutes are those of the process with its start and its evaluations; an evaluation on what was held out
 comes every fifth of the steps, so that there is a curve. The table goes to benchmarks/results/classifiers.md; what is
-in DIR is not done again.
+in DIR is not done again. `--against torch` trains each recipe of `simple_cnn` once more as PyTorch would
+(`benchmarks.classifiers_torch`).
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import dataclasses
 import json
+import multiprocessing
 import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +28,7 @@ import numpy as np
 import genart_jax as ga
 from benchmarks import machine
 from genart_jax.config import Parallel
+from genart_jax.config.saved import read_config
 from genart_jax.data import emoji
 from genart_jax.data.open import Dataset
 from genart_jax.data.source import Source, Split
@@ -118,6 +122,24 @@ def trained(name: str, seed: int, directory: Path) -> dict[str, Any]:
     return found
 
 
+def trained_by_torch(name: str, directory: Path) -> dict[str, Any]:
+    """The same for a recipe that is done, in a process of its own, so that its CPU minutes are its own."""
+    result = directory / "result_torch.json"
+    if not result.is_file():
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+            result.write_text(json.dumps(pool.submit(_by_torch, RECIPES[name]["source"], directory).result()))
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
+
+
+def _by_torch(source: str, directory: Path) -> dict[str, Any]:
+    from benchmarks import classifiers_torch
+
+    whole = ga.open_data(source)
+    return classifiers_torch.trained(read_config(directory).run, parted(whole), whole.test)
+
+
 def tested(directory: Path, run: ga.Run, source: Source) -> dict[str, float]:
     """Figures of the test split."""
     algorithm, state = ga.load(directory)
@@ -136,7 +158,7 @@ def shown(figures: Mapping[str, float]) -> str:
     return ", ".join([*(f"{head} {each(head)}" for head in heads if len(heads) < 5), *parts])
 
 
-def table(found: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
+def table(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
     """The page."""
     lines = [
         "# What classifiers reach\n",
@@ -161,11 +183,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--against", choices=["torch"])
     args = parser.parse_args(argv)
     found = {}
     for name in args.recipes:
         for seed in args.seeds:
-            found[name, seed] = trained(name, seed, args.runs / f"{name}-{seed}")
+            found[name, str(seed)] = trained(name, seed, args.runs / f"{name}-{seed}")
+            if args.against and "model" not in RECIPES[name]:
+                found[name, f"{seed}, PyTorch"] = trained_by_torch(name, args.runs / f"{name}-{seed}")
             args.out.write_text(table(found), encoding="utf-8")
 
 

@@ -20,19 +20,24 @@ class ClassifierStep:
 
     def __init__(self, context: Context, network: Callable[[Any], nn.Module]) -> None:
         self.context, self.options, self.count = context, context.run.step, 0
-        if self.options.mixup or self.options.cutmix or self.options.balance or len(context.condition) != 1:
-            raise UserError("--against torch: has one condition, without mixup, cutmix and balance")
+        if self.options.mixup or self.options.cutmix or self.options.balance:
+            raise UserError("--against torch: has no mixup, cutmix and balance")
         self.modules = {"classifier": context.place(network(context.run.model))}
         self.optimizer = context.optimizer(self.modules["classifier"].parameters(), clips=True)
         self.ema = Ema(self.modules.values(), self.options.ema_decay)
         self.objective = context.compile(self._objective)
-        (self.labels,) = context.condition.values()
+        self.classes = [classes for _, classes in context.run.model.conditions]
+        self.labels = torch.stack([*context.condition.values()])
 
     def _objective(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels are (conditions, batch); the loss is their heads' sum, the accuracy their mean."""
         with self.context.autocast():
             logits = self.modules["classifier"](images)
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.options.label_smoothing)
-        return loss, (logits.detach().argmax(1) == labels).float().mean()
+        loss, right = torch.zeros(()), torch.zeros(())
+        for scores, wanted in zip(logits.float().split(self.classes, dim=1), labels, strict=True):
+            loss = loss + functional.cross_entropy(scores, wanted, label_smoothing=self.options.label_smoothing)
+            right = right + (scores.detach().argmax(1) == wanted).float().mean() / len(labels)
+        return loss, right
 
     def __call__(self, index: int) -> None:
         """One step."""

@@ -7,7 +7,7 @@ import importlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -118,6 +118,17 @@ class Ema:
         if self._decay:
             decay = min(self._decay, (1 + step) / (10 + step))
             torch._foreach_lerp_(self._average, self._live, 1 - decay)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """The averages are in the modules, for as long as it lasts."""
+        kept = [t.detach().clone() for t in self._live[: len(self._average)]]
+        with torch.no_grad():
+            for live, average in zip(self._live, self._average, strict=False):
+                live.copy_(average)
+            yield
+            for live, own in zip(self._live, kept, strict=False):
+                live.copy_(own)
 
 
 class HalfLife(Ema):

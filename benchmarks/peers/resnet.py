@@ -56,7 +56,7 @@ class ResNet(nn.Module):
                 blocks.append(Block(inside, width, 2 if i and not j else 1, c.bottleneck))
                 inside = blocks[-1].out
         self.blocks = nn.Sequential(*blocks)
-        ((_, classes),) = c.conditions
+        classes = sum(classes for _, classes in c.conditions)
         self.out = nn.Linear(inside, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

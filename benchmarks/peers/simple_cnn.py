@@ -27,7 +27,7 @@ class CNN(nn.Module):
         self.stages, self.dropout = len(c.features), c.dropout
         inputs = (height >> self.stages) * (width >> self.stages) * features[-1]
         self.hidden = nn.Linear(inputs, c.hidden) if c.hidden else None
-        ((_, classes),) = c.conditions
+        classes = sum(classes for _, classes in c.conditions)
         self.out = nn.Linear(c.hidden or inputs, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

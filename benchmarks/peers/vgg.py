@@ -30,7 +30,7 @@ class VGG(nn.Module):
         dense: list[nn.Module] = []
         for a, b in itertools.pairwise(units):
             dense += [nn.Linear(a, b), nn.ReLU(inplace=True), nn.Dropout(c.dropout)]
-        ((_, classes),) = c.conditions
+        classes = sum(classes for _, classes in c.conditions)
         self.dense = nn.Sequential(*dense, nn.Linear(units[-1], classes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """What is held out of the training split, and the table of what classifiers reach."""
 
 import numpy as np
+import pytest
 
 import genart_jax as ga
 from benchmarks import classifiers
@@ -25,9 +26,33 @@ def test_the_table_says_one_accuracy_or_several():
         f"{kind}_{head}": 0.7 for kind in ("accuracy", "balanced_accuracy") for head in ("hair", "glasses")
     }
     found = {
-        ("fashion", 0): {"curve": [(0.5, one), (1.0, one)], "test": one},
-        ("avatars", 1): {"curve": [(2.0, several)], "test": several},
+        ("fashion", "0"): {"curve": [(0.5, one), (1.0, one)], "test": one},
+        ("avatars", "1"): {"curve": [(2.0, several)], "test": several},
     }
     page = classifiers.table(found)
     assert "| fashion | 0 | 1.0 | 90.00 (80.00) | 90.00 (80.00) | 90.0 at 0.5, 90.0 at 1.0 |" in page
     assert "hair 70.0 (70.0), glasses 70.0 (70.0), all 90.00, together 60.00" in page
+
+
+def test_pytorch_trains_the_same_network(tmp_path):
+    """Two heads: as many parameters, and away from chance where one picture says all, by its moving averages."""
+    pytest.importorskip("torch")
+    from benchmarks import classifiers_torch
+
+    rng = np.random.default_rng(0)
+    style, shape = rng.integers(0, 2, 64), rng.integers(0, 3, 64)
+    images = np.zeros((64, 16, 16, 3), np.uint8)
+    images[..., 0], images[..., 1] = (255 * style)[:, None, None], (120 * shape)[:, None, None]
+    data = ga.open_data({"train": {"image": images, "style": style, "shape": shape}} | {
+        "test": {"image": images[:20], "style": style[:20], "shape": shape[:20]}})  # fmt: skip
+    train = {"steps": 60, "batch": 32, "eval_every": 30}
+    run = ga.configure(
+        "simple_cnn", preset="normed", features=(4, 4), conditions=(("style", 2), ("shape", 3)),
+        image_shape=(16, 16, 3), data={"flip": True, "crop": 1}, train=train, optimizer={"warmup_steps": 5},
+    )  # fmt: skip
+    found = classifiers_torch.trained(run, data, data.test)
+    assert [set(figures) >= {"accuracy_style", "balanced_accuracy_shape"} for _, figures in found["curve"]] == [
+        True
+    ] * 2
+    assert found["test"]["accuracy"] > 0.9
+    assert found["test"]["joint_accuracy"] <= found["test"]["accuracy_shape"]

@@ -1,0 +1,94 @@
+"""The recipes of `benchmarks.classifiers` as PyTorch trains the same network; see `--against torch` there.
+
+The same batches in the same order, crops and flips of its own draws, the same optimizer, schedule, smoothing and moving
+averages (the network's, with its statistics), channels-last, not compiled. CPU minutes are those of the process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+import genart_jax as ga
+from benchmarks.peers import simple_cnn
+from benchmarks.peers.common import Context
+from genart_jax.data.open import Dataset
+from genart_jax.data.source import Split
+
+_TOGETHER = 500  # pictures of an evaluation's batch
+
+
+def trained(run: ga.Run, data: Dataset, test: Split) -> dict[str, Any]:
+    """The curve on the test split of `data`, and the figures of `test`.
+
+    Args:
+      run: a resolved configuration of `simple_cnn`.
+      data: what it is trained on, and evaluated on every `train.eval_every` steps.
+      test: what it is tested on in the end.
+    """
+    torch.manual_seed(run.train.seed)
+    context = Context(dataclasses.asdict(run), "cpu", "channels_last")
+    torch.manual_seed(run.train.seed)
+    step, begun = simple_cnn.Step(context), _cpu()
+    names, curve = [name for name, _ in run.model.conditions], []
+    rng = np.random.default_rng(run.train.seed)
+    for count, batch in zip(range(1, run.train.steps + 1), data.batches(run.train.batch, run.train.seed), strict=False):
+        context.images = context.layout(_moved(_images(batch["image"]), run.data, rng))
+        step.labels = _labels(batch["condition"], names)
+        step(count - 1)
+        if count % run.train.eval_every == 0:
+            curve.append(((_cpu() - begun) / 60, _figures(step, data.test, names)))
+    return {"curve": curve, "test": _figures(step, test, names)}
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _images(images: Any) -> torch.Tensor:
+    return torch.from_numpy(np.array(images, np.float32)).permute(0, 3, 1, 2)
+
+
+def _labels(columns: Mapping[str, Any], names: list[str]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(columns[name], np.int64) for name in names]))
+
+
+def _moved(images: torch.Tensor, data: ga.Data, rng: np.random.Generator) -> torch.Tensor:
+    """Each picture mirrored or not, and moved by at most `data.crop` pixels, with what is at its edge beyond."""
+    count, _, height, width = images.shape
+    if data.flip:
+        mirrored = torch.from_numpy(rng.random(count) < 0.5)[:, None, None, None]
+        images = torch.where(mirrored, images.flip(-1), images)
+    if not data.crop:
+        return images
+    wide = functional.pad(images, (data.crop,) * 4, mode="replicate")
+    places = rng.integers(0, 2 * data.crop + 1, (count, 2))
+    return torch.stack([one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, places, strict=True)])
+
+
+def _figures(step: simple_cnn.Step, split: Split, names: list[str]) -> dict[str, float]:
+    """Accuracies of the moving averages, under the names of `genart evaluate`."""
+    network, right = step.modules["classifier"].eval(), []
+    with step.ema.applied():
+        for first in range(0, len(split), _TOGETHER):
+            part = {name: values[first : first + _TOGETHER] for name, values in split.arrays.items()}
+            images = step.context.layout(_images(part["image"]) / 127.5 - 1)
+            each = zip(network(images).split(step.classes, dim=1), _labels(part, names), strict=True)
+            right.append(torch.stack([scores.argmax(1) == wanted for scores, wanted in each]).numpy())
+    network.train()
+    found, figures = np.concatenate(right, axis=1), {}
+    truth = _labels(split.arrays, names).numpy()
+    for name, own, true in zip(names, found, truth, strict=True):
+        end = f"_{name}" if len(names) > 1 else ""
+        figures[f"accuracy{end}"] = float(own.mean())
+        figures[f"balanced_accuracy{end}"] = float(np.mean([own[true == each].mean() for each in np.unique(true)]))
+    if len(names) > 1:
+        figures |= {"accuracy": float(found.mean()), "joint_accuracy": float(found.all(0).mean())}
+    return figures
