@@ -15,8 +15,8 @@ from typing import Any
 from genart_jax.config import UserError
 
 MODELS = (
-    "conv_vae", "dcgan", "fastgan", "kl_autoencoder", "mlp_vae", "r3gan", "resnet", "simple_cnn", "sngan", "stylegan2",
-    "vgg", "vqvae",
+    "conv_vae", "dcgan", "fastgan", "hvae", "kl_autoencoder", "mlp_vae", "r3gan", "resnet", "simple_cnn", "sngan",
+    "stylegan2", "vgg", "vqvae",
 )  # fmt: skip
 
 

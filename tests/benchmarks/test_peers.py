@@ -216,6 +216,71 @@ def test_kl_autoencoder():
     assert all(torch.isfinite(p).all() for m in step.modules.values() for p in m.parameters())
 
 
+def blocks(tree, theirs):
+    load(None, [(tree[f"conv_{i}"], conv) for i, conv in enumerate(theirs.convs)])
+
+
+def hvae_weights(params, modules):
+    encoder, decoder = params["encoder"], params["decoder"]
+    load(None, [(encoder["in"], modules["encoder"].start), (decoder["out"], modules["decoder"].out)])
+    copy(modules["decoder"].first, np.transpose(decoder["first"], (2, 0, 1)))
+    stages = list(modules["encoder"].stages)[::-1]
+    for i, stage in enumerate(stages):
+        blocks(encoder[f"stage_{i}_block_0"], stage[0])
+    for i, layer in enumerate(modules["decoder"].layers):
+        ours = decoder[f"layer_{i}"]
+        for name in ("prior", "posterior", "block"):
+            blocks(ours[name], getattr(layer, name))
+        load(None, [(ours["drawn"], layer.drawn)])
+    tables(modules["encoder"], encoder)
+    tables(modules["decoder"], decoder)
+    for i, told in enumerate(modules["decoder"].told):
+        copy(told.weight, decoder[f"told_{i}"]["kernel"].T)
+
+
+def test_hvae():
+    from benchmarks.peers import hvae
+    from benchmarks.peers.common import Context
+    from genart_jax.losses import elbo
+
+    run = bench.resolved("hvae", "tiny", (16, 16, 3), options={"conditions": None, "layers": (2, 1)})
+    algorithm = build(run)
+    batch = bench.random_batch(algorithm.batch_spec, 8)
+    state = jax.jit(algorithm.init)(jax.random.key(0), batch)
+    step = hvae.Step(Context(dataclasses.asdict(run), "cpu", "eager"))
+    counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
+    assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
+
+    rng = np.random.default_rng(0)  # what is 0 at first is random here
+    random = lambda x: np.asarray(0.2 * rng.standard_normal(x.shape), np.float32)
+    params = jax.tree.map(random, dict(state.params))
+    hvae_weights(params, step.modules)
+    levels = np.asarray(np.rint(127.5 * (batch["image"] + 1)) / 127.5 - 1, np.float32)
+    told = {name: np.array(value) for name, value in batch["condition"].items()}
+    shapes = [(8, *place, run.model.latent_channels) for place, layers in hvae.grid(run.model) for _ in range(layers)]
+    noise = [np.float32(rng.standard_normal(shape)) for shape in shapes]
+
+    @jax.jit
+    def ours(params):
+        apply = lambda role, *x: algorithm.networks[role].module.apply({"params": params[role]}, *x)
+        maps, _ = apply("encoder", levels, told)
+        output, aux = apply("decoder", np.concatenate([x.reshape(8, -1) for x in noise], 1), told, maps)
+        return output, aux["kl"], elbo.logistic_mixture_nll(levels, output, run.step.mixtures)
+
+    output, kl, nll = ours(params)
+    condition = {name: torch.from_numpy(value).long() for name, value in told.items()}
+    first = lambda x: torch.from_numpy(np.array(x)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        maps = step.modules["encoder"](first(levels), condition)
+        theirs = step.modules["decoder"](maps, condition, [first(x) for x in noise])
+        loss = step._objective(first(levels), condition, [first(x) for x in noise])
+    np.testing.assert_allclose(theirs[0].permute(0, 2, 3, 1), output, atol=1e-4 * np.abs(output).max())
+    np.testing.assert_allclose(theirs[1], kl, rtol=1e-3)
+    np.testing.assert_allclose(loss, np.mean(nll + kl.sum(1)) / levels[0].size, rtol=1e-4)
+    step(0)
+    assert all(torch.isfinite(p).all() for m in step.modules.values() for p in m.parameters())
+
+
 def resnet_order(params, stats):
     """(convolution, its BatchNorm, its statistics) in the order of the peer's modules."""
     layers = [("stem_0", None)]
