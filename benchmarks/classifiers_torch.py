@@ -18,13 +18,12 @@ from torch.nn import functional
 import genart_jax as ga
 from benchmarks.peers import simple_cnn
 from benchmarks.peers.common import Context
-from genart_jax.data.open import Dataset
-from genart_jax.data.source import Split
+from genart_jax.data.open import Dataset, Part
 
 _TOGETHER = 500  # pictures of an evaluation's batch
 
 
-def trained(run: ga.Run, data: Dataset, test: Split) -> dict[str, Any]:
+def trained(run: ga.Run, data: Dataset, test: Part) -> dict[str, Any]:
     """The curve on the test split of `data`, and the figures of `test`.
 
     Args:
@@ -73,7 +72,7 @@ def _moved(images: torch.Tensor, data: ga.Data, rng: np.random.Generator) -> tor
     return torch.stack([one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, places, strict=True)])
 
 
-def _figures(step: simple_cnn.Step, split: Split, names: list[str]) -> dict[str, float]:
+def _figures(step: simple_cnn.Step, split: Part, names: list[str]) -> dict[str, float]:
     """Accuracies of the moving averages, under the names of `genart evaluate`."""
     network, right = step.modules["classifier"].eval(), []
     with step.ema.applied():
