@@ -14,6 +14,8 @@ operation and lose far more by it than ours, so compare on a machine that does n
 torch the best of eager, channels-last and torch.compile counts; a variant that is 1.5 times slower than the best after
 two rounds takes no part in the others. Memory is what the compiled program asks for, and the most that its process
 held. `--first-step` starts Python twice a model: with an empty compilation cache, and with what the first left there.
+Beside a table of `--markdown` the same is written as data, in files whose names say under which contract the figures
+may be held together: see `benchmarks.records`, and `benchmarks.history` for what they were at each commit.
 
 Needs the packages that training needs; --against torch and --chart need the `bench` extra.
 """
@@ -29,7 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report
+from benchmarks import machine, records, report
 from benchmarks.compare import Settings, compare, peer_module
 from benchmarks.worker import WorkerError
 from genart_jax import registry
@@ -132,6 +134,7 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> dict[str, Any]:
             args.json.write_text(json.dumps(content, indent=1) + "\n")
     if args.markdown:
         args.markdown.write_text(report.markdown(content))
+        say("\n".join(map(str, records.write(args.markdown.parent, content))))
     if args.chart:
         report.chart(content, args.chart)
     return content

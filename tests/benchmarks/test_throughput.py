@@ -70,6 +70,8 @@ def test_a_comparison_and_what_it_writes(tmp_path, capsys):
     assert middle == pytest.approx(0.01 / result["step_seconds"][1])
     table = files["markdown"].read_text().splitlines()
     assert len({line.count("|") for line in table if line.startswith("|")}) == 1
+    (data,) = tmp_path.glob("benchmark-train-fp32-nhwc-jax*-cpu*.csv")
+    assert data.read_text().splitlines()[1].startswith(f'"{result["label"]}",')
     assert list((tmp_path / "trace").rglob("perfetto_trace.json.gz"))
 
 
