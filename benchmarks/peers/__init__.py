@@ -15,8 +15,8 @@ from typing import Any
 from genart_jax.config import UserError
 
 MODELS = (
-    "conv_vae", "dcgan", "fastgan", "hvae", "kl_autoencoder", "mlp_vae", "r3gan", "resnet", "simple_cnn", "sngan",
-    "stylegan2", "vgg", "vqvae",
+    "adain", "conv_vae", "dcgan", "fastgan", "hvae", "kl_autoencoder", "mlp_vae", "r3gan", "resnet", "simple_cnn",
+    "sngan", "stylegan2", "super_resolution", "vgg", "vgg_features", "vqvae",
 )  # fmt: skip
 
 
@@ -30,6 +30,14 @@ def check() -> None:
     """Raises UserError where PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise UserError('--against torch needs PyTorch: pip install "genart_jax[bench]"')
+
+
+def warm() -> None:
+    """Imports PyTorch and starts the GPU, before there is anything to do."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.zeros(1, device="cuda")
 
 
 def prepare(name: str, run: dict[str, Any], platform: str, variant: str) -> Any:

@@ -362,3 +362,75 @@ def test_classifiers(name, options, order):
     step(1)
     after = module.out.weight if hasattr(module, "out") else module.dense[-1].weight
     assert (after != before).any()
+
+
+def started(name, shape, init=jax.jit, **options):
+    """Our algorithm and state, the peer's step from the same configuration, and a batch."""
+    from benchmarks.peers.common import Context
+
+    run = bench.resolved(name, "tiny", shape, batch=4, options=options)
+    algorithm = build(run)
+    batch = bench.random_batch(algorithm.batch_spec, 4)
+    state = init(algorithm.init)(jax.random.key(0), batch)
+    step = importlib.import_module(f"benchmarks.peers.{name}").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
+    counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
+    assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
+    return algorithm, state, step, batch
+
+
+def shapes(function):
+    """In place of `jax.jit`, where the numbers do not matter."""
+    return lambda *args: jax.eval_shape(function, *args)
+
+
+def channels_first(images):
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+
+
+def test_adain():
+    algorithm, state, step, batch = started("adain", (16, 16, 3), **{"step.tv_weight": 0.5})
+    features, decoder = state.frozen["features"]["params"], state.params["decoder"]
+    load(None, zip([features[f"conv{name[4:]}"] for name in step.encoder.names if "conv" in name],
+                   convs(step.encoder), strict=True))  # fmt: skip
+    names = [name for name in step.modules["decoder"].names if name.startswith("conv")]
+    load(None, zip([decoder[name] for name in names], convs(step.modules["decoder"]), strict=True))
+    _, metrics = jax.jit(algorithm.step)(state, batch, jax.random.key(0))
+    with torch.no_grad():
+        loss = step._objective(channels_first(batch["other"]), channels_first(batch["image"]))
+    np.testing.assert_allclose(loss, metrics["loss"], rtol=1e-4)
+    step(0)
+
+
+def test_super_resolution():
+    from benchmarks.peers import super_resolution
+    from genart_jax.data import degrade
+    from genart_jax.nn.resample import bicubic
+
+    plain = {"step.perceptual_weight": 0.0, "step.adversarial_weight": 0.0}
+    algorithm, state, step, batch = started("super_resolution", (16, 16, 3), init=shapes, **plain)
+    images, module = channels_first(batch["image"]), step.modules["generator"]
+    large = super_resolution.resized(images, 2.0).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(large, bicubic(batch["image"], 2), atol=1e-5)
+    small, _ = degrade.downsample(batch["image"], 2)
+    shrunk = super_resolution.resized(images, 0.5).clamp(-1, 1).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(shrunk, small, atol=1e-5)
+
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: np.float32(0.3 * rng.standard_normal(x.shape)), dict(state.params))["generator"]
+    names = ["first", "block_0_conv_0", "block_0_conv_1", "last"]
+    *most, out = convs(module)
+    # The peer's last layer has a colour's four places side by side, ours a place's three colours.
+    load(None, zip([params[name] for name in names], most, strict=True))
+    kernel = params["out"]["kernel"].reshape(3, 3, -1, 4, 3).swapaxes(3, 4).reshape(3, 3, -1, 12)
+    load(None, [({"kernel": kernel, "bias": params["out"]["bias"].reshape(4, 3).T.ravel()}, out)])
+    ours = jax.jit(lambda x: algorithm.networks["generator"].module.apply({"params": params}, x)[0])(small)
+    with torch.no_grad():
+        theirs = module(channels_first(small)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(theirs, ours, atol=1e-4 * np.abs(ours).max())
+    step(0)
+    assert step.loss > 0
+    marked = torch.arange(48.0).reshape(1, 3, 4, 4)
+    part = super_resolution.crop(marked, torch.tensor([1]), torch.tensor([2]), 2)
+    np.testing.assert_array_equal(part, marked[:, :, 1:3, 2:4])
+    turns = {super_resolution.turned(marked, torch.tensor([way])).numpy().tobytes() for way in range(8)}
+    assert len(turns) == 8
