@@ -63,7 +63,7 @@ def about() -> str:
     return f"{name}; {made}; commit {commit() or 'unknown'}; {datetime.datetime.now(datetime.UTC).date()}"
 
 
-def conditions(args: Sequence[str]) -> dict[str, Any]:
+def conditions(args: Sequence[str], module: str = "benchmarks.throughput") -> dict[str, Any]:
     """Everything that a file of results must say of where it comes from. It starts no framework."""
     # Of a path only its name: where files lie on one machine tells another nothing.
     words = [Path(arg).name if Path(arg).is_absolute() else arg for arg in args]
@@ -73,5 +73,5 @@ def conditions(args: Sequence[str]) -> dict[str, Any]:
         "versions": versions(("jax", "jaxlib", "flax", "optax", "numpy", "torch")),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python -m benchmarks.throughput", *words]),
+        "command": " ".join(["python", "-m", module, *words]),
     }

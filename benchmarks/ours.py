@@ -19,6 +19,17 @@ class Ours(bench.Subject):
         """FLOP/s of a matrix product in the step's precision."""
         return self._matmul.rate()
 
+    def device_memory(self) -> int | None:
+        """See `peak_memory`."""
+        return peak_memory()
+
+
+def peak_memory() -> int | None:
+    """The most memory of its first device that this process has held, in bytes; None where the device does not say."""
+    import jax
+
+    return (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+
 
 def prepare(**case: Any) -> Ours:
     """The subject of a case, the arguments of `bench.resolved`."""

@@ -10,19 +10,24 @@ step, and so on; {"do": "end"} answers the most memory that the process held.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from genart_jax.config import UserError
 
 ROOT = Path(__file__).parents[1]
+LATE = "stopped: its time was over"
 
 
 class WorkerError(RuntimeError):
@@ -34,32 +39,50 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """A child process that holds one subject; a context manager that ends it."""
+    """A child process that holds one subject; a context manager that ends it.
+
+    Attributes:
+      deadline: `time.monotonic()` by which answers must have come, where that is limited (not on Windows, whose pipes
+        cannot be waited for).
+    """
 
     def __init__(self, module: str, env: dict[str, str] | None = None) -> None:
+        self.deadline: float | None = None
         path = os.pathsep.join([str(ROOT), str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by __exit__
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
             env={**os.environ, "PYTHONPATH": path, **(env or {})},
+            start_new_session=True,  # it is ended with all that it started, such as a compiler's processes
         )  # fmt: skip
 
     def ask(self, what: str, **values: Any) -> Any:
-        """The answer of the child, which works meanwhile.
+        """The answer of the child, which works meanwhile; see `answer`."""
+        self.start(what, **values)
+        return self.answer()
+
+    def start(self, what: str, **values: Any) -> None:
+        """Asks, and does not wait."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the answer says so
+            self._process.stdin.write(json.dumps({"do": what, **values}) + "\n")
+            self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """The answer to the oldest question.
 
         Raises:
           UserError: what the child was asked for is the user's mistake.
-          WorkerError: the child failed or died.
+          WorkerError: the child failed, died, or had not answered at the deadline, and was ended.
         """
-        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps({"do": what, **values}) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+        if self.deadline is not None:
+            left = max(0.0, self.deadline - time.monotonic())
+            if not select.select([self._process.stdout], [], [], left)[0]:
+                self._end()
+                raise WorkerError(LATE)
+        line = self._process.stdout.readline()
         if not line:
             raise WorkerError(f"the process ended with code {self._process.wait()}", self._stderr())
         reply = json.loads(line)
@@ -73,7 +96,16 @@ class Worker:
         self._log.seek(0)
         return self._log.read()
 
-    def __enter__(self) -> Worker:
+    def _end(self) -> None:
+        """Ends the child, and where the system has groups of processes, all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            if sys.platform == "win32":
+                self._process.kill()
+            else:
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -83,8 +115,7 @@ class Worker:
             self._process.stdin.close()
             self._process.wait(5)
         except (BrokenPipeError, subprocess.TimeoutExpired):
-            self._process.kill()
-            self._process.wait()
+            self._end()
         self._process.stdout.close()
         self._log.close()
 

@@ -38,7 +38,7 @@ class Context:
         torch.manual_seed(0)
         if self.device.type == "cpu":
             torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
-        tf32 = self.precision == "tf32"
+        tf32 = self.precision != "float32"  # with bfloat16, for what autocast leaves in float32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
         height, width, channels = self.run.model.image_shape
@@ -181,6 +181,10 @@ class Subject:
         start = time.perf_counter()
         self._run(self._period)
         self._repeats = max(1, math.ceil(_AT_LEAST / (time.perf_counter() - start)))
+
+    def device_memory(self) -> int | None:
+        """The most memory of the GPU that tensors have held, in bytes; None on a CPU."""
+        return torch.cuda.max_memory_allocated() if self._context.device.type == "cuda" else None
 
     def _run(self, steps: int, first: int = 0) -> None:
         for i in range(first, first + steps):

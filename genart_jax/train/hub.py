@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import UserError
 from genart_jax.runtime.packaged import WEIGHTS
 from genart_jax.runtime.values import Array, Json
@@ -73,18 +74,10 @@ def read(path: Path, abstract: State, assets: Mapping[str, str]) -> State:
     Raises:
       UserError: a file is damaged, or is not of this model.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     said, file = about(path), path / WEIGHTS
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != said["weights"]:
+    if hashlib.sha256(file.read_bytes()).hexdigest() != said["weights"]:
         raise UserError(f"{file} has changed (its SHA-256 is not the one in config.json); fetch or export it again")
-    try:
-        tensors = load(content)
-    except SafetensorError as error:
-        raise UserError(f"{file} is damaged: {error}") from None
-    tree = unflatten_dict(tensors, sep="/")
+    tree = unflatten_dict(read_tensors(file), sep="/")
     found = {role: dict(tree.get(role, {})) for role in abstract.mutable}
     frozen = tree.get("frozen", {})
     return State(
