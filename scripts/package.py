@@ -31,6 +31,7 @@ WANTED = (
     "genart_jax/data/embedded/emoji_32.npz",
     "genart_jax/assets/trained/icons/model.safetensors",
     "genart_jax/assets/trained/icons/README.md",
+    "genart_jax/assets/features/22c1a63ce2fe526b590d35a093e8c654.npz",
 )
 """Files that are no modules, and must be in both."""
 

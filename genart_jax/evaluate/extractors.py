@@ -79,6 +79,7 @@ class Extractor:
       variables: of the network.
       channels: of the pictures that `apply` takes.
       batch: pictures at a time.
+      head: (variables, features) -> logits, on the host, where features are what the last layer takes; None: unknown.
       frames: it sees one frame of each video: of the i-th the (i mod frames)-th, so that all times count alike.
     """
 
@@ -90,6 +91,7 @@ class Extractor:
     variables: Any = None
     channels: int = 3
     batch: int = 50
+    head: Callable[[Any, Array], Array] | None = None
     frames: bool = False
 
     @functools.cached_property
@@ -173,7 +175,15 @@ def make_extractor(word: str) -> Extractor:
         return Extractor(name, "", (size, size), CUBIC, lambda _, x: (x.reshape(len(x), -1), None), batch=500)
     asset = {"lite0": "efficientnet_lite0", "vgg19": "vgg19"}[kind]
     variables = jax.tree.map(jnp.asarray, assets.load(asset))
-    return Extractor(name, assets.sha256(asset), (size, size), CUBIC, _published(asset, size), variables)
+    head = _last_layer if kind == "lite0" else None
+    return Extractor(name, assets.sha256(asset), (size, size), CUBIC, _published(asset, size), variables, head=head)
+
+
+def _last_layer(variables: Any, features: Array) -> Array:
+    """EfficientNet's logits of its features, (n, classes)."""
+    last = jax.device_get(variables["params"]["out"])
+    logits: Array = features @ last["kernel"] + last["bias"]
+    return logits
 
 
 def _published(asset: str, size: int) -> Callable[[Any, jax.Array], Outputs]:

@@ -20,6 +20,7 @@ from genart_jax.data.conditions import same_data
 from genart_jax.data.media import is_video
 from genart_jax.data.pipeline import permutation
 from genart_jax.data.source import Source, Split, example, open_source
+from genart_jax.evaluate import shipped
 from genart_jax.evaluate.extractors import Extractor
 from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.values import Array
@@ -114,12 +115,26 @@ def extract(extractor: Extractor, pictures: Samples) -> Features:
     return Features(*extractor(pictures.images), pictures.condition)
 
 
+def digest_of(extractor: Extractor, source: Source, split: str, rows: Array) -> str:
+    """A name of all that decides about the features of rows of a split."""
+    key = [extractor.name, extractor.weights, extractor.size, extractor.resize, source.fingerprint, split]
+    text = json.dumps(key).encode() + np.ascontiguousarray(rows, np.int64).tobytes()
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
 def real_features(extractor: Extractor, source: Source, split: str, rows: Array) -> Features:
+    """The features of rows of a split: those that come with the package, to float16, or `made_features`."""
+    values = shipped.read(digest_of(extractor, source, split, rows))
+    if values is None:
+        return made_features(extractor, source, split, rows)
+    logits = None if extractor.head is None else extractor.head(extractor.variables, values)
+    return Features(values, logits, read_rows(split_of(source, split), rows).condition)
+
+
+def made_features(extractor: Extractor, source: Source, split: str, rows: Array) -> Features:
     """The features of rows of a split, from the user's cache where they were made before."""
     part = split_of(source, split)
-    key = [extractor.name, extractor.weights, extractor.size, extractor.resize, source.fingerprint, split]
-    digest = hashlib.sha256(json.dumps(key).encode() + np.ascontiguousarray(rows, np.int64).tobytes()).hexdigest()
-    path = cache_directory() / "features" / f"{digest[:32]}.npz"
+    path = _cached(digest_of(extractor, source, split, rows))
     if path.is_file():
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -141,6 +156,18 @@ def real_features(extractor: Extractor, source: Source, split: str, rows: Array)
     except OSError:
         pass  # a cache that cannot be written is none
     return features
+
+
+def _cached(digest: str) -> Path:
+    return cache_directory() / "features" / f"{digest}.npz"
+
+
+def unseen(extractor: Extractor, source: Source, split: str, num: int, count: int) -> int:
+    """How many pictures of `real_sets` have no features yet."""
+    part = split_of(source, split)
+    sets = [choose_rows(part, num, skip=i * num) for i in range(min(count, part.size // num))]
+    digests = [digest_of(extractor, source, split, rows) for rows in sets]
+    return sum(num for digest in digests if shipped.read(digest) is None and not _cached(digest).is_file())
 
 
 def real_sets(extractor: Extractor, source: Source, split: str, num: int, count: int) -> list[Features]:

@@ -146,7 +146,7 @@ def score_run(
     part = pictures.split_of(trained.source, split)
     num_real = _enough(num, part, split)
     reals = num_real * (2 if part.size >= 2 * num_real else 1)  # as many again for the distances' floors
-    seconds = estimate(trained, network, num, reals)
+    seconds = estimate(trained, network, num, pictures.unseen(network, trained.source, split, num_real, 2))
     about = "" if seconds is None else f", at most about {clock(seconds)}"
     tell(f"{network.name} sees {num:,} generated and {reals:,} real pictures{about}")
     samples = pictures.draw(trained, num, seed, given)
