@@ -165,15 +165,15 @@ def outputs(likelihood: str, channels: int, mixtures: int) -> int:
 
 
 def picture(likelihood: str, output: jax.Array, channels: int, mixtures: int) -> jax.Array:
-    """What is drawn of a decoder's output, (batch, ..., channels) in [-1, 1]: means; of a mixture, those of its most
-    probable part.
+    """What is drawn of a decoder's output, (batch, ..., channels) in [-1, 1]: means; of a mixture, its parts' means
+    together, each within the range, since what is outside stands for its end.
     """
     if likelihood == "bernoulli":
         return 2.0 * jax.nn.sigmoid(output) - 1.0
     if likelihood == "logistic_mixture":
         found = logistic_mixture(output, channels, mixtures)
-        best = jnp.argmax(found.logits, axis=-1)[..., None, None]
-        output = jnp.take_along_axis(found.means, best, axis=-2)[..., 0, :]
+        shares = jax.nn.softmax(found.logits, axis=-1)[..., None]
+        output = jnp.sum(shares * jnp.clip(found.means, -1.0, 1.0), axis=-2)
     return jnp.clip(output[..., :channels], -1.0, 1.0)
 
 

@@ -91,19 +91,19 @@ def dcgan(weights: Weights, config: Config, latents: Array, condition: dict[str,
 
 
 def _pixels(config: Config, x: Array) -> Array:
-    """What is drawn of numbers (..., outputs), in [-1, 1]: the mean, of a mixture that of its most probable part."""
+    """What is drawn of numbers (..., outputs), in [-1, 1]: the mean, of a mixture that of its parts' means."""
     likelihood, channels = config["step"]["likelihood"], config["model"]["image_shape"][-1]
     if likelihood == "bernoulli":
         return np.tanh(0.5 * x)
     if likelihood == "logistic_mixture":
         parts = x.reshape(*x.shape[:-1], config["step"]["mixtures"], -1)
-        best = parts[..., 0].argmax(-1)[..., None, None]
-        part = np.take_along_axis(parts, best, axis=-2)[..., 0, :]
         found: list[Array] = []
         for i in range(channels):  # the means of a channel follow those before it
-            factors = np.tanh(part[..., 1 + 2 * channels + i * (i - 1) // 2 :])
-            found.append(part[..., 1 + i] + sum(factors[..., j] * y for j, y in enumerate(found)))
-        x = np.stack(found, axis=-1)
+            factors = np.tanh(parts[..., 1 + 2 * channels + i * (i - 1) // 2 :])
+            found.append(parts[..., 1 + i] + sum(factors[..., j] * y for j, y in enumerate(found)))
+        shares = np.exp(parts[..., 0] - parts[..., 0].max(-1, keepdims=True))
+        means = np.clip(np.stack(found, axis=-1), -1.0, 1.0)
+        x = np.sum((shares / shares.sum(-1, keepdims=True))[..., None] * means, axis=-2)
     return np.clip(x[..., :channels], -1.0, 1.0)
 
 

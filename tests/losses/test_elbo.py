@@ -85,10 +85,10 @@ def test_channels_follow_those_before_them():
 
 
 def test_what_is_drawn():
-    """The mean, or that of the most probable part, whose channels follow one another; within [-1, 1]."""
+    """The mean; of a mixture that of its parts, whose channels follow one another and are within [-1, 1] each."""
     plain = jnp.array([0.5, -3.0, 0.2, 1.0, 1.0, 1.0]).reshape(1, 1, 1, 6)
     np.testing.assert_allclose(elbo.picture("discrete_gaussian", plain, 3, 1)[0, 0, 0], [0.5, -1.0, 0.2])
     part = lambda logit, *rest: [logit, *rest, -1.0, -1.0, np.arctanh(0.5)]
-    two = jnp.array(part(0.0, 0.9, 0.9) + part(1.0, 0.4, 0.1)).reshape(1, 1, 1, -1)
+    two = jnp.array(part(0.0, 0.9, 0.9) + part(np.log(3.0), 0.4, 0.1)).reshape(1, 1, 1, -1)
     assert two.shape[-1] == elbo.outputs("logistic_mixture", 2, 2)
-    np.testing.assert_allclose(elbo.picture("logistic_mixture", two, 2, 2)[0, 0, 0], [0.4, 0.3], rtol=1e-5)
+    np.testing.assert_allclose(elbo.picture("logistic_mixture", two, 2, 2)[0, 0, 0], [0.525, 0.475], rtol=1e-5)
