@@ -52,6 +52,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "data": {"flip": True, "crop": 2, "image_size": (32,)},
         "train": {"steps": 900, "batch": 64},
     },
+    "portraits": {
+        "model": "efficientnet_lite0",
+        "preset": "finetune",
+        "init_from": "asset:efficientnet_lite0",
+        "source": "portraits",
+        "conditions": ("race",),
+        "data": {"flip": True, "crop": 4, "image_size": (64,)},
+        "strides": (1, 1, 2, 2, 1, 2, 1),
+    },
     "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 800}},
     "plates": {"source": "plates", "conditions": CHARACTERS, "data": {"crop": 0}, "train": {"steps": 1600}},
 }
