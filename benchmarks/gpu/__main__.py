@@ -1,6 +1,6 @@
 """What a GPU can do, in one command that fits a short time.
 
-    python -m benchmarks.gpu [--minutes 12] [--out runs/gpu] [--parts throughput alike quality remat precision]
+    python -m benchmarks.gpu [--minutes 12] [--out runs/gpu] [--parts throughput alike ...]
     python -m benchmarks.gpu --miniature --out DIR                  # a rehearsal on a CPU, in minutes
     python -m benchmarks.gpu_report runs/gpu/results.jsonl          # tables and plots of what is there
 
@@ -12,8 +12,8 @@ line.
 
 Nothing begins that would not end in time, by what such things took so far, and what takes far longer than was thought
 is stopped. What fails is a line with the error, and the rest goes on. Begun again with the same folder, it goes on with
-what is not there yet, then with what failed; compiled programs are kept in the folder. Each framework has a process of
-its own, one at a time on the device; the next one starts meanwhile.
+what is not there yet, then with what failed; compiled programs are kept in its folder `cache`. Each framework has a
+process of its own, one at a time on the device; the next one starts meanwhile.
 
 Needs jax, flax, optax, orbax, torch, numpy, scipy and pillow; without torch its side is a line with the error.
 """
@@ -38,7 +38,7 @@ from benchmarks.worker import Worker, WorkerError
 from genart_jax.config import UserError
 
 _ROUNDS = 3
-_SPARE = 5.0  # seconds that are left for what is under way to be written
+_SPARE = 12.0  # seconds that are left for processes to end
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -46,6 +46,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=12.0, help="all that it may take")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"))
+    parser.add_argument("--cache", type=Path, help="where compiled programs are kept; without it, in OUT/cache")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--miniature", action="store_true", help="a rehearsal on a CPU: small networks, few pictures")
     return parser.parse_args(argv)
@@ -108,19 +109,24 @@ def measure(cell: Cell, worker: Started, results: Results, deadline: float) -> N
         results.add(cell, {"error": str(error), "log": tail, "seconds": time.monotonic() - start})
 
 
+def caches(folder: Path) -> dict[str, str]:
+    """What has both frameworks keep compiled programs in a folder."""
+    return {
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
+        "TRITON_CACHE_DIR": str(folder / "triton"),
+    }
+
+
 def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     """Measures what there is time for; returns how many cells are left."""
     deadline = time.monotonic() + 60 * args.minutes - _SPARE
     if args.minutes <= 0:
         raise UserError(f"--minutes must be above 0, not {args.minutes:g}")
     results = Results(args.out / "results.jsonl")
-    env = environment(1) | {
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
-        "JAX_COMPILATION_CACHE_DIR": str((args.out / "programs").absolute()),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
-        "TORCHINDUCTOR_CACHE_DIR": str((args.out / "inductor").absolute()),
-        "TRITON_CACHE_DIR": str((args.out / "triton").absolute()),
-    }
+    env = environment(1) | caches((args.cache or args.out / "cache").absolute())
     wanted = [cell for cell in cells(args.miniature) if cell.part in args.parts]
     with Spares(env) as spares:
         about = spares.first(WORK, deadline)

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -25,9 +26,11 @@ from genart_jax.evaluate.extractors import Extractor
 from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import Model, Saved, load, member_directory, read_config
-from genart_jax.use.sample import Samples, draw_samples
+from genart_jax.use.sample import Samples, draw_in_parts, draw_samples, joined
 
 _PART = 5000  # pictures
+_BATCHES = 500  # pictures: a multiple of all extractors' batches
+_AT_ONCE = 2**28  # bytes of generated pictures
 REAL_SEED = 0
 """Of the choice of real pictures: every model is held against the same ones."""
 
@@ -82,6 +85,35 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
 def draw(trained: Trained, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:
     """Generated pictures, uint8; see `sample.draw_samples`."""
     return draw_samples(trained.model, trained.saved, num, seed, given)
+
+
+def draw_features(
+    trained: Trained, extractor: Extractor, num: int, seed: int, given: Mapping[str, int] | None = None
+) -> Features:
+    """The features of what `draw` gives. Of large sets few pictures are in memory at a time."""
+    shape = trained.model.algorithm.batch_spec.image_shape
+    if num * math.prod(shape) <= _AT_ONCE:
+        return extract(extractor, draw(trained, num, seed, given))
+    # Whole batches of the extractor, and of videos, of which it takes one frame each in turn, whole rounds.
+    least = math.lcm(_BATCHES, shape[0] if extractor.frames else 1)
+    size = least * max(1, _AT_ONCE // math.prod(shape) // least)
+    parts: list[Features] = []
+    waiting: list[Samples] = []
+    for samples in draw_in_parts(trained.model, trained.saved, num, seed, given):
+        waiting.append(samples)
+        if sum(len(some.images) for some in waiting) >= 2 * size:
+            whole = joined(waiting)
+            parts.append(extract(extractor, _rows(whole, slice(0, size))))
+            waiting = [_rows(whole, slice(size, None))]
+    parts.append(extract(extractor, joined(waiting)))
+    logits = [part.logits for part in parts if part.logits is not None]
+    condition = {name: np.concatenate([part.condition[name] for part in parts]) for name in parts[0].condition}
+    values = np.concatenate([part.values for part in parts])
+    return Features(values, np.concatenate(logits) if logits else None, condition)
+
+
+def _rows(samples: Samples, rows: slice) -> Samples:
+    return Samples(samples.images[rows], {name: values[rows] for name, values in samples.condition.items()})
 
 
 def split_of(source: Source, name: str) -> Split:

@@ -149,9 +149,8 @@ def score_run(
     seconds = estimate(trained, network, num, pictures.unseen(network, trained.source, split, num_real, 2))
     about = "" if seconds is None else f", at most about {clock(seconds)}"
     tell(f"{network.name} sees {num:,} generated and {reals:,} real pictures{about}")
-    samples = pictures.draw(trained, num, seed, given)
     tell(f"features of {num} generated pictures: {network.name}")
-    fake = pictures.extract(network, samples)
+    fake = pictures.draw_features(trained, network, num, seed, given)
     to_reference = {} if reference is None else _to_reference(network, reference, fake)
     tell(f"features of {num_real} real pictures: {network.name}")
     real, *others = pictures.real_sets(network, trained.source, split, num_real, 2)
@@ -165,7 +164,8 @@ def score_run(
         tell(f"pairs of pictures: {pairs.name}")
         shown = pictures.read_rows(part, pictures.choose_rows(part, num_real)).images
         contract = contract_of(trained, pairs.of(shown), split, num_real, num, given)
-        scores += make_scores(trained, contract, pair_diversity(pairs, shown, samples.images), seed)
+        made = pictures.draw(trained, num, seed, given).images
+        scores += make_scores(trained, contract, pair_diversity(pairs, shown, made), seed)
     write_scores(directory, scores)
     return scores
 
@@ -227,10 +227,9 @@ def accuracy_score(
     if trained.saved.data["class_names"].get(label) != judge.saved.data["class_names"][label]:
         raise UserError(f"the classifier sees {label}, which {directory} was not trained on with the same classes")
     network = fitted(network, trained.model.algorithm.batch_spec.image_shape)
-    samples = pictures.draw(trained, num, seed)
-    _, logits = network(samples.images)
-    assert logits is not None  # a classifier's
-    figures = accuracy.compute(accuracy.update(accuracy.empty(classes), logits, samples.condition[label]))
+    made = pictures.draw_features(trained, network, num, seed)
+    assert made.logits is not None  # a classifier's
+    figures = accuracy.compute(accuracy.update(accuracy.empty(classes), made.logits, made.condition[label]))
     details = {"balanced": figures.balanced, "real": _real_accuracy(trained, network, label)}
     contract = contract_of(trained, network, "none", 0, num, None)
     measured = Measured(figures.value, figures.standard_error, "binomial", details)

@@ -6,7 +6,7 @@ import functools
 import io
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +66,24 @@ def draw_samples(
     Raises:
       UserError: the model draws no pictures, or something given is not for it, or out of range.
     """
+    return joined(list(draw_in_parts(model, saved, num, seed, given, numbers)))
+
+
+def joined(parts: Sequence[Samples]) -> Samples:
+    """All pictures of parts."""
+    condition = {name: np.concatenate([part.condition[name] for part in parts]) for name in parts[0].condition}
+    return Samples(np.concatenate([part.images for part in parts]), condition)
+
+
+def draw_in_parts(
+    model: Model,
+    saved: Saved,
+    num: int,
+    seed: int,
+    given: Mapping[str, int] | None = None,
+    numbers: Mapping[str, float] | None = None,
+) -> Iterator[Samples]:
+    """The pictures of `draw_samples`, a few at a time, so that not all need be in memory."""
     algorithm, state = model
     use = algorithm.use("sample", saved.run.name)
     if num < 1:
@@ -81,11 +99,11 @@ def draw_samples(
     condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
     sample = _compiled(use.function, tuple(options.items()))
     key = jax.random.key(seed)
-    parts = []
     for index in watched(range(whole // BATCH), num, "pictures drawn", BATCH):
         part = {name: value[index * BATCH : (index + 1) * BATCH] for name, value in condition.items()}
-        parts.append(to_uint8(sample(state, random.stream(key, "batch", index), BATCH, part)))
-    return Samples(np.concatenate(parts)[:num], {name: value[:num] for name, value in condition.items()})
+        images = to_uint8(sample(state, random.stream(key, "batch", index), BATCH, part))
+        rest = num - index * BATCH
+        yield Samples(images[:rest], {name: value[:rest] for name, value in part.items()})
 
 
 @functools.lru_cache(maxsize=2)

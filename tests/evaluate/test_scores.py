@@ -242,6 +242,23 @@ def test_scores_of_states_that_are_gone_are_not_the_runs(tmp_path, monkeypatch):
     assert values() == [2, 4, 7, 8]
 
 
+def test_large_sets_are_drawn_and_seen_in_parts(runs, monkeypatch):
+    trained, extractor = pictures.open_run(runs / "gan"), make_extractor("pixels:4")
+    whole = pictures.draw_features(trained, extractor, 150, 3)
+    np.testing.assert_array_equal(whole.values, extractor(pictures.draw(trained, 150, 3).images)[0])
+    monkeypatch.setattr(pictures, "_AT_ONCE", 1)
+    monkeypatch.setattr(pictures, "_BATCHES", 40)
+    monkeypatch.setattr(pictures, "draw", lambda *args: pytest.fail("all at once"))
+    seen, extract = [], pictures.extract
+    monkeypatch.setattr(pictures, "extract", lambda by, some: seen.append(len(some.images)) or extract(by, some))
+    parts = pictures.draw_features(trained, extractor, 150, 3)
+    assert sum(seen) == 150
+    assert seen[:-1] == [40] * (len(seen) - 1)
+    assert len(seen) > 1
+    np.testing.assert_allclose(parts.values, whole.values, atol=1e-6)
+    np.testing.assert_array_equal(parts.condition["style"], whole.condition["style"])
+
+
 def test_real_features_are_kept(runs, cache, monkeypatch):
     extractor, trained = make_extractor("pixels:4"), pictures.open_run(runs / "gan")
     rows = pictures.choose_rows(trained.source.test, 30)
