@@ -151,10 +151,10 @@ PRESETS = {
     ),
     "paintings": Run(
         Config(critic_depth=2),
-        dataclasses.replace(_CYCLE, crop=64, identity_weight=5.0),
+        dataclasses.replace(_CYCLE, crop=64, cycle_weight=5.0, identity_weight=0.5, adversarial_weight=4.0),
         _SMALL,
         Data(source="photos", other="paintings", flip=True),
-        _TRAIN,
+        dataclasses.replace(_TRAIN, steps=3_600),
     ),
     "paper": Run(
         Config(width=64, blocks=6, normalized=True, added=False, critic_width=64),
