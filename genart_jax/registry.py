@@ -54,6 +54,7 @@ _MODELS = _entries(
     ("drift", "drift", "genart_jax.models.drift", "genart_jax.steps.drift", "Deng et al. 2026, arXiv:2602.04770"),
     ("conv_vae", "vae", "genart_jax.models.conv_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
     ("mlp_vae", "vae", "genart_jax.models.mlp_vae", "genart_jax.steps.vae", "Kingma & Welling 2013, arXiv:1312.6114"),
+    ("frame_rnn", "vae", "genart_jax.models.frame_rnn", "genart_jax.steps.vae", "Denton & Fergus 2018"),
     ("hvae", "vae", "genart_jax.models.hvae", "genart_jax.steps.vae", "Child 2021, arXiv:2011.10650"),
     (
         *("kl_autoencoder", "vae", "genart_jax.models.kl_autoencoder", "genart_jax.steps.vae"),

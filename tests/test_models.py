@@ -180,7 +180,7 @@ def test_uses_have_the_right_shape_and_range(trained):
         assert jax.jit(algorithm.decode)(state, z, *told).shape == image.shape
     if algorithm.transform is not None:
         scale = translation.scale if (translation := algorithm.uses["transform"].translation) else 1
-        larger = (len(image), *(n * scale for n in image.shape[1:3]), image.shape[-1])
+        larger = (*image.shape[:-3], *(n * scale for n in image.shape[-3:-1]), image.shape[-1])
         assert jax.jit(algorithm.transform)(state, image, KEY, *told).shape == larger
     if algorithm.predict is not None:
         np.testing.assert_allclose(np.exp(jax.jit(algorithm.predict)(state, image)).sum(-1), 1, rtol=1e-5)

@@ -17,7 +17,7 @@ from genart_jax.data import media
 from genart_jax.types import batch_of
 
 SHAPE = (16, 16, 3)
-SHAPES = {"stylegan2": (8, 8, 3), "video_gan": (3, 16, 16, 3), "gan3d": (8, 8, 8, 1)}
+SHAPES = {"stylegan2": (8, 8, 3), "video_gan": (3, 16, 16, 3), "frame_rnn": (3, 16, 16, 3), "gan3d": (8, 8, 8, 1)}
 """Of others: where each doubling of the side is many more layers to compile, where pictures move, and volumes."""
 CONDITIONS = (("style", 5), ("shape", 9))
 OF_PARTS = {"diversity", "spread"}

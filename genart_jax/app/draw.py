@@ -16,7 +16,7 @@ from genart_jax.steps import sweep
 from genart_jax.train.checkpoint import Model, described, load, member_directory
 from genart_jax.use import places, sheet
 from genart_jax.use.latent import Space, codes_bytes, read_codes
-from genart_jax.use.sample import Samples, draw_samples, file_names, write_samples
+from genart_jax.use.sample import Samples, draw_samples, extend_samples, file_names, write_samples
 
 _LONGEST = 100  # letters of a file's name that conditions make
 
@@ -35,6 +35,8 @@ class Asked(NamedTuple):
     frames: Literal["hash", "array"] = "hash"
     save: Path | None = None
     source: Path | None = None
+    first: Path | None = None
+    length: int = 0
 
 
 def draw(run: str, member: int | None, asked: Asked) -> Iterator[Path]:
@@ -80,8 +82,13 @@ def _one(run: Path, asked: Asked) -> Iterator[Path]:
         raise UserError(f"{run} is a file of weights; say where the pictures go: --out FILE.png")
     given = parse_conditions(asked.words, names)
     numbers = {"truncation": asked.truncation} if asked.truncation != 1.0 else {}
+    numbers |= {"frames": float(asked.length)} if asked.length else {}
     model = load(run, asked.step)
-    if asked.source is None:
+    if asked.first is not None:
+        if asked.source is not None or asked.save is not None or asked.truncation != 1.0:
+            raise UserError("--first goes on from given frames: leave --from, --save and --truncation out")
+        samples = extend_samples(model, saved, asked.first, asked.num, asked.seed, given, asked.length)
+    elif asked.source is None:
         samples = draw_samples(model, saved, asked.num, asked.seed, given, numbers)
     else:
         samples = _recalled(model, asked, given)
@@ -101,6 +108,8 @@ def _name(asked: Asked) -> str:
     """Of a file without its suffix: what was asked for."""
     first = f"sample_seed{asked.seed}" if asked.source is None else f"sample_{asked.source.stem}"
     words = [*asked.words, *([f"truncation={asked.truncation:g}"] if asked.truncation != 1.0 else ())]
+    words += [f"length={asked.length}"] if asked.length else []
+    words += [f"from={asked.first.stem}"] if asked.first is not None else []
     words += [f"step={asked.step}"] if asked.step is not None else []
     return "_".join([first, *(re.sub(r"[^\w.=+-]", "-", word) for word in words)])[:_LONGEST]
 

@@ -189,7 +189,7 @@ def mix(run: str, options: MixOptions) -> Iterator[str]:
         images = [space.show(one, options.truncation) for one in (rows, done)]
         said = done.words[0].removeprefix(rows.words[0]).strip()
         picture_ = draw.strips(images, ["; ".join(rows.words), f"the same {said}{_truncated(options)}"])
-        name = f"mix_{said}_{_name(options)}"
+        name, moving = f"mix_{said}_{_name(options)}", None
     else:
         columns = space.draw(parse_seeds(options.columns), given(space, options))
         layers = parse_layers(space, options.layers)
@@ -197,9 +197,12 @@ def mix(run: str, options: MixOptions) -> Iterator[str]:
         what = f"styles of layers {options.layers or f'0:{space.layers // 2}'}" if space.layers else "conditions"
         tops, left, cells = (space.show(one, options.truncation) for one in (columns, rows, done))
         said = f"left: {'; '.join(rows.words)}\nabove, whose {what} are taken: {'; '.join(columns.words)}"
-        picture_ = draw.table(tops, left, cells, said + _truncated(options))
+        said += _truncated(options)
+        picture_ = draw.table(tops, left, cells, said)
+        moving = draw.moving_table(tops, left, cells, said, _about(space, options))
         name = f"mix_{_name(options)}_{'_'.join(options.columns)}"
-    yield from _written(run, options, name, {".png": draw.png(picture_, _about(space, options))}, space, done)
+    files = {".png": draw.png(picture_, _about(space, options))} | ({} if moving is None else {".gif": moving})
+    yield from _written(run, options, name, files, space, done)
 
 
 def project(run: str, options: ProjectOptions, path: str) -> Iterator[str]:

@@ -149,6 +149,31 @@ def decode(files: Sequence[Path], frames: int, size: tuple[int, int], channels: 
     return np.stack(out)
 
 
+def first_frames(path: Path, size: tuple[int, int], channels: int) -> Array:
+    """All frames of a video, or a picture as one: uint8 (frames, height, width, channels).
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    path = expanded(path)
+    try:
+        if path.is_dir():
+            files = sorted((p for p in path.iterdir() if p.suffix.lower() in picture.SUFFIXES), key=_numbered)
+            if not files:
+                raise UserError(f"{path}: no pictures in this folder")
+            return np.stack([picture.decode(picture.read(file), size, channels, []) for file in files])
+        if path.suffix.lower() in FILMS:
+            raise UserError(f"{path}: of films name frames: a folder of pictures, or an animated GIF or WebP")
+        with picture.opened(picture.read(path)) as opened:
+            out = []
+            for i in range(min(_MOST, _frames(opened))):
+                opened.seek(i)
+                out.append(picture.to_uint8_picture(opened.copy(), size, channels))
+            return np.stack(out)
+    except (OSError, BadPictureError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 def _frames(opened: Image.Image) -> int:
     """Of an animation; 1 of a picture, whose class in Pillow may not know the word."""
     return int(getattr(opened, "n_frames", 1))

@@ -35,6 +35,7 @@ _DIRECTIONS = {
     "motion_diversity": "higher",
     "content_diversity": "higher",
     "content_kept": "higher",
+    "content_found": "higher",
     "mig": "higher",
     "dci": "higher",
 }

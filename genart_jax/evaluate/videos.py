@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from genart_jax.config import UserError
@@ -23,18 +24,23 @@ from genart_jax.evaluate.restoration import AsTheyAre
 from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
 from genart_jax.metrics import diversity
 from genart_jax.metrics.features import error_of_mean
+from genart_jax.metrics.image import psnr, ssim
 from genart_jax.metrics.memorisation import three_sample
 from genart_jax.metrics.neighbours import nearest
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array
 from genart_jax.steps.generators import MovingModule
-from genart_jax.types import to_uint8
+from genart_jax.steps.posteriors import ExtendingModule
+from genart_jax.types import to_float, to_uint8
 
 GROUPS, OF_EACH = 16, 8
 """Codes that are held, and drawn others that each is seen with."""
 _SIDE = 8  # pixels: what copies are looked for at
 _LEAST = 40  # videos
+_PART = 32  # videos at a time
+GIVEN = 2
+"""First frames of a video that a prediction is given."""
 
 
 def score_videos(
@@ -50,7 +56,10 @@ def score_videos(
     flicker is the mean second difference of frames, nearest_clip the mean distance to the nearest training video. Where
     the generator has a code of the content and a path of motion, motion_diversity is the mean distance between videos
     of one content, and content_diversity of one motion. With `judge`, content_kept is the share of frames in which a
-    classifier of pictures sees what it sees in most of their video.
+    classifier of pictures sees what it sees in most of their video, and content_found the share of frames that are
+    known by its features: nearest to the middle frame of their own video among those of all. Of a model that predicts
+    frames, psnr_predicted and ssim_predicted are of what it makes of the first two frames of test videos, beside the
+    last of these and a line through both.
 
     Args:
       directory: the run.
@@ -81,9 +90,14 @@ def score_videos(
     small = plain._replace(size=_small(fake[:1]).shape[1:-1], resize="means of blocks")
     contract = contract_of(trained, small, "test", len(real), num, None)
     scores += make_scores(trained, contract, _copies(trained, real, fake), seed)
+    decoder = trained.model.algorithm.networks.get("decoder")
+    if decoder is not None and isinstance(decoder.module, ExtendingModule) and real.shape[1] > GIVEN:
+        contract = contract_of(trained, plain, "test", len(real), len(real), None)
+        scores += make_scores(trained, contract, predicted(trained, real, seed), seed)
     if network is not None:
         contract = contract_of(trained, network, "test", len(real), num, None)
-        scores += make_scores(trained, contract, kept(network, real, fake), seed)
+        found = kept(network, real, fake) | found_again(network, real, fake)
+        scores += make_scores(trained, contract, found, seed)
     write_scores(directory, scores)
     return scores
 
@@ -191,3 +205,74 @@ def kept(network: Extractor, real: Array, fake: Array) -> dict[str, Measured]:
     return {
         f"content_kept_{network.name}": Measured(float(values.mean()), error_of_mean(values), "over videos", details)
     }
+
+
+def found_again(network: Extractor, real: Array, fake: Array) -> dict[str, Measured]:
+    """The share of frames whose features are nearest to the middle frame of their own video, among those of all.
+
+    The middle frames themselves are left out. Two videos of one thing are told apart only by luck.
+    """
+
+    def of(videos: Array) -> Array:
+        features, _ = network(videos.reshape(-1, *videos.shape[2:]))
+        features = features.reshape(*videos.shape[:2], -1)
+        features = features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+        middle = videos.shape[1] // 2
+        others = np.delete(features, middle, axis=1)
+        likest = np.einsum("ntf,mf->ntm", others, features[:, middle]).argmax(axis=-1)
+        share: Array = np.mean(likest == np.arange(len(videos))[:, None], axis=1)
+        return share
+
+    values, own = of(fake), of(real)
+    details = {"real": float(own.mean()), "videos": len(fake)}
+    return {
+        f"content_found_{network.name}": Measured(float(values.mean()), error_of_mean(values), "over videos", details)
+    }
+
+
+def guesses(given: Array, frames: int) -> dict[str, Array]:
+    """What needs no model: float videos (n, frames, ...) from their first two frames (n, 2, ...), in [-1, 1].
+
+    "last": the second stays. "line": each pixel goes on as from the first to the second.
+    """
+    times = np.arange(frames - 1, dtype=np.float32)[None, :, None, None, None]
+    change = given[:, 1:] - given[:, :1]
+    line = np.clip(given[:, :1] + change * np.concatenate([times[:, :1] * 0, times + 1], axis=1), -1, 1)
+    last = np.concatenate([given, np.repeat(given[:, 1:], frames - 2, axis=1)], axis=1)
+    return {"last": last, "line": line}
+
+
+def predicted(trained: Trained, real: Array, seed: int) -> dict[str, Measured]:
+    """PSNR and SSIM of each frame that follows the first two of real videos, uint8, averaged over them and frames.
+
+    Details say it of each frame, and of `guesses`.
+    """
+    (algorithm, state), saved = trained.model, trained.saved
+    truth, frames = to_float(real), real.shape[1]
+    extend = compiler.jit(algorithm.use("extend", saved.run.name).function)
+    rows_ = np.arange(-(-len(real) // _PART) * _PART) % len(real)  # whole parts, so that one program serves for all
+    key = random.stream(jax.random.key(seed), "predicted")
+    parts = [
+        np.asarray(extend(state, truth[rows_[i : i + _PART], :GIVEN], random.stream(key, "part", i)))
+        for i in range(0, len(rows_), _PART)
+    ]
+    made = {"": np.concatenate(parts)[: len(real)], **guesses(np.asarray(truth[:, :GIVEN]), frames)}
+    out = {}
+    for name, measure in (("psnr", _psnr), ("ssim", ssim)):
+        compare = compiler.jit(measure)
+        figures = {
+            label: np.stack([compare(videos[:, t], truth[:, t]) for t in range(GIVEN, frames)], axis=1)
+            for label, videos in made.items()
+        }
+        own = figures.pop("")
+        details = {f"frame_{GIVEN + i}": float(value) for i, value in enumerate(own.mean(axis=0))}
+        for label, values in figures.items():
+            details[label] = float(values.mean())
+            details |= {f"{label}_frame_{GIVEN + i}": float(value) for i, value in enumerate(values.mean(axis=0))}
+        each = own.mean(axis=1)
+        out[f"{name}_predicted"] = Measured(float(each.mean()), error_of_mean(each), "over videos", details)
+    return out
+
+
+def _psnr(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.minimum(psnr(a, b), 100.0)  # of equal frames, such as white ones, it is infinite

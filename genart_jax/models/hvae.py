@@ -33,6 +33,7 @@ from jax.typing import DTypeLike
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, Vae, classes_of
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.nn.gaussian import kl_normals
 from genart_jax.nn.pool import avg_pool
 from genart_jax.nn.pyramid import halvings
 from genart_jax.nn.residual import doubled
@@ -78,12 +79,6 @@ def grid(config: Config) -> list[tuple[tuple[int, int], int]]:
 def latent_size(config: Config) -> int:
     """How many numbers all layers' latents are."""
     return sum(height * width * layers for (height, width), layers in grid(config)) * config.latent_channels
-
-
-def kl_normals(mean: jax.Array, log_variance: jax.Array, at: jax.Array, log_spread: jax.Array) -> jax.Array:
-    """KL(N(mean, variance) || N(at, spread)) of each number, the second's variance given as its logarithm too."""
-    apart = log_spread - log_variance
-    return 0.5 * (apart - 1.0 + jnp.exp(-apart) + jnp.square(mean - at) * jnp.exp(-log_spread))
 
 
 class Block(nn.Module):

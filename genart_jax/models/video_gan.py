@@ -161,7 +161,9 @@ class Synthesis(nn.Module):
 
     @nn.compact
     def __call__(self, styles: jax.Array, train: bool) -> Output:
-        """Also returns the activations of each stage, (batch * frames, ...)."""
+        """Also returns the activations of each stage, (batch * frames, ...); where one picture is moved, (batch, ...),
+        and last the "maps" that move it.
+        """
         c = self.config
         count, (height, width) = halvings("video_gan", (c.image_shape or ())[1:])
         moved = c.frames == "moved"
@@ -180,19 +182,37 @@ class Synthesis(nn.Module):
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
         x = Conv((c.image_shape or ())[-1], (3, 3), kernel_init=lecun, dtype=self.dtype, name="out")(x)
         pictures = jnp.tanh(x).astype(jnp.float32).reshape(batch, frames, *x.shape[1:])
-        return self._moved(pictures[:, 0], styles[:, 1:]) if moved else pictures, aux
+        if not moved:
+            return pictures, aux
+        aux["maps"] = self._maps(styles[:, 1:])
+        return _moved(pictures[:, 0], aux["maps"]), aux
 
-    def _moved(self, pictures: jax.Array, motion: jax.Array) -> jax.Array:
-        """(batch, height, width, channels) moved as (batch, frames, style_dim) say: a frame of each.
+    def _maps(self, motion: jax.Array) -> jax.Array:
+        """Styles of motion (batch, frames, style_dim) -> affine maps (batch, frames, 2, 3), as `warp` takes them.
 
-        The maps begin next to the identity: pictures are scaled, turned and sheared about their middle, and moved.
+        They begin next to the identity: pictures are scaled, turned and sheared about their middle, and moved.
         """
-        frames, (height, width) = motion.shape[1], pictures.shape[1:3]
+        height, width = (self.config.image_shape or ())[1:3]
         small = nn.initializers.normal(0.02)
-        map_ = nn.Dense(6, kernel_init=small, name="map")(nn.leaky_relu(motion, 0.2)).reshape(-1, 2, 3)
+        found = nn.Dense(6, kernel_init=small, name="map")(nn.leaky_relu(motion, 0.2)).astype(jnp.float32)
         sides = jnp.array([[1.0, 1.0, width / 4], [1.0, 1.0, height / 4]])
-        maps = jnp.eye(2, 3) + map_.astype(jnp.float32) * sides
-        return warp(jnp.repeat(pictures, frames, axis=0), maps).reshape(-1, frames, *pictures.shape[1:])
+        return jnp.eye(2, 3) + found.reshape(*motion.shape[:2], 2, 3) * sides
+
+
+def _moved(pictures: jax.Array, maps: jax.Array) -> jax.Array:
+    """Pictures (batch, height, width, channels), a frame by each of their maps (batch, frames, 2, 3)."""
+    frames = maps.shape[1]
+    moved = warp(jnp.repeat(pictures, frames, axis=0), maps.reshape(-1, 2, 3))
+    return moved.reshape(-1, frames, *pictures.shape[1:])
+
+
+def _from(first: jax.Array, maps: jax.Array) -> jax.Array:
+    """Maps (batch, frames, 2, 3) of the picture that is already moved by `first` (batch, 2, 3)."""
+    a, b, c, d = (first[:, i, j] for i in (0, 1) for j in (0, 1))
+    determinant = a * d - b * c
+    far = jnp.where(jnp.abs(determinant) < 1e-2, 1e-2, determinant)  # no picture is moved to a line
+    back = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-c, a], -1)], axis=-2) / far[:, None, None]
+    return jnp.einsum("bij,btjk->btik", back, maps.at[..., 2].add(-first[:, None, :, 2]))
 
 
 class Generator(nn.Module):
@@ -233,6 +253,18 @@ class Generator(nn.Module):
         """Styles -> videos, and the activations of each stage; it draws nothing with `keys`."""
         made: Output = self.frame(styles, train)
         return made
+
+    @property
+    def extends(self) -> bool:
+        """Whether it moves pictures that are given as well as its own."""
+        return self.config.frames == "moved"
+
+    def extend(self, z: jax.Array, images: jax.Array, condition: Condition = None) -> jax.Array:
+        """Videos that begin with `images` (batch, frames, height, width, channels) and go on from the last of these."""
+        _, aux = self.synthesis(self.mapping(z, condition))
+        given, maps = images.shape[1], aux["maps"]
+        made = _moved(images[:, -1], _from(maps[:, given - 1], maps[:, given:]))
+        return jnp.concatenate([images, made], axis=1)
 
     def __call__(self, z: jax.Array, condition: Condition = None, train: bool = False) -> Output:
         """As many frames as z has noise for. Also returns the styles and the activations of each stage."""

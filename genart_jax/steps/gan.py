@@ -84,7 +84,14 @@ def _inside(
     """The uses that look into the generator, as `uses.table` takes them."""
     if isinstance(made.generator, generators.Styled):
         styles = uses.styles(made.generator.shape(made.spec.conditions))
-        return {"map": (made.map, (latents, *shown)), "synthesize": (made.synthesize, (styles,))}
+        found: dict[str, tuple[uses.Function, tuple[Input, ...]]] = {
+            "map": (made.map, (latents, *shown)),
+            "synthesize": (made.synthesize, (styles,)),
+        }
+        if isinstance(made.generator, generators.Moving) and made.generator.extends:
+            images, frames = uses.beginning(made.spec)
+            found["extend"] = made.extend, (images, uses.KEY, shown[0], frames)
+        return found
     return {"activate": (made.activate, (latents, shown[0]))}
 
 
@@ -359,6 +366,17 @@ class Adversarial(Family):
         drawn = self._drawn(key, num, **chosen)
         wanted = common.wanted_condition(self.spec, condition, num, random.stream(key, "sample"))
         return self.drawn(state, self._show(state, drawn["z"], drawn.get("keys"), wanted, truncation))
+
+    def extend(
+        self, state: State, images: jax.Array, key: jax.Array, condition: Told = None, frames: float | None = None
+    ) -> jax.Array:
+        """First frames -> videos of so many `frames`, a number that is static; None: as many as in training."""
+        generator = self.generator
+        assert isinstance(generator, generators.Moving)
+        length = uses.number_of_frames(self.spec.image_shape[0] if frames is None else frames, images.shape[1])
+        drawn = self._drawn(key, images.shape[0], frames=float(length))
+        wanted = common.wanted_condition(self.spec, condition, images.shape[0], random.stream(key, "sample"))
+        return generator.extend(networks.averaged(state), drawn["z"], images, wanted)
 
     def _drawn(self, key: jax.Array, num: int, **chosen: float) -> Drawn:
         key = random.stream(key, "sample")

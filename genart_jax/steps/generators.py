@@ -19,6 +19,7 @@ from genart_jax.config import UserError
 from genart_jax.nn import random
 from genart_jax.steps import networks
 from genart_jax.steps.networks import Networks
+from genart_jax.steps.uses import number_of_frames
 from genart_jax.types import Condition, Input, Keys, Tree, Variables, untold
 
 Drawn = Mapping[str, jax.Array]
@@ -56,11 +57,16 @@ class MovingModule(Protocol):
     """A generator of videos, a `StyleModule` whose first style is of the content and each further one of a frame.
 
     Its latents are `content_dim` numbers, then `motion_dim` for each frame: `frames` in training, else any number.
+    If it `extends`, it moves pictures that are given as well as its own.
     """
 
     content_dim: int
     motion_dim: int
     frames: int
+    extends: bool
+
+    def extend(self, z: jax.Array, images: jax.Array, condition: Condition) -> jax.Array:
+        """Videos as long as z has noise for, which begin with `images` (batch, frames, height, width, channels)."""
 
 
 class Plain:
@@ -205,9 +211,7 @@ class Moving(Styled):
     def draw(self, keys: Keys, **chosen: float) -> dict[str, jax.Array]:
         """Latents with noise for so many `frames`, a number that is static."""
         content, motion, frames = self.sizes
-        if "frames" in chosen and chosen["frames"] != int(chosen["frames"]):
-            raise UserError(f"frames {chosen['frames']}: wanted a whole number")
-        times, noise = range(int(chosen.get("frames", frames))), keys("motion")
+        times, noise = range(number_of_frames(chosen.get("frames", frames))), keys("motion")
         parts = [random.normal(keys("content"), (content,))]
         parts += [random.normal(random.stream(noise, "frame", t), (motion,)) for t in times]
         return super().draw(keys) | {"z": jnp.concatenate(parts, axis=-1)}
@@ -218,6 +222,18 @@ class Moving(Styled):
         at = at._replace(mutable={**at.mutable, "generator": changed})
         (videos, _), changed = networks.apply(self.roles, at, "generator", styles, None, train=True, method="synthesis")
         return videos, changed
+
+    @property
+    def extends(self) -> bool:
+        """Whether it moves pictures that are given."""
+        module = self.roles["generator"].module
+        return isinstance(module, MovingModule) and module.extends
+
+    def extend(self, at: Variables, z: jax.Array, images: jax.Array, condition: Condition) -> jax.Array:
+        """Videos that begin with `images`; see `MovingModule`."""
+        videos: jax.Array
+        videos, _ = networks.apply(self.roles, at, "generator", z, images, condition, method="extend")
+        return jnp.clip(videos, -1.0, 1.0)
 
 
 def bind(name: str, roles: Networks, latent_dim: int, mixing: float, path: float) -> Plain:

@@ -3,6 +3,9 @@
 A decoder that is a `LayeredModule` draws layer by layer, each from a prior that depends on the layers above; in
 training, from a posterior that also sees what the encoder made of the picture. Its latents are all layers' standard
 normal numbers, one after the other, so that "decode" and all that moves latents works as with one.
+
+The layers of a video's may be its frames, each given those before it. Where these are the real ones in training, a
+decoder's "latents" are those by which its own frames would be.
 """
 
 from __future__ import annotations
@@ -27,6 +30,14 @@ class LayeredModule(Protocol):
     """
 
     layered: bool
+
+
+@runtime_checkable
+class ExtendingModule(Protocol):
+    """A decoder of videos, each frame from those before it; its latents are the noise of each frame in turn."""
+
+    def extend(self, noise: jax.Array, images: jax.Array, condition: Condition) -> jax.Array:
+        """Videos as long as there is noise for, which begin with `images` (batch, frames, height, width, channels)."""
 
 
 class Bound(NamedTuple):

@@ -30,6 +30,27 @@ def any_size(spec: BatchSpec) -> Input:
     return Input("images", "pictures", (0, 0, spec.image_shape[-1]))
 
 
+def beginning(spec: BatchSpec) -> tuple[Input, Input]:
+    """First frames of videos, of any number, and how long the videos are to be."""
+    frames, *shape = spec.image_shape
+    return Input("images", "pictures", (0, *shape)), Input(
+        "frames", "number", low=1.0, high=256.0, default=float(frames)
+    )
+
+
+def number_of_frames(frames: float, given: int = 0) -> int:
+    """How long a video is to be, that begins with so many given frames.
+
+    Raises:
+      UserError: no whole number, or no frame is left to make.
+    """
+    if frames != int(frames):
+        raise UserError(f"frames {frames}: wanted a whole number")
+    if frames <= given:
+        raise UserError(f"frames {int(frames)}: {given} are given, so that none is left to make")
+    return int(frames)
+
+
 def condition(spec: BatchSpec) -> Input:
     """Classes by name."""
     return Input("condition", "condition", spec=spec)

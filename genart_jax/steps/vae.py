@@ -42,6 +42,9 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
         transform=(made.transform, encoded),
         weigh=(made.weigh, encoded),
     )
+    if isinstance(roles["decoder"].module, posteriors.ExtendingModule):
+        images, frames = uses.beginning(made.spec)
+        table |= uses.table(extend=(made.extend, (images, uses.KEY, condition, frames)))
     return made.algorithm(table, order=("reconstruction", "kl"))
 
 
@@ -304,6 +307,21 @@ class Variational(Family):
         keys = random.example_keys(random.stream(key, "encode"), images.shape[0])
         noise = random.normal(keys, self.posterior.shape)
         return self.posterior.encode(networks.averaged(state), images, wanted, noise)
+
+    def extend(
+        self, state: State, images: jax.Array, key: jax.Array, condition: Told = None, frames: float | None = None
+    ) -> jax.Array:
+        """First frames -> videos of so many `frames`, a number that is static; None: as many as in training."""
+        length = uses.number_of_frames(self.spec.image_shape[0] if frames is None else frames, images.shape[1])
+        wanted = common.wanted_condition(self.spec, condition, images.shape[0], None)
+        keys = random.example_keys(random.stream(key, "extend"), images.shape[0])
+        each = self.posterior.shape[0] // self.spec.image_shape[0]
+        noise = [random.normal(random.stream(keys, "frame", t), (each,)) for t in range(length)]
+        videos, _ = networks.apply(
+            self.roles, networks.averaged(state), "decoder", jnp.concatenate(noise, axis=-1), images, wanted,
+            method="extend",
+        )  # fmt: skip
+        return jnp.clip(videos, -1.0, 1.0)
 
     def weigh(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """The weight of one draw of z for each picture, log p(x, z) - log q(z|x), (batch,) nats: the exponential's mean

@@ -39,7 +39,10 @@ from genart_jax.types import Batch, Tree, batch_of
 
 CONDITIONS = (("style", 5), ("shape", 9), ("color", 10))
 """Those of the embedded art set, for which the presets are made."""
-SHAPES = {"mlp_vae": (28, 28, 1), "simple_cnn": (28, 28, 1), "gan3d": (32, 32, 32, 1), "video_gan": (8, 32, 32, 3)}
+SHAPES = {
+    "mlp_vae": (28, 28, 1), "simple_cnn": (28, 28, 1), "gan3d": (32, 32, 32, 1), "video_gan": (8, 32, 32, 3),
+    "frame_rnn": (8, 32, 32, 3),
+}  # fmt: skip
 """Usual image shapes of models that are known for another than 32x32x3."""
 TOKENIZER, LATENTS = "untrained:vqvae", "untrained:conv_vae"
 """Of a model of codes, or of latents, where none is named: what is learned does not change what a step costs."""

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from genart_jax.config import UserError
-from genart_jax.data import media, provenance
+from genart_jax.data import media, provenance, videos
 from genart_jax.data.conditions import class_word, draw_conditions
 from genart_jax.data.grid import make_grid, scale_of
 from genart_jax.data.provenance import Provenance
@@ -25,7 +25,7 @@ from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
 from genart_jax.train.checkpoint import Model, Saved
-from genart_jax.types import check_condition, to_uint8
+from genart_jax.types import check_condition, to_float, to_uint8
 from genart_jax.use import mesh
 
 _GRID = 1024  # pictures: more of them on one canvas are nothing to look at, and a lot of memory
@@ -104,6 +104,43 @@ def draw_in_parts(
         images = to_uint8(sample(state, random.stream(key, "batch", index), BATCH, part))
         rest = num - index * BATCH
         yield Samples(images[:rest], {name: value[:rest] for name, value in part.items()})
+
+
+def extend_samples(
+    model: Model,
+    saved: Saved,
+    first: Path,
+    num: int,
+    seed: int,
+    given: Mapping[str, int] | None = None,
+    length: int = 0,
+) -> Samples:
+    """`num` videos that begin with the picture, or all frames of the video, in the file or folder `first`.
+
+    Args:
+      model: which has the use "extend".
+      saved: its run's configuration and data.
+      first: a picture, an animated GIF or WebP, or a folder of frames.
+      num: how many.
+      seed: of all that is drawn.
+      given: condition -> class; the others are drawn as they occur in the training data.
+      length: frames of each video in all; 0: as many as in training.
+
+    Raises:
+      UserError: the model goes on from no frames, they cannot be read, or none is left to make.
+    """
+    algorithm, state = model
+    use = algorithm.use("extend", saved.run.name)
+    if num < 1:
+        raise UserError(f"num {num}: wanted at least 1")
+    check_condition(given, algorithm.batch_spec)
+    _, height, width, channels = algorithm.batch_spec.image_shape
+    frames = to_float(videos.first_frames(first, (height, width), channels))[None]
+    options = {"frames": float(length)} if length else {}
+    extend = compiler.jit(functools.partial(use.function, **options))
+    condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], num, seed, given)
+    made = extend(state, np.repeat(np.asarray(frames), num, axis=0), jax.random.key(seed), condition or None)
+    return Samples(to_uint8(made), condition)
 
 
 @functools.lru_cache(maxsize=2)

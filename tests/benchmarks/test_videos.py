@@ -47,8 +47,14 @@ def test_real_clips_stand_beside_a_figure(full, source, tmp_path, capsys):
         "video_gan", tmp_path / "video_gan_tiny_0", 0, source, "tiny", conditions=videos.CONDITIONS, **short
     )
     found = videos.of_gan(gan, motions, contents, 48, 0)
-    assert {"motion accuracy of 48 clips", "content kept, share of frames", "flicker: real clips"} <= found.keys()
+    assert {"motion accuracy of 48 clips", "content kept: frames found again", "flicker: real clips"} <= found.keys()
     assert np.isfinite(list(found.values())).all()
+    predictor = videos.train("frame_rnn", tmp_path / "frame_rnn_0", 0, source, "tiny", **short)
+    figures = videos.of_predictor(predictor, 48, 0)
+    assert {"PSNR of frames after two", "SSIM of these, by the line", "PSNR of frame 7, by the last"} <= figures.keys()
+    assert {label: x.shape for label, x in videos.predictions(predictor, 3, 0).items()} == {
+        "clip": (3, 8, 32, 32, 3), "predicted": (3, 8, 32, 32, 3),
+    }  # fmt: skip
     strips, moving = videos.pictures(tmp_path / "videos.md", tmp_path, ["tiny"], 2)
     assert Image.open(strips).size == (2 * 258 + 2, 9 * 34 + 2)
     assert Image.open(moving).n_frames == 8

@@ -126,3 +126,17 @@ def test_no_folder_and_no_room(folder):
         videos.load(folder / "nowhere", DATA)
     with pytest.raises(ga.UserError, match="raise it, or set a smaller"):
         videos.load(folder, dataclasses.replace(DATA, memory_limit_mb=0))
+
+
+def test_first_frames_of_a_picture_of_an_animation_and_of_a_folder(folder, tmp_path):
+    grey = lambda path: videos.first_frames(path, (8, 8), 3).mean(axis=(1, 2, 3)).round().astype(int).tolist()
+    assert grey(folder / "class0" / "a.gif") == [10, 50, 90, 130, 170, 210]
+    assert grey(folder / "class0" / "c") == [6, 46, 86, 126, 166, 206]
+    assert grey(folder / "class0" / "c" / "9.png") == [46]
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    for name, words in (("none.png", "No such file"), ("bad.png", "bad.png"), ("a.mp4", "of films name frames")):
+        with pytest.raises(ga.UserError, match=words):
+            videos.first_frames(tmp_path / name, (8, 8), 3)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ga.UserError, match="no pictures in this folder"):
+        videos.first_frames(tmp_path / "empty", (8, 8), 3)

@@ -1,5 +1,8 @@
 """Scores of videos: of clips whose values are known, and of a run of two steps."""
 
+import types
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +12,7 @@ from genart_jax.evaluate import videos
 from genart_jax.evaluate.extractors import Extractor
 from genart_jax.evaluate.pictures import open_run
 from genart_jax.evaluate.scores import read_scores
+from genart_jax.metrics.image import psnr, ssim
 
 
 def clips(num, frames=4, side=16, seed=0):
@@ -39,6 +43,42 @@ def test_content_that_is_kept():
     assert (score.value, score.details) == (0.625, {"real": 1.0, "all_frames": 0.0})
 
 
+def test_frames_are_found_by_the_middle_one():
+    """Features are the mean colours: the red video loses its content in its last frame, which is green."""
+    colours = lambda _, x: (x.mean(axis=(1, 2)) + 1, None)
+    network = Extractor("colours", "", (8, 8), "as they are", colours, batch=8)
+    red, green = (np.broadcast_to(np.array(c, np.uint8), (8, 8, 3)) for c in ([200, 10, 10], [10, 200, 10]))
+    kept, lost = np.stack([[red] * 3, [green] * 3]), np.stack([[red, red, green], [green] * 3])
+    (score,) = videos.found_again(network, kept, lost).values()
+    assert (score.value, score.details) == (0.75, {"real": 1.0, "videos": 2})
+
+
+def test_guesses_without_a_model():
+    given = np.float32([0.0, 0.25])[None, :, None, None, None] * np.ones((1, 2, 4, 4, 3), np.float32)
+    found = videos.guesses(given, 6)
+    assert found["last"][0, :, 0, 0, 0].tolist() == [0, 0.25, 0.25, 0.25, 0.25, 0.25]
+    assert found["line"][0, :, 0, 0, 0].tolist() == [0, 0.25, 0.5, 0.75, 1, 1]
+
+
+def test_a_prediction_is_compared_frame_by_frame():
+    """A model that repeats the last frame has the figures of the guess "last"."""
+    real = clips(5, frames=4)
+
+    def extend(state, images, key):
+        return jnp.concatenate([images, jnp.repeat(images[:, 1:], 2, axis=1)], axis=1)
+
+    algorithm = types.SimpleNamespace(use=lambda *_: types.SimpleNamespace(function=extend))
+    saved = types.SimpleNamespace(run=types.SimpleNamespace(name="mine"))
+    found = videos.predicted(types.SimpleNamespace(model=(algorithm, None), saved=saved), real, 0)
+    assert found.keys() == {"psnr_predicted", "ssim_predicted"}
+    for name, one in found.items():
+        assert one.value == pytest.approx(one.details["last"], rel=1e-5)
+        assert one.details["frame_3"] == pytest.approx(one.details["last_frame_3"], rel=1e-5)
+        wanted = {"psnr_predicted": psnr, "ssim_predicted": ssim}[name]
+        x = np.asarray(ga.to_float(real))
+        assert one.details["frame_2"] == pytest.approx(float(np.mean(wanted(x[:, 1], x[:, 2]))), rel=1e-4)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Of two steps on a folder of videos: a GAN, a classifier of them, and one of frames."""
@@ -61,6 +101,7 @@ def test_a_run_has_its_scores(runs):
     found = {s.name: s for s in videos.score_videos(runs / "gan", 40, judge=runs / "frames")}
     assert found.keys() == {
         "flicker", "motion_diversity", "content_diversity", "nearest_clip", "content_kept_simple_cnn_label",
+        "content_found_simple_cnn_label",
     }  # fmt: skip
     assert all(np.isfinite(s.value) and s.better in ("real", "higher") for s in found.values())
     assert found["flicker"].contract["image_size"] == [3, 16, 16]

@@ -70,6 +70,25 @@ def test_one_picture_is_moved():
     assert np.abs(later[:, 2] - moving[:, 2]).max() > 1e-5
 
 
+def test_a_picture_that_is_given_is_moved_as_its_own_would_be():
+    module, found = variables("generator", frames="moved")
+    bias = jnp.array([0.1, 0.2, 0.3, -0.2, 0.15, -0.1])
+    params = {**found["params"], "frame": {**found["params"]["frame"]}}
+    params["frame"]["map"] = {**params["frame"]["map"], "bias": bias}
+    z = jax.random.normal(KEY, (2, 3 + 5 * 2))
+    video, aux = module.apply({"params": params, **{k: v for k, v in found.items() if k != "params"}}, z)
+    extended = module.apply({**found, "params": params}, z, video[:, :2], method="extend")
+    assert extended.shape == video.shape
+    np.testing.assert_array_equal(extended[:, :2], video[:, :2])
+    assert np.abs(extended[:, 2] - video[:, 1]).max() > 0.01  # it moves
+    maps = np.concatenate([np.asarray(aux["maps"]), np.broadcast_to([[[0.0, 0, 1]]], (2, 5, 1, 3))], axis=2)
+    wanted = np.linalg.inv(maps[:, 1:2]) @ maps[:, 2:]
+    np.testing.assert_allclose(video_gan._from(aux["maps"][:, 1], aux["maps"][:, 2:]), wanted[:, :, :2], atol=1e-4)
+    algorithm = zoo.tiny("video_gan", frames="moved")
+    assert "extend" in algorithm.uses
+    assert "extend" not in zoo.tiny("video_gan").uses
+
+
 def test_the_critics_sizes_neighbours_and_patches():
     critic, found = variables("critic", minibatch_group=2, patches=True, clip_width=1)
     assert found["params"]["frame_down_0"]["kernel"].shape[-1] == 2

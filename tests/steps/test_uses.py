@@ -14,9 +14,9 @@ KEY = jax.random.key(3)
 
 
 def example(one, num=2):
-    """A value of an input; a length that may be any is 16."""
+    """A value of an input; a length that may be any is 16, of first frames 2."""
     rng = np.random.default_rng(0)
-    one = one._replace(shape=tuple(n or 16 for n in one.shape))
+    one = one._replace(shape=tuple(n or (2 if len(one.shape) == 4 else 16) for n in one.shape))
     return {
         "pictures": lambda: jnp.asarray(rng.uniform(-1, 1, (num, *one.shape)), jnp.float32),
         "mask": lambda: jnp.asarray(rng.integers(0, 2, (num, *one.shape)), jnp.float32),

@@ -175,6 +175,18 @@ def untrained(name):
     return one
 
 
+@pytest.mark.parametrize(("shape", "views"), [((3, 16, 16, 3), 3), ((8, 8, 8, 1), 24)])
+def test_videos_move_and_volumes_turn(tmp_path, monkeypatch, shape, views):
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+    monkeypatch.setattr(create, "_examples", lambda model, inputs: (images, ["a", "b"]))
+    drawn = Task("1" * 32, "create", {"seed": 0, "count": 2}, {}, tmp_path / "out", Desk())
+    result = create.do(SimpleNamespace(name="mine", shape=shape, about=None), drawn)
+    assert result["pictures"] == [{"file": "0.gif", "words": "a"}, {"file": "1.gif", "words": "b"}]
+    for one in result["pictures"]:
+        opened = Image.open(tmp_path / "out" / one["file"])
+        assert (opened.format, opened.n_frames) == ("GIF", views)
+
+
 def test_restoring(tmp_path):
     """What a use takes is in its form; a picture of any size goes through, and holes are where the mask is white."""
     inpaint = untrained("inpaint")

@@ -5,11 +5,12 @@ import types
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import genart_jax as ga
 from genart_jax.steps import uses
 from genart_jax.types import Algorithm, Input
-from genart_jax.use.sample import draw_samples
+from genart_jax.use.sample import draw_samples, extend_samples
 
 SPEC = ga.BatchSpec((2, 2, 1))
 SAVED = types.SimpleNamespace(run=types.SimpleNamespace(name="toy"), data={"condition_table": []})
@@ -40,3 +41,25 @@ def test_a_model_that_draws_nothing_says_what_it_does():
     table = uses.table(predict=(predict, (uses.pictures(SPEC),)))
     with pytest.raises(ga.UserError, match="toy has no use 'sample'; it has predict"):
         draw_samples(ga.Model(Algorithm(SPEC, 1, None, None, None, {}, table), None), SAVED, 1, 0)
+
+
+def test_samples_begin_with_the_frames_of_a_file(tmp_path):
+    """A model that goes on in the grey of its class."""
+    spec = ga.BatchSpec((3, 8, 8, 3), (("motion", 3),))
+
+    def extend(state, images, key, condition, frames=3.0):
+        left = int(frames) - images.shape[1]
+        grey = condition["motion"][:, None, None, None, None] / 2.0
+        return jnp.concatenate([images, grey * jnp.ones((len(images), left, 8, 8, 3))], axis=1)
+
+    frames, condition = uses.beginning(spec)[1], uses.condition(spec)
+    table = uses.table(extend=(extend, (uses.beginning(spec)[0], uses.KEY, condition, frames)))
+    toy = ga.Model(Algorithm(spec, 1, None, None, None, {}, table), jnp.zeros(1))
+    Image.new("RGB", (8, 8), (64, 64, 64)).save(tmp_path / "first.png")
+    made = extend_samples(toy, SAVED, tmp_path / "first.png", 2, 0, {"motion": 2}, 4)
+    assert made.images.shape == (2, 4, 8, 8, 3)
+    assert made.images[:, :, 0, 0, 0].tolist() == [[64, 255, 255, 255]] * 2
+    assert made.condition["motion"].tolist() == [2, 2]
+    assert extend_samples(toy, SAVED, tmp_path / "first.png", 1, 0, {"motion": 2}).images.shape[1] == 3
+    with pytest.raises(ga.UserError, match="toy has no use 'extend'"):
+        extend_samples(model(), SAVED, tmp_path / "first.png", 1, 0)

@@ -37,6 +37,10 @@ class Options:
     """FILE.png for a grid, FILE.npz for arrays, a folder for single pictures, FILE.gif or FILE.webp for videos and
     volumes that move, or FILE.obj, FILE.stl or FILE.glb for a mesh of volumes; None: a grid in RUN/samples, beside
     those that were drawn before."""
+    first: Path | None = None
+    """Of models of videos that go on from given frames: a picture, or a video, that each sample begins with."""
+    length: int = 0
+    """Frames of a video, of models that make videos of any length (0: as many as in training)."""
     sheet: bool = False
     """A sprite sheet with a transparent background, and its JSON as games read it, in place of a grid."""
     frames: Literal["hash", "array"] = "hash"
@@ -62,10 +66,12 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.app.draw import Asked, draw
 
     keep_programs()
-    paths = {name: path and expanded(path) for name, path in vars(options).items() if name in ("out", "save", "source")}
+    places = "out", "save", "source", "first"
+    paths = {name: path and expanded(path) for name, path in vars(options).items() if name in places}
     asked = Asked(
         options.num, options.seed, options.condition, options.truncation, checkpoint_word(options.step),
-        provenance=options.provenance, sheet=options.sheet, frames=options.frames, **paths,
+        provenance=options.provenance, sheet=options.sheet, frames=options.frames, length=options.length,
+        **paths,
     )  # fmt: skip
     for path in draw(run, options.member, asked):
         print(path)

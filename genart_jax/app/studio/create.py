@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genart_jax.app.studio.opened import Opened, Task, tiles
+from genart_jax.data import media
 from genart_jax.runtime.values import Array, Json
 from genart_jax.use.sample import draw_samples
 
@@ -14,6 +15,12 @@ def fields(model: Opened) -> list[Json] | None:
 
 def draw(model: Opened, inputs: Json) -> tuple[Array, list[str]]:
     """uint8 pictures, and the classes of each in words."""
+    images, words = _examples(model, inputs)
+    return tiles(images), words
+
+
+def _examples(model: Opened, inputs: Json) -> tuple[Array, list[str]]:
+    """The same as they are, of any rank."""
     given, seed, count = model.given(inputs), inputs["seed"], inputs["count"]
     if model.space is not None:
         codes = model.space.draw([(seed, i) for i in range(count)], given)
@@ -21,13 +28,18 @@ def draw(model: Opened, inputs: Json) -> tuple[Array, list[str]]:
     else:
         numbers = {one.name: inputs[one.name] for one in model.model.algorithm.use("sample").of_kind("number")}
         images, condition = draw_samples(model.model, model.saved, count, seed, given, numbers)
-    return tiles(images), [model.words(condition, i) for i in range(count)]
+    return images, [model.words(condition, i) for i in range(count)]
 
 
 def do(model: Opened, task: Task) -> Json:
-    """Draws and writes them."""
-    images, words = draw(model, task.inputs)
+    """Draws and writes them: videos as they move, and volumes as they turn."""
+    images, words = _examples(model, task.inputs)
+    moving = media.is_volume(model.shape) or media.is_video(model.shape)
+    names = [f"{i}.{'gif' if moving else 'png'}" for i in range(len(images))]
     recipe = {"kind": task.kind, "model": model.name, "inputs": task.inputs}
-    for i, image in enumerate(images):
-        task.picture(f"{i}.png", image, model.about, {**recipe, "index": i})
-    return {"pictures": [{"file": f"{i}.png", "words": text} for i, text in enumerate(words)]}
+    for i, (name, image) in enumerate(zip(names, images if moving else tiles(images), strict=True)):
+        if moving:
+            task.moving(name, image, model.about)
+        else:
+            task.picture(name, image, model.about, {**recipe, "index": i})
+    return {"pictures": [{"file": name, "words": text} for name, text in zip(names, words, strict=True)]}

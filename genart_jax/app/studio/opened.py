@@ -105,6 +105,11 @@ class Task(NamedTuple):
         image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
         image.save(self.place / name, format="PNG", compress_level=1, **extra)
 
+    def moving(self, name: str, example: Array, about: Provenance | None) -> None:
+        """Writes a GIF of a video as it moves, or a volume as it turns: uint8 of four axes."""
+        self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        media.animate(self.place / name, {"": example[None]}, lambda one: Image.fromarray(tiles(one[""])[0]), about)
+
 
 class Opened:
     """A loaded model by the name that it was asked for; `place`: where it is, if that is not its name."""

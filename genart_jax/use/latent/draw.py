@@ -43,6 +43,13 @@ def table(top: Array, left: Array, cells: Array, caption: str) -> Image.Image:
     return make_grid(np.concatenate(rows), len(top) + 1, scale_of(top, 64), caption)
 
 
+def moving_table(top: Array, left: Array, cells: Array, caption: str, about: Provenance | None) -> bytes | None:
+    """The same of videos, as a GIF that plays over and over; None where nothing moves."""
+    moments = media.moments({"top": top, "left": left, "cells": cells})
+    frames = [table(one["top"], one["left"], one["cells"], caption) for one in moments]
+    return _gif(frames, about) if frames else None
+
+
 def png(picture: Image.Image, about: Provenance | None) -> bytes:
     """The file, which says where it comes from if it is told."""
     content = io.BytesIO()
@@ -61,7 +68,10 @@ def gif(rows: Sequence[Array], one_after_the_other: bool, about: Provenance | No
     one = make_grid(moments[0])
     scale = max(1, _LARGEST // max(one.size) if len(moments[0]) > 1 else scale_of(moments[0], 192))
     frames = [make_grid(moment, scale=scale) for moment in moments]
-    frames += frames[-2:0:-1]
+    return _gif(frames + frames[-2:0:-1], about)
+
+
+def _gif(frames: Sequence[Image.Image], about: Provenance | None) -> bytes:
     content = io.BytesIO()
     moving = {"save_all": True, "append_images": frames[1:], "duration": _DURATION, "loop": 0, "optimize": False}
     provenance.save(frames[0], content, about, format="GIF", **moving)
