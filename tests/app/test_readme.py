@@ -20,7 +20,7 @@ COMMANDS = [part.strip() for line in LINES for part in line.partition("#")[0].sp
 
 
 OF_SETS = {
-    "moving": BatchSpec((8, 32, 32, 3), (("motion", 9),)),
+    "moving": BatchSpec((8, 32, 32, 3), (("motion", 9), ("style", 5), ("shape", 9))),
     "shapes3d": BatchSpec((32, 32, 32, 1), (("kind", 4),)),
 }
 """What batches of sets hold that are no pictures, or have other conditions than icons."""
