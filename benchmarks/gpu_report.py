@@ -22,6 +22,17 @@ from genart_jax.config import UserError
 
 Row = dict[str, Any]
 _NONE = "-"
+_PYTORCH = "PyTorch: torch.compile, channels last, bfloat16 by autocast, TensorFloat-32 for what is left."
+_MINIATURE = (
+    "On a CPU, with networks and pictures that are small, and PyTorch's compiler for the first alone (the others "
+    "channels last): it shows that the command runs to its end and what it writes. **No figure here says anything of a "
+    "GPU**, nor of these models on a CPU: [throughput](throughput.md) has those."
+)
+_SHARES = (
+    "A share of the peak is FLOPs of products and convolutions (2 a multiplication, nothing else counted) over the "
+    "device's data sheet; of matmul, over the rate of products that was measured beside. Memory of the program is what "
+    "it was compiled for; of the device, the most that it says was in use."
+)
 
 
 def newest(rows: Sequence[Row]) -> dict[tuple[str, str, str], Row]:
@@ -135,9 +146,7 @@ def markdown(abouts: Sequence[Row], rows: Sequence[Row]) -> str:
     head = ["# One GPU, one command" if not about["miniature"] else "# A rehearsal in miniature", ""]
     place = f"{about['devices']} x {device}, {about['machine']['cores']} cores. {versions}."
     head += [f"`{about['command']}`", "", f"{place} Commit {commits}, {about['date']}.", ""]
-    head += ["PyTorch: torch.compile, channels last, bfloat16 by autocast, TensorFloat-32 for what is left. A share of "
-             "the peak is FLOPs of products and convolutions (2 a multiplication, nothing else counted) over the "
-             "device's data sheet; of matmul, over the rate of products that was measured beside.", ""]  # fmt: skip
+    head += [_MINIATURE if about["miniature"] else _PYTORCH, "", _SHARES, ""]
     return "\n".join([*head, *(line for section in SECTIONS for line in section(found))]).rstrip() + "\n"
 
 

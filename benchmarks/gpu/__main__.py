@@ -130,6 +130,8 @@ def run(args: argparse.Namespace, argv: Sequence[str]) -> int:
     wanted = [cell for cell in cells(args.miniature) if cell.part in args.parts]
     with Spares(env) as spares:
         about = spares.first(WORK, deadline)
+        if about["platform"] == "cpu" and not args.miniature:
+            raise UserError("JAX finds no accelerator; on a CPU these steps take hours, and --miniature rehearses")
         results.begin({**machine.conditions(argv, "benchmarks.gpu"), **about, "miniature": args.miniature,
                        "minutes": args.minutes})  # fmt: skip
         print(f"{about['devices']} x {about['device']}: {args.out / 'results.jsonl'}", flush=True)

@@ -146,7 +146,7 @@ class Generator(nn.Module):
         """(batch, layers, style_dim), of two latents where they are mixed."""
         w = self.mapping(z, condition)
         if track:
-            self.mapping.mean.lerp_(w.detach().mean(0), 1 - self.decay)
+            self.mapping.mean.lerp_(w.detach().mean(0).float(), 1 - self.decay)
         styles = w[:, None].expand(-1, self.count, -1)
         if mixing:
             other = self.mapping(torch.randn_like(z), condition)
@@ -309,7 +309,7 @@ class Step:
             images = self.generator.synthesis(styles)
         pixels = torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
         (gradient,) = torch.autograd.grad((images * pixels).sum(), styles, create_graph=True)
-        lengths = gradient.square().sum(2).mean(1).sqrt()
+        lengths = gradient.float().square().sum(2).mean(1).sqrt()
         value = (lengths - self.path_mean).square().mean()
         self.path_mean.lerp_(lengths.detach().mean(), self.gan.path_decay)
         return value

@@ -1,12 +1,14 @@
 """Both sides of `benchmarks.gpu` without a framework."""
 
+import os
 import time
 
 PARAMETERS = {"net": 7}
 
 
 def warm():
-    return {"platform": "gpu", "device": "NVIDIA H200", "devices": 1, "memory_bytes": None}
+    platform = os.environ.get("FAKE_PLATFORM", "gpu")
+    return {"platform": platform, "device": "NVIDIA H200", "devices": 1, "memory_bytes": None}
 
 
 class Subject:

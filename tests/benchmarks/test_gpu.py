@@ -83,6 +83,15 @@ def test_results_of_another_device_are_not_mixed(plan, tmp_path, capsys):
     assert "give another --out" in capsys.readouterr().err
 
 
+def test_a_cpu_is_for_rehearsals(plan, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FAKE_PLATFORM", "cpu")
+    plan(step(8))
+    assert run(tmp_path) == 2
+    assert "--miniature" in capsys.readouterr().err
+    assert not (tmp_path / "results.jsonl").exists()
+    assert run(tmp_path, "--miniature") == 0
+
+
 def test_it_keeps_to_its_time(plan, tmp_path, capsys):
     plan(step(14, cap=0.5), step(8), step(9, seconds=1e6))
     assert run(tmp_path) == 0

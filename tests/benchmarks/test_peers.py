@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks.gpu import cells
 from genart_jax.api import build
 from genart_jax.train import bench
 
@@ -434,3 +435,16 @@ def test_super_resolution():
     np.testing.assert_array_equal(part, marked[:, :, 1:3, 2:4])
     turns = {super_resolution.turned(marked, torch.tensor([way])).numpy().tobytes() for way in range(8)}
     assert len(turns) == 8
+
+
+@pytest.mark.parametrize("small", cells.SMALL, ids=lambda small: small.name)
+def test_in_bfloat16(small):
+    """As a GPU runs them."""
+    from benchmarks.peers.common import Context
+
+    run = bench.resolved(**small.case, batch=4, precision="bfloat16")
+    name = f"{run.name}_features" if small.kind == "features" else run.name
+    context = Context(dataclasses.asdict(run), "cpu", "channels_last")
+    step = importlib.import_module(f"benchmarks.peers.{name}").Step(context)
+    step(0)  # with all lazy terms
+    assert all(torch.isfinite(p).all() for module in step.modules.values() for p in module.parameters())
