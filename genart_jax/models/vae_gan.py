@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Optimizer, Run, Train, VaeGan, classes_of
-from genart_jax.nn.autoencoder import check, down, up
+from genart_jax.nn.autoencoder import Judged, check, down, up
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.judges import judges
 from genart_jax.types import Network, Output, untold
@@ -35,29 +35,15 @@ Posterior = tuple[tuple[jax.Array, jax.Array], dict[str, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Judged):
     """Architecture of a VAE/GAN."""
 
-    image_shape: tuple[int, ...] | None = None
-    """(height, width, channels); each side a multiple of 2 to the power of the stages less one."""
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = ()
     """Conditions to give to encoder and decoder; None: all that the data has."""
     latent_dim: int = 64
     """Length of z."""
-    widths: tuple[int, ...] = (32, 64, 64)
-    """Channels of each stage, the largest pictures first."""
-    blocks: int = 1
-    """Residual blocks of a stage of the encoder; the decoder has one more."""
-    groups: int = 8
-    """Groups of each normalisation; divides every width."""
     embed_dim: int = 16
     """Length of a condition's vector."""
-    features: str = "vgg19"
-    """Network whose activations are compared: vgg19, lite0, or random."""
-    critic_width: int = 32
-    """Channels of the critic's first convolution."""
-    critic_depth: int = 2
-    """How often the critic halves."""
 
 
 class Encoder(nn.Module):

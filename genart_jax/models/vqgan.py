@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Optimizer, Run, Train, UserError, VqGan
-from genart_jax.nn.autoencoder import check, down, up
+from genart_jax.nn.autoencoder import Judged, check, down, up
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.judges import judges
 from genart_jax.nn.quantize import VectorQuantizer
@@ -34,17 +34,9 @@ Condition = Mapping[str, jax.Array] | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Judged):
     """Architecture of a VQGAN."""
 
-    image_shape: tuple[int, ...] | None = None
-    """(height, width, channels); each side a multiple of 2 to the power of the stages less one."""
-    widths: tuple[int, ...] = (32, 64, 64)
-    """Channels of each stage, the largest pictures first."""
-    blocks: int = 1
-    """Residual blocks of a stage of the encoder; the decoder has one more."""
-    groups: int = 8
-    """Groups of each normalisation; divides every width."""
     codes: int = 256
     """Vectors in the codebook."""
     code_dim: int = 32
@@ -53,12 +45,6 @@ class Config:
     """Decay of the codebook's moving averages."""
     revive_below: float = 0.03
     """Codes taken less often than this share of an even use are set to an encoding of the batch (0: never)."""
-    features: str = "vgg19"
-    """Network whose activations are compared: vgg19, lite0, or random."""
-    critic_width: int = 32
-    """Channels of the critic's first convolution."""
-    critic_depth: int = 2
-    """How often the critic halves."""
 
 
 class Encoder(nn.Module):

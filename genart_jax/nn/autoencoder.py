@@ -6,6 +6,8 @@ stages of residual blocks of GroupNorm and SiLU, and attention in the middle.
 
 from __future__ import annotations
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,26 @@ from genart_jax.nn.residual import doubled
 
 LOWER_RIGHT = ((0, 1), (0, 1))
 _EPSILON = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What the Configs of autoencoders with judges share."""
+
+    image_shape: tuple[int, ...] | None = None
+    """(height, width, channels); each side a multiple of 2 to the power of the stages less one."""
+    widths: tuple[int, ...] = (32, 64, 64)
+    """Channels of each stage, the largest pictures first."""
+    blocks: int = 1
+    """Residual blocks of a stage of the encoder; the decoder has one more."""
+    groups: int = 8
+    """Groups of each normalisation; divides every width."""
+    features: str = "vgg19"
+    """Network whose activations are compared: vgg19, lite0, or random."""
+    critic_width: int = 32
+    """Channels of the critic's first convolution."""
+    critic_depth: int = 2
+    """How often the critic halves."""
 
 
 class Block(nn.Module):

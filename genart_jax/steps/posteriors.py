@@ -40,6 +40,27 @@ class ExtendingModule(Protocol):
         """Videos as long as there is noise for, which begin with `images` (batch, frames, height, width, channels)."""
 
 
+class Asked(NamedTuple):
+    """What a pass is of.
+
+    Attributes:
+      images: (batch, ...) in [-1, 1].
+      condition: what the networks are told.
+      noise: (batch * draws, *shape): what the latents are made of, a picture's draws one after the other.
+      train: whether the networks are in training.
+      weight: (batch * draws,), or None; of one latent alone. With it the gradient by way of a latent is multiplied by
+        it, and `log_ratio` has none by way of the posterior's own parameters: with the normalised weights of draws, the
+        encoder's gradient of a sum so weighed is the doubly reparametrised one (Tucker et al. 2019, arXiv:1810.04152,
+        eq. 8).
+    """
+
+    images: jax.Array
+    condition: Condition
+    noise: jax.Array
+    train: bool
+    weight: jax.Array | None = None
+
+
 class Bound(NamedTuple):
     """What one pass gives of a batch.
 
@@ -93,21 +114,9 @@ class One:
         ((mean, log_variance), _), changed = networks.apply(self.roles, at, "encoder", images, condition, train=train)
         return mean, log_variance, changed
 
-    def bound(
-        self,
-        at: Variables,
-        images: jax.Array,
-        condition: Condition,
-        noise: jax.Array,
-        train: bool,
-        weight: jax.Array | None = None,
-    ) -> Bound:
-        """At the latents that `noise` (batch * draws, *shape) makes.
-
-        With `weight` (batch * draws,) the gradient by way of a latent is multiplied by it, and `log_ratio` has none by
-        way of the posterior's own parameters: with the normalised weights of draws, the encoder's gradient of a sum so
-        weighed is the doubly reparametrised one (Tucker et al. 2019, arXiv:1810.04152, eq. 8).
-        """
+    def bound(self, at: Variables, asked: Asked) -> Bound:
+        """At the latents that the noise makes."""
+        images, condition, noise, train, weight = asked
         mean, log_variance, enc = self._posterior(at, images, condition, train)
         mean, log_variance, condition = _repeated((mean, log_variance, condition), len(noise) // len(images))
         z, length = mean + jnp.exp(0.5 * log_variance) * noise, jnp.square(noise)
@@ -130,30 +139,21 @@ class One:
 class Layered(One):
     """Layers of latents; see `LayeredModule`."""
 
-    def _passed(
-        self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array], dict[str, Tree]]:
+    def _passed(self, at: Variables, asked: Asked) -> tuple[jax.Array, dict[str, jax.Array], dict[str, Tree]]:
+        images, condition, noise, train, _ = asked
         (maps, _), enc = networks.apply(self.roles, at, "encoder", images, condition, train=train)
         maps, condition = _repeated((maps, condition), len(noise) // len(images))
         (output, aux), dec = networks.apply(self.roles, at, "decoder", noise, condition, maps, train=train)
         return output, aux, {"encoder": enc, "decoder": dec}
 
-    def bound(
-        self,
-        at: Variables,
-        images: jax.Array,
-        condition: Condition,
-        noise: jax.Array,
-        train: bool,
-        weight: jax.Array | None = None,
-    ) -> Bound:
-        """See `One.bound`; without `weight`."""
-        output, aux, changed = self._passed(at, images, condition, noise, train)
+    def bound(self, at: Variables, asked: Asked) -> Bound:
+        """See `One.bound`; without a weight."""
+        output, aux, changed = self._passed(at, asked)
         return Bound(output, aux["kl"], aux["log_ratio"], changed)
 
     def encode(self, at: Variables, images: jax.Array, condition: Condition, noise: jax.Array) -> jax.Array:
         """See `One.encode`."""
-        return self._passed(at, images, condition, noise, train=False)[1]["latents"]
+        return self._passed(at, Asked(images, condition, noise, train=False))[1]["latents"]
 
 
 def bind(roles: Networks) -> One:

@@ -94,7 +94,8 @@ class Variational(Family):
         several = () if draws in (None, 1) else (draws,)
         noise = random.normal(_streams(keys, "latent"), (*several, *self.posterior.shape))
         noise = noise.reshape(-1, *self.posterior.shape)
-        return self.posterior.bound(at, images, condition, noise, draws is not None, weight)
+        asked = posteriors.Asked(images, condition, noise, draws is not None, weight)
+        return self.posterior.bound(at, asked)
 
     def _negative_elbo(
         self,
@@ -163,7 +164,7 @@ class Variational(Family):
         return error, common.pmean(jnp.mean(bound.kl, axis=0), self.axis_name)
 
     def passed(self, at: Variables, scene: Scene, weight: jax.Array | None = None) -> posteriors.Bound:
-        """What the networks give of a round's examples, in training; `weight` as in `posteriors.One.bound`."""
+        """What the networks give of a round's examples, in training; `weight` as in `posteriors.Asked`."""
         return self._bound(at, *_examples(scene), self.options.draws, weight)
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:

@@ -116,9 +116,9 @@ def preset_row(name: str, preset: str, run: ga.Run) -> list[str]:
 
 def option_rows(config: type) -> Iterator[list[str]]:
     """Name, default and meaning of each option of a model's own."""
-    body = ast.parse(inspect.cleandoc(inspect.getsource(config))).body[0]
     said = {}
-    lines = body.body if isinstance(body, ast.ClassDef) else []
+    bodies = [ast.parse(inspect.getsource(one)).body[0] for one in config.__mro__[-2::-1]]  # object has none
+    lines = [line for body in bodies if isinstance(body, ast.ClassDef) for line in body.body]
     for here, after in itertools.pairwise(lines):
         if isinstance(here, ast.AnnAssign) and isinstance(here.target, ast.Name) and isinstance(after, ast.Expr):
             said[here.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
