@@ -37,6 +37,7 @@ FIGURES: Mapping[str, str] = {
     "input_psnr": "psnr of what went in (enlarged by bicubic interpolation): to be above it is the point",
     "input_ssim": "ssim of what went in",
     "iw_bits_per_dim": "the same by many draws of the latents: nearer to the truth",
+    "iw_elbo_of_one": "elbo of the same pictures, by the same draws one by one",
     "iw_elbo": "lower bound by many draws of the latents: nearer to the log likelihood than elbo",
     "kl": "nats that the latents carry, a picture",
     "loss": "mean over the examples; lower is better",

@@ -11,11 +11,12 @@ import numpy as np
 
 from genart_jax.config import UserError
 from genart_jax.data.pipeline import evaluation_batches, prepare
+from genart_jax.evaluate import pictures
 from genart_jax.evaluate.pictures import open_run
 from genart_jax.losses.elbo import bits_per_dimension
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
-from genart_jax.runtime.values import Json
+from genart_jax.runtime.values import Array, Json
 from genart_jax.runtime.watch import watched
 from genart_jax.types import Algorithm, Batch, State
 
@@ -31,26 +32,34 @@ def log_likelihood(algorithm: Algorithm, state: State, batch: Batch, key: jax.Ar
     Raises:
       UserError: a model without weights of draws.
     """
+    return by_draws(algorithm, state, batch, key, draws)[0]
+
+
+def by_draws(
+    algorithm: Algorithm, state: State, batch: Batch, key: jax.Array, draws: int
+) -> tuple[jax.Array, jax.Array]:
+    """`log_likelihood`, and the mean of the logarithms of the same weights, the evidence lower bound: (batch,) each."""
     if "weigh" not in algorithm.uses:
         raise UserError("this model gives no bound of a likelihood by draws; VAEs with one likelihood do")
     weigh = algorithm.uses["weigh"].function
 
-    def more(total: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
+    def more(sums: tuple[jax.Array, jax.Array], index: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
         drawn = weigh(state, batch["image"], jax.random.fold_in(key, index), batch.get("condition", {}))
-        return jnp.logaddexp(total, drawn), None
+        return (jnp.logaddexp(sums[0], drawn), sums[1] + drawn / draws), None
 
     start = jnp.full(len(batch["image"]), -jnp.inf)
-    total, _ = jax.lax.scan(more, start, jnp.arange(draws))
-    return total - math.log(draws)
+    (total, mean), _ = jax.lax.scan(more, (start, jnp.zeros_like(start)), jnp.arange(draws))
+    return total - math.log(draws), mean
 
 
 def importance_bound(directory: str | Path, draws: int, num: int = 1000, seed: int = 0) -> Json:
-    """The bound of a run's model on the first `num` test pictures: `iw_elbo` in nats and `iw_bits_per_dim`.
+    """The bound of a run's model on `num` test pictures, a choice that is always the same: `iw_elbo` in nats and
+    `iw_bits_per_dim`, and beside them `iw_elbo_of_one`, the evidence lower bound of these pictures.
 
     Args:
       directory: the run.
       draws: of latents for each picture; 1 is the evidence lower bound, with noise.
-      num: pictures.
+      num: pictures, if there are as many.
       seed: of the draws.
 
     Raises:
@@ -60,20 +69,23 @@ def importance_bound(directory: str | Path, draws: int, num: int = 1000, seed: i
     algorithm, state = trained.model
     fields, data = algorithm.batch_spec.fields, trained.saved.run.data
     compiled = compiler.jit(
-        lambda state, raw, key: log_likelihood(algorithm, state, prepare(raw, None, data, fields), key, draws)
+        lambda state, raw, key: jnp.stack(by_draws(algorithm, state, prepare(raw, None, data, fields), key, draws))
     )
-    key, parts, left = jax.random.key(seed), [], min(num, trained.source.test.size)
-    batches = evaluation_batches(trained.source.test.only(fields), _BATCH, 0, 1, data.workers, _BATCH)
+    test = trained.source.test.only(fields)
+    key, parts, left = jax.random.key(seed), list[Array](), min(num, test.size)
+    chosen = pictures.of_rows(test, pictures.choose_rows(test, left))
+    batches = evaluation_batches(chosen, _BATCH, 0, 1, data.workers, _BATCH)
     for index, raw in enumerate(watched(batches, left, "test pictures bounded", _BATCH)):
         if left <= 0:
             break
-        parts.append(np.asarray(compiled(state, raw, random.stream(key, "bound", index)))[:left])
-        left -= len(parts[-1])
-    values = np.concatenate(parts)
+        parts.append(np.asarray(compiled(state, raw, random.stream(key, "bound", index)))[:, :left])
+        left -= parts[-1].shape[1]
+    values, of_one = np.concatenate(parts, axis=1)
     dimensions = math.prod(algorithm.batch_spec.image_shape)
     mean = float(values.mean())
     return {
         "iw_elbo": mean,
+        "iw_elbo_of_one": float(of_one.mean()),
         "iw_bits_per_dim": float(bits_per_dimension(jnp.float32(-mean), dimensions)),
         "iw_draws": draws,
         "iw_examples": len(values),

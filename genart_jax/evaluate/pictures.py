@@ -128,6 +128,12 @@ def choose_rows(split: Split, num: int, skip: int = 0) -> Array:
     return permutation(REAL_SEED, 0, split.size)[skip : skip + num]
 
 
+def of_rows(split: Split, rows: Array) -> Split:
+    """The split of these rows alone."""
+    arrays, read = {name: values[rows] for name, values in split.arrays.items()}, split.read
+    return Split(len(rows), arrays, None if read is None else lambda index: read(int(rows[index])))
+
+
 def read_rows(split: Split, rows: Array) -> Samples:
     """The pictures of these rows, uint8 (n, height, width, channels), with their conditions."""
     part = split._replace(other=None)

@@ -10,6 +10,8 @@ import pytest
 from scipy import stats
 
 import genart_jax as ga
+from genart_jax.data.source import Split, example
+from genart_jax.evaluate import pictures
 from genart_jax.evaluate.bounds import importance_bound, log_likelihood
 from genart_jax.steps import vae
 from tests import zoo
@@ -77,7 +79,7 @@ def test_one_draw_is_the_evidence_bound():
     """In the mean: of many pictures, each drawn once."""
     algorithm, state, batch, _ = model()
     many = jax.tree.map(lambda x: jnp.tile(x, (200, 1, 1, 1)), batch)
-    values = log_likelihood(algorithm, state, many, KEY, 1)
+    values = jax.jit(lambda s, b: log_likelihood(algorithm, s, b, KEY, 1))(state, many)
     sums = jax.jit(algorithm.evaluate)(state, many, KEY)
     elbo = float(sums["elbo"][0] / sums["elbo"][1])
     assert abs(float(values.mean()) - elbo) < 4 * float(values.std()) / len(values) ** 0.5
@@ -88,6 +90,18 @@ def test_a_run(runs):
     assert found["iw_examples"] == 70
     np.testing.assert_allclose(found["iw_bits_per_dim"], -found["iw_elbo"] / (32 * 32 * 3 * np.log(2)), rtol=1e-5)
     assert 4 < found["iw_bits_per_dim"] < 12
+    assert found["iw_elbo_of_one"] < found["iw_elbo"]
+
+
+def test_pictures_are_a_fixed_choice_of_all():
+    """Not the first, which in the art set are of one style."""
+    labels = np.repeat(np.arange(5), 20)
+    for split in (Split(100, {"image": labels}), Split(100, read=lambda i: {"image": labels[i]})):
+        rows = pictures.choose_rows(split, 30)
+        part = pictures.of_rows(split, rows)
+        found = [example(part, i)["image"] for i in range(part.size)]
+        np.testing.assert_array_equal(found, labels[rows])
+        assert set(found) == set(range(5))
 
 
 def test_other_models_have_none():
