@@ -17,6 +17,7 @@ from torch import nn
 from genart_jax.config import UserError
 
 _AT_LEAST = 0.3  # seconds of a round, as in genart_jax.train.bench
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 class Context:
@@ -24,7 +25,7 @@ class Context:
 
     Attributes:
       run: our configuration, as nested namespaces.
-      images: (batch, channels, height, width), in the variant's memory layout.
+      images: (batch, channels, height, width), with depth or frames before the height, in the variant's memory layout.
       condition: name -> integers (batch,).
     """
 
@@ -41,22 +42,25 @@ class Context:
         tf32 = self.precision != "float32"  # with bfloat16, for what autocast leaves in float32
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
-        height, width, channels = self.run.model.image_shape
+        *sides, channels = self.run.model.image_shape
         size = self.run.train.batch
-        self.images = self.layout(torch.rand(size, channels, height, width, device=self.device) * 2 - 1)
+        self.images = self.layout(torch.rand(size, channels, *sides, device=self.device) * 2 - 1)
         self.condition = {
             name: torch.randint(0, classes, (size,), device=self.device)
             for name, classes in getattr(self.run.model, "conditions", ())
         }
 
     def layout(self, images: torch.Tensor) -> torch.Tensor:
-        """Images in the variant's memory layout."""
-        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+        """Images, volumes or videos in the variant's memory layout."""
+        return images.contiguous(memory_format=_FORMATS[images.ndim]) if self.channels_last else images
 
     def place(self, module: Any) -> Any:
-        """A module on the device, in the variant's memory layout."""
+        """A module on the device, its kernels in the variant's memory layout."""
         module = module.to(self.device)
-        return module.to(memory_format=torch.channels_last) if self.channels_last else module
+        for p in module.parameters() if self.channels_last else ():
+            if p.ndim in _FORMATS:
+                p.data = self.layout(p.data)
+        return module
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, by torch.compile where the variant says so."""
