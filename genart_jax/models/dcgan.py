@@ -43,7 +43,7 @@ from jax.typing import DTypeLike
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import random
 from genart_jax.nn.conv import Conv, ConvTranspose
-from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.nn.embed import ConditionEmbed, projected
 from genart_jax.nn.pyramid import halvings
 from genart_jax.types import Network, Output, untold
 
@@ -207,14 +207,10 @@ class Critic(nn.Module):
         exact = x.astype(jnp.float32)  # a bfloat16 score has three digits
         if c.patch:
             score = Conv(1, (3, 3), kernel_init=init, name="out")(exact)[..., 0]
-            for vector in vectors:
-                score = score + jnp.sum(vector[:, None, None] * exact, axis=-1)
-            return score, aux
+            return projected(score, exact, vectors), aux
         pooled = jnp.sum(exact, axis=(1, 2))
         score = nn.Dense(1, kernel_init=init, name="out")(exact.reshape(exact.shape[0], -1))[:, 0]
-        for vector in vectors:
-            score = score + jnp.sum(vector * pooled, axis=-1)
-        return score, aux
+        return projected(score, pooled, vectors), aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

@@ -35,7 +35,7 @@ from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv, ConvTranspose
-from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.nn.embed import ConditionEmbed, projected
 from genart_jax.nn.style import minibatch_deviation
 from genart_jax.types import Network, Output, untold
 
@@ -142,9 +142,7 @@ class Critic(nn.Module):
         # Without a bias, which would cancel in the differences of scores that both losses are made of.
         score = nn.Dense(1, use_bias=False, kernel_init=he, name="out")(x.reshape(x.shape[0], -1))[:, 0]
         embed = ConditionEmbed(classes_of(c.conditions), pooled.shape[-1], stddev=0.02, name="embed")
-        for vector in embed(condition, x.shape[0]):
-            score = score + jnp.sum(vector * pooled, axis=-1)
-        return score, aux
+        return projected(score, pooled, embed(condition, x.shape[0])), aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

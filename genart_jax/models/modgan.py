@@ -30,9 +30,9 @@ from jax.typing import DTypeLike
 
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn.conv import Conv
-from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.nn.embed import ConditionEmbed, projected
 from genart_jax.nn.pyramid import halvings
-from genart_jax.nn.residual import UpConv
+from genart_jax.nn.residual import Modulated, UpConv
 from genart_jax.nn.style import minibatch_deviation
 from genart_jax.types import Network, Output, untold
 
@@ -67,26 +67,6 @@ class Config:
     """A second score for each place of the critic's second stage, that counts as the first does."""
     patch_conditions: bool = False
     """The patches' scores know the conditions, too, by a projection at each place."""
-
-
-class Modulated(nn.Module):
-    """BatchNorm without parameters of its own, then x * (1 + a(w)) + b(w), a and b linear, and a leaky ReLU."""
-
-    train: bool
-    dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """(batch, height, width, channels) and (batch, style_dim) -> the first's shape."""
-        x = nn.BatchNorm(
-            use_running_average=not self.train, momentum=0.9, epsilon=1e-5, use_scale=False, use_bias=False,
-            dtype=self.dtype, axis_name=self.axis_name, name="statistics",
-        )(x)  # fmt: skip
-        init = nn.initializers.normal(0.02)
-        changes = nn.Dense(2 * x.shape[-1], kernel_init=init, dtype=self.dtype, name="affine")(w)
-        scale, shift = jnp.split(changes[:, None, None], 2, axis=-1)
-        return nn.leaky_relu(x * (1 + scale) + shift, 0.2)
 
 
 class Generator(nn.Module):
@@ -144,16 +124,14 @@ class Critic(nn.Module):
             x = minibatch_deviation(x, c.minibatch_group, self.axis_name, check=train and not self.is_initializing())
         score = nn.Dense(1, kernel_init=he, name="out")(x.reshape(len(x), -1))[:, 0]
         embed = ConditionEmbed(classes_of(c.conditions), pooled.shape[-1], stddev=0.02, name="embed")
-        for vector in embed(condition, len(x)):
-            score = score + jnp.sum(vector * pooled, axis=-1)
+        score = projected(score, pooled, embed(condition, len(x)))
         if not c.patches:
             return score, aux
         places = aux["stage_1"].astype(jnp.float32)
         patches = Conv(1, (1, 1), kernel_init=he, name="patches")(places)[..., 0]
         told = classes_of(c.conditions) if c.patch_conditions else ()
-        for vector in ConditionEmbed(told, places.shape[-1], stddev=0.02, name="patch_embed")(condition, len(x)):
-            patches = patches + jnp.sum(vector[:, None, None] * places, axis=-1)
-        return {"image": score, "patches": patches}, aux
+        embed = ConditionEmbed(told, places.shape[-1], stddev=0.02, name="patch_embed")
+        return {"image": score, "patches": projected(patches, places, embed(condition, len(x)))}, aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

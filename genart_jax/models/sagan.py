@@ -29,6 +29,7 @@ from jax.typing import DTypeLike
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import spectral
 from genart_jax.nn.attention import SelfAttention
+from genart_jax.nn.embed import projected
 from genart_jax.nn.pyramid import growth, halvings
 from genart_jax.nn.residual import Blocks, Condition, ConditionalNorm, glorot
 from genart_jax.types import Network, Output, untold
@@ -115,9 +116,7 @@ class Critic(nn.Module):
         embed = spectral.ConditionEmbed(
             classes_of(c.conditions), pooled.shape[-1], stddev=0.1, axis_name=self.axis_name, name="embed"
         )
-        for vector in embed(condition, images.shape[0]):
-            score = score + jnp.sum(vector * pooled, axis=-1)
-        return score, aux
+        return projected(score, pooled, embed(condition, images.shape[0])), aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

@@ -40,9 +40,9 @@ from jax.typing import DTypeLike
 from genart_jax.config import Data, Gan, Optimizer, Run, Train, UserError, classes_of
 from genart_jax.nn import random
 from genart_jax.nn.conv import Conv
-from genart_jax.nn.embed import ConditionEmbed
+from genart_jax.nn.embed import ConditionEmbed, projected
 from genart_jax.nn.pyramid import halvings
-from genart_jax.nn.residual import UpConv
+from genart_jax.nn.residual import Modulated, UpConv
 from genart_jax.nn.style import minibatch_deviation
 from genart_jax.nn.warp import warp
 from genart_jax.types import Network, Output, untold
@@ -96,26 +96,6 @@ class Config:
     def latent_length(self, frames: int) -> int:
         """Length of z for so many frames."""
         return self.content_dim + frames * self.motion_dim
-
-
-class Modulated(nn.Module):
-    """BatchNorm without parameters of its own, then x * (1 + a(w)) + b(w), a and b linear, and a leaky ReLU."""
-
-    train: bool
-    dtype: DTypeLike = jnp.float32
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """(n, height, width, channels) and (n, style_dim) -> the first's shape."""
-        x = nn.BatchNorm(
-            use_running_average=not self.train, momentum=0.9, epsilon=1e-5, use_scale=False, use_bias=False,
-            dtype=self.dtype, axis_name=self.axis_name, name="statistics",
-        )(x)  # fmt: skip
-        init = nn.initializers.normal(0.02)
-        changes = nn.Dense(2 * x.shape[-1], kernel_init=init, dtype=self.dtype, name="affine")(w)
-        scale, shift = jnp.split(changes[:, None, None], 2, axis=-1)
-        return nn.leaky_relu(x * (1 + scale) + shift, 0.2)
 
 
 class Codes(nn.Module):
@@ -335,9 +315,7 @@ class Critic(nn.Module):
             x = minibatch_deviation(x, c.minibatch_group, self.axis_name, check=train and not self.is_initializing())
         score = nn.Dense(1, kernel_init=he, name=f"{name}_out")(x.reshape(x.shape[0], -1))[:, 0]
         embed = ConditionEmbed(classes_of(c.conditions), pooled.shape[-1], stddev=0.02, name=f"{name}_embed")
-        for vector in embed(condition, x.shape[0]):
-            score = score + jnp.sum(vector * pooled, axis=-1)
-        return score
+        return projected(score, pooled, embed(condition, x.shape[0]))
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -44,3 +44,14 @@ class ConditionEmbed(nn.Module):
             vector = jax.nn.one_hot(row, classes + 1, dtype=self.dtype) @ table.astype(self.dtype)
             out.append(jnp.where(known[:, None], vector, jnp.nan))
         return out
+
+
+def projected(score: jax.Array, features: jax.Array, vectors: Sequence[jax.Array]) -> jax.Array:
+    """Scores (batch, ...) and the products of features (batch, ..., n) with each condition's vector (batch, n).
+
+    The projection critic of Miyato & Koyama 2018, arXiv:1802.05637, eq. 8.
+    """
+    for vector in vectors:
+        place = vector.shape[0], *[1] * (features.ndim - 2), vector.shape[-1]
+        score = score + jnp.sum(vector.reshape(place) * features, axis=-1)
+    return score

@@ -103,6 +103,26 @@ class ConditionalNorm(nn.Module):
         return x * scale + shift
 
 
+class Modulated(nn.Module):
+    """BatchNorm without parameters of its own, then x * (1 + a(w)) + b(w), a and b linear, and a leaky ReLU.
+
+    Chen et al. 2019, "On self modulation for generative adversarial networks", arXiv:1810.01365, eq. 3 to 5.
+    """
+
+    train: bool
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        """(batch, H, W, C) and (batch, style_dim) -> the first's shape."""
+        x = standardised(x, self.train, self.dtype, self.axis_name)
+        init = nn.initializers.normal(0.02)
+        changes = nn.Dense(2 * x.shape[-1], kernel_init=init, dtype=self.dtype, name="affine")(w)
+        scale, shift = jnp.split(changes[:, None, None], 2, axis=-1)
+        return nn.leaky_relu(x * (1 + scale) + shift, 0.2)
+
+
 def standardised(x: jax.Array, train: bool, dtype: DTypeLike, axis_name: str | None) -> jax.Array:
     """BatchNorm without scale and shift, as the submodule `statistics` of the module that calls this."""
     return nn.BatchNorm(

@@ -9,6 +9,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.models import modgan
+from genart_jax.nn.residual import Modulated
 
 KEY = jax.random.key(0)
 SHAPE, CONDITIONS = (16, 16, 3), (("style", 3),)
@@ -57,7 +58,7 @@ def test_its_latents_and_conditions_change_every_normalisation():
 
 
 def test_modulation_is_a_normalisation_scaled_and_shifted():
-    module = modgan.Modulated(train=True)
+    module = Modulated(train=True)
     x, w = jax.random.normal(KEY, (4, 3, 3, 2)) * 3 + 1, jax.random.normal(jax.random.key(1), (4, 5))
     variables = module.init(KEY, x, w)
     got, _ = module.apply(variables, x, w, mutable=["batch_stats"])
