@@ -187,6 +187,21 @@ def test_videos_move_and_volumes_turn(tmp_path, monkeypatch, shape, views):
         assert (opened.format, opened.n_frames) == ("GIF", views)
 
 
+def test_longer_videos_are_drawn_anew(monkeypatch):
+    """Latents of the space are of the usual length; a slider's number of frames is rounded."""
+    number = SimpleNamespace(name="frames", default=8.0)
+    use = SimpleNamespace(of_kind=lambda kind: [number])
+    codes = SimpleNamespace(condition={})
+    space = SimpleNamespace(draw=lambda seeds, given: codes, show=lambda codes, truncation: "usual")
+    model = SimpleNamespace(
+        given=lambda inputs: {}, model=SimpleNamespace(algorithm=SimpleNamespace(use=lambda name: use)), space=space,
+        saved=None, words=lambda condition, i: "",
+    )  # fmt: skip
+    monkeypatch.setattr(create, "draw_samples", lambda *args: (args[-1]["frames"], {}))
+    drawn = lambda frames: create._examples(model, {"seed": 0, "count": 1, "frames": frames})[0]
+    assert [drawn(8.2), drawn(11.6)] == ["usual", 12.0]
+
+
 def test_restoring(tmp_path):
     """What a use takes is in its form; a picture of any size goes through, and holes are where the mask is white."""
     inpaint = untrained("inpaint")

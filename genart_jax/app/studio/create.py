@@ -22,11 +22,14 @@ def draw(model: Opened, inputs: Json) -> tuple[Array, list[str]]:
 def _examples(model: Opened, inputs: Json) -> tuple[Array, list[str]]:
     """The same as they are, of any rank."""
     given, seed, count = model.given(inputs), inputs["seed"], inputs["count"]
-    if model.space is not None:
+    known = {one.name: one.default for one in model.model.algorithm.use("sample").of_kind("number")}
+    numbers = {name: inputs.get(name, default) for name, default in known.items()}
+    if "frames" in numbers:  # of a slider
+        numbers["frames"] = float(round(numbers["frames"]))
+    if model.space is not None and numbers.get("frames") == known.get("frames"):  # latents are of the usual length
         codes = model.space.draw([(seed, i) for i in range(count)], given)
         images, condition = model.space.show(codes, inputs.get("truncation", 1.0)), codes.condition
     else:
-        numbers = {one.name: inputs[one.name] for one in model.model.algorithm.use("sample").of_kind("number")}
         images, condition = draw_samples(model.model, model.saved, count, seed, given, numbers)
     return images, [model.words(condition, i) for i in range(count)]
 
