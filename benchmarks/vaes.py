@@ -38,7 +38,6 @@ from genart_jax.runtime.values import Array
 DRAWS, BOUNDED, NEAR, DRAWN = 20, 100, 256, 1000
 """Draws of the weighted bound, its pictures, those that are reconstructed, and samples for the distance."""
 SHOWN, SIDE, GAP, LETTERS = 8, 40, 2, 12
-_LEVELS = {"likelihood": "logistic_mixture", "mixtures": 3}
 
 
 class Recipe(NamedTuple):
@@ -53,18 +52,13 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "icons_conv_vae": Recipe("conv_vae", 4000, preset="residual", options={"step": _LEVELS, "train": {"batch": 16}}),
-    "icons_hvae": Recipe("hvae", 3000, options={"step": _LEVELS, "train": {"batch": 8}}),
-    "icons_swap": Recipe(
-        "conv_vae", 2400, preset="residual",
-        options={"conditions": ("style", "shape"), "step": _LEVELS, "train": {"batch": 16}},
-    ),
+    "icons_conv_vae": Recipe("conv_vae", 4000, preset="residual"),
+    "icons_hvae": Recipe("hvae", 3000, options={"step": {"mixtures": 3}, "train": {"batch": 8}}),
+    "icons_swap": Recipe("conv_vae", 2400, preset="residual", options={"conditions": ("style", "shape")}),
     "clothes_mlp_vae": Recipe("mlp_vae", 3000, "fashion_mnist", options={"step": {"likelihood": "discrete_gaussian"}}),
-    "clothes_conv_vae": Recipe("conv_vae", 2000, "fashion_mnist", "residual",
-                               {"step": _LEVELS, "train": {"batch": 32}}),
+    "clothes_conv_vae": Recipe("conv_vae", 2000, "fashion_mnist", "residual", {"train": {"batch": 32}}),
     "icons_latent_gan": Recipe("latent_gan", 1500, options={"train": {"batch": 64}}, first="icons_conv_vae"),
-    "avatars_conv_vae": Recipe("conv_vae", 800, "avatars", "residual",
-                               {"stages": 3, "step": _LEVELS, "train": {"batch": 16}}),
+    "avatars_conv_vae": Recipe("conv_vae", 800, "avatars", "residual", {"stages": 3}),
     "icons_vae_gan": Recipe("vae_gan", 400, options={"step": {"critic_start": 200}, "train": {"batch": 16}}),
     "icons_vqgan": Recipe("vqgan", 400, options={"step": {"critic_start": 200}, "train": {"batch": 16}}),
 }  # fmt: skip
