@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ _PYTORCH = "PyTorch: torch.compile, channels last, bfloat16 by autocast, TensorF
 _MINIATURE = (
     "On a CPU, with networks and pictures that are small, and PyTorch's compiler for the first alone (the others "
     "channels last): it shows that the command runs to its end and what it writes. **No figure here says anything of a "
-    "GPU**, nor of these models on a CPU: [throughput](throughput.md) has those."
+    "GPU**, nor of these models on a CPU: [throughput](throughput.md) has those. Of networks so small PyTorch's time "
+    "is that of calling its operations one by one, so the ratio to it least of all."
 )
 _SHARES = (
     "A share of the peak is FLOPs of products and convolutions (2 a multiplication, nothing else counted) over the "
@@ -108,9 +110,12 @@ def alike(found: dict[tuple[str, str, str], Row]) -> list[str]:
     for (part, name, _), row in found.items():
         if part == "alike" and "error" not in row:
             apart = ", ".join(f"{way} {value:.1e}" for way, value in row["apart"].items())
-            out += [f"{name} of plain descent on {row['devices']} device(s): parameters are within {apart} of those of "
-                    f"jit, each leaf relative to its largest entry, and have moved by {row['moved']:.1e}: "
-                    f"{'alike' if row['alike'] else 'NOT alike'} (limit {row['limit']:.0e}).", ""]  # fmt: skip
+            said = "alike" if row["alike"] else "NOT alike"
+            out += [
+                f"{name} of plain descent on {row['devices']} device(s): {said}. Parameters are within {apart} of "
+                f"those of jit, each leaf relative to its largest entry (limit {row['limit']:.0e}), and have moved by "
+                f"{row['moved']:.1%} of their length.", "",
+            ]  # fmt: skip
     return ["## jit, shard_map and pmap", "", *out] if out else []
 
 
@@ -147,7 +152,9 @@ def markdown(abouts: Sequence[Row], rows: Sequence[Row]) -> str:
     place = f"{about['devices']} x {device}, {about['machine']['cores']} cores. {versions}."
     head += [f"`{about['command']}`", "", f"{place} Commit {commits}, {about['date']}.", ""]
     head += [_MINIATURE if about["miniature"] else _PYTORCH, "", _SHARES, ""]
-    return "\n".join([*head, *(line for section in SECTIONS for line in section(found))]).rstrip() + "\n"
+    lines = [*head, *(line for section in SECTIONS for line in section(found))]
+    wrap = lambda line: line if line.startswith(("|", "#", "`")) else textwrap.fill(line, 120, break_on_hyphens=False)
+    return "\n".join(map(wrap, lines)).rstrip() + "\n"
 
 
 def chart(rows: Sequence[Row], path: Path) -> None:

@@ -102,10 +102,10 @@ tried once."""
 
 def _steps(model: Model, batch: int, scale: float) -> Iterator[Cell]:
     name, case = f"{model.name}, batch {batch}", model.case | {"batch": batch, "precision": "bfloat16"}
-    yield Cell("throughput", name, OURS, {"kind": model.kind} | case, scale * model.ours, 3 * scale * model.ours)
+    yield Cell("throughput", name, OURS, {"kind": model.kind} | case, scale * model.ours, 2 * scale * model.ours)
     peer = f"{case['name']}_features" if model.kind == "features" else case["name"]
     values = {"name": peer, "variant": model.variant}
-    yield Cell("throughput", name, TORCH, values, scale * model.torch, 3 * scale * model.torch)
+    yield Cell("throughput", name, TORCH, values, scale * model.torch, 2 * scale * model.torch)
 
 
 def _variants(model: Model, batch: int, scale: float) -> Iterator[Cell]:
@@ -118,7 +118,7 @@ def _variants(model: Model, batch: int, scale: float) -> Iterator[Cell]:
     for part, name, precision, more in ways:
         case = model.case | {"batch": batch, "precision": precision, "options": model.case["options"] | more}
         yield Cell(part, f"{model.name}, batch {batch}, {name}", OURS, {"kind": "step"} | case, scale * model.ours,
-                   3 * scale * model.ours)  # fmt: skip
+                   2 * scale * model.ours)  # fmt: skip
 
 
 def cells(miniature: bool = False) -> list[Cell]:

@@ -145,7 +145,7 @@ def test_our_side_alone_and_under_all_devices():
     found = work.alike(16, steps=2, **case)
     assert found["alike"], found
     assert found["devices"] == 8
-    assert found["moved"] > 1e-3
+    assert found["moved"] > 1e-4
     case |= {"name": "vgg", "image_shape": [8, 8, 3], "precision": "bfloat16"}
     features = work.prepare("features", batch=2, **case)
     assert features.round() > 0
