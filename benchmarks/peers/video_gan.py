@@ -112,7 +112,8 @@ class Half(nn.Module):
                 frames = (frames + 1) // 2
         last = max(frames, 1) * high * wide
         self.out = nn.Linear((features[-1] + (self.group > 1)) * last, 1)
-        self.embed = ConditionEmbed(c.conditions, features[-1])
+        self.places = bool(c.clip_places and isinstance(self.down[0], nn.Conv3d))
+        self.embed = ConditionEmbed(c.conditions, features[-1] * (last if self.places else 1))
 
     def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores (batch,), and the second stage."""
@@ -121,7 +122,7 @@ class Half(nn.Module):
             x = functional.leaky_relu(layer(x), 0.2)
             stages.append(x)
         x = x.float()
-        pooled = x.flatten(2).sum(dim=2)
+        pooled = x.flatten(1) if self.places else x.flatten(2).sum(dim=2)
         score = self.out(gan3d.with_deviation(x, self.group).flatten(1))[:, 0]
         vectors = self.embed(condition)
         return score + (sum(vectors) * pooled).sum(1) if vectors else score, stages[1]

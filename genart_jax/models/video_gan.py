@@ -83,6 +83,9 @@ class Config:
     frame's motion code."""
     clip_width: int = 0
     """Those of the clip's critic, if not `critic_width` (0: the same)."""
+    clip_places: bool = False
+    """The clip's critic holds conditions against its last stage place by place, not against its sum over places: that
+    sum does not say on which side a thing that turns goes up."""
     minibatch_group: int = 1
     """Neighbouring clips whose deviation both critics see as one more channel (1: none)."""
     patches: bool = False
@@ -311,6 +314,8 @@ class Critic(nn.Module):
             aux[f"{name}_stage_{i}"] = x = checkpoint_name(nn.leaky_relu(x, 0.2), "stage")
         x = x.astype(jnp.float32)  # a bfloat16 score has three digits
         pooled = jnp.sum(x, axis=tuple(range(1, x.ndim - 1)))
+        if name == "clip" and c.clip_places:
+            pooled = x.reshape(x.shape[0], -1)
         if c.minibatch_group > 1:
             x = minibatch_deviation(x, c.minibatch_group, self.axis_name, check=train and not self.is_initializing())
         score = nn.Dense(1, kernel_init=he, name=f"{name}_out")(x.reshape(x.shape[0], -1))[:, 0]
@@ -357,9 +362,13 @@ _TRAIN = Train(steps=10_000, batch=16, sample_every=1000, save_every=1000, sampl
 
 PRESETS = {
     "default": Run(
-        Config(frames="moved", width=32, clip_width=16, minibatch_group=4, patches=True), _GAN, _ADAM, Data(), _TRAIN
+        Config(frames="moved", width=32, clip_width=16, clip_places=True, minibatch_group=4, patches=True),
+        _GAN,
+        _ADAM,
+        Data(),
+        _TRAIN,
     ),
-    "drawn": Run(Config(minibatch_group=4, patches=True), _GAN, _ADAM, Data(), _TRAIN),
+    "drawn": Run(Config(clip_places=True, minibatch_group=4, patches=True), _GAN, _ADAM, Data(), _TRAIN),
     "tiny": Run(
         Config(content_dim=4, motion_dim=2, hidden=4, width=4, embed_dim=4, style_dim=8, critic_width=4),
         Gan(critic_terms=("r1=0.5@2",)),

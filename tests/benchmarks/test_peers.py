@@ -478,7 +478,7 @@ def test_video_gan():
     from benchmarks.peers.common import Context, Subject
 
     run = bench.resolved("video_gan", "tiny", (4, 16, 16, 3))
-    options = {"frames": "moved", "minibatch_group": 2, "patches": True, "clip_width": 2}
+    options = {"frames": "moved", "minibatch_group": 2, "patches": True, "clip_width": 2, "clip_places": True}
     gan = dataclasses.replace(run.step, loss="relativistic")
     run = dataclasses.replace(run, model=dataclasses.replace(run.model, **options), step=gan)
     algorithm = build(run)
@@ -496,7 +496,8 @@ def test_video_gan():
     copy(theirs.out.weight, np.asarray(ours["clip_out"]["kernel"]).reshape(4, 4, -1).transpose(2, 0, 1))
     copy(theirs.out.bias, ours["clip_out"]["bias"])
     for name, table in zip(theirs.embed.names, theirs.embed.tables, strict=True):
-        copy(table.weight, ours["clip_embed"][name])
+        value = np.asarray(ours["clip_embed"][name])  # our places come before the channels
+        copy(table.weight, value.reshape(len(value), 4 * 4, -1).transpose(0, 2, 1))
     told = {key: np.array(value) for key, value in batch["condition"].items()}
     images = np.array(batch["image"])
     apply = jax.jit(lambda p, x: algorithm.networks["critic"].module.apply({"params": p}, x, told)[0]["clip"])

@@ -99,6 +99,20 @@ def test_the_critics_sizes_neighbours_and_patches():
     assert networks(minibatch_group=2)["critic"].group == 2
 
 
+def test_the_clip_critic_may_hold_conditions_against_each_place():
+    critic, found = variables("critic", clip_places=True)
+    table = found["params"]["clip_embed"]["motion"]
+    assert table.shape == (4, 4 * 4 * 4)  # 16 places of 4 channels in its last stage
+    assert found["params"]["frame_embed"]["motion"].shape == (4, 4)
+    x = jax.random.normal(KEY, (2, *SHAPE))
+    score = lambda motion: critic.apply(found, x, {"motion": jnp.full(2, motion)})
+    (one, aux), (other, _) = score(0), score(2)
+    last = np.asarray(aux["clip_stage_1"]).reshape(2, -1)
+    np.testing.assert_allclose(
+        other["clip"] - one["clip"], last @ np.asarray(table[2] - table[0]), rtol=1e-4, atol=1e-4
+    )
+
+
 def test_a_video_is_as_long_as_is_asked_for_and_begins_alike():
     algorithm = zoo.tiny("video_gan")
     state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, 8))
