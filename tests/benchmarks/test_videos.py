@@ -63,6 +63,8 @@ def test_real_clips_stand_beside_a_figure(full, source, tmp_path, capsys):
 
 def test_a_time_limit_ends_a_training(monkeypatch):
     seen = []
+    videos.limit(0.01)  # nobody listens: the process goes on
+    time.sleep(0.1)
     before = signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
     try:
         videos.limit(0.01)
