@@ -225,10 +225,11 @@ def test_mistakes(args, words, capsys):
     assert "\n" not in message
 
 
-def test_scores_say_how_long_they_will_take(runs, capsys, monkeypatch):
+def test_scores_say_how_long_they_will_take(runs, capsys, monkeypatch, tmp_path):
     from genart_jax.evaluate import duration
 
-    seconds = iter([2.0, 250.0])
+    monkeypatch.setenv("GENART_CACHE", str(tmp_path))  # features that are there take no time
+    seconds = iter([2.0, 250.0, 2.0, 250.0])
     monkeypatch.setattr(duration, "_WORTH_IT", 40)
     monkeypatch.setattr(duration, "_twice", lambda work: (work(), next(seconds)))
     assert main(["evaluate", str(runs / "dcgan"), "--extractor", "pixels:4", "--num", "40"]) == 0
@@ -236,3 +237,5 @@ def test_scores_say_how_long_they_will_take(runs, capsys, monkeypatch):
     assert err.startswith("on cpu, ")
     # 2 s for 64 drawn, 250 s for 500 seen, here of 40 generated and 80 real ones.
     assert "pixels_4 sees 40 generated and 80 real pictures, at most about 1:01 ..." in err
+    assert main(["evaluate", str(runs / "dcgan"), "--extractor", "pixels:4", "--num", "40"]) == 0
+    assert "and 80 real pictures, at most about 0:21 ..." in capsys.readouterr().err
