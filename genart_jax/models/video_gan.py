@@ -358,7 +358,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 
 _GAN = Gan(loss="relativistic", critic_terms=("r1=1@8",))
 _ADAM = Optimizer(learning_rate=1e-3, b1=0.0, b2=0.9, schedule="linear")
-_TRAIN = Train(steps=10_000, batch=16, sample_every=1000, save_every=1000, samples=16, steps_per_dispatch=10)
+_TRAIN = Train(steps=8000, batch=16, sample_every=1000, save_every=1000, samples=16, steps_per_dispatch=10)
 
 PRESETS = {
     "default": Run(
