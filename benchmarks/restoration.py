@@ -105,14 +105,16 @@ def baselines(kind: str) -> dict[str, Restored]:
     except ImportError:
         print("without OpenCV: no classical baselines (pip install opencv-python-headless)", flush=True)
         return {}
+    tones = {
+        "equalised histogram": lambda scene, mask: equalised(scene),
+        "power to the middle": lambda scene, mask: brightened(scene),
+    }
     filled = lambda method: lambda scene, mask: np.asarray(cv2.inpaint(scene, mask.astype(np.uint8), 3, method))
     return {
         "holes": {"Telea": filled(cv2.INPAINT_TELEA), "Navier-Stokes": filled(cv2.INPAINT_NS)},
         "haze": {"dark channel prior": lambda scene, mask: dark_channel(scene)},
-        "faults": {
-            "equalised histogram": lambda scene, mask: equalised(scene),
-            "power to the middle": lambda scene, mask: brightened(scene),
-        },
+        "faults": tones,
+        "dull": tones,
     }.get(kind, {})
 
 
