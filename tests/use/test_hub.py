@@ -183,7 +183,7 @@ def test_without_huggingface_hub(monkeypatch):
 
 
 NAMES = ["icons", "icons_shape", "icons_style", "icons_vae"]
-PHOTOS = ["dehaze", "enhance", "inpaint", "super_resolution", "super_resolution_x4"]
+PHOTOS = ["beautify", "dehaze", "enhance", "inpaint", "super_resolution", "super_resolution_x4"]
 """Trained on photographs that anybody may use."""
 PAINTERS = ["adain", "multistyle"]
 ALL = sorted([*NAMES, *PHOTOS, *PAINTERS])
@@ -194,6 +194,7 @@ def test_the_models_of_the_package(capsys):
     assert sum(path.stat().st_size for path in packaged.root().rglob("*")) < 20_000_000
     assert main(["list", "--trained"]) == 0
     models = {"icons": "modgan", "icons_shape": "simple_cnn", "icons_style": "simple_cnn", "icons_vae": "conv_vae"}
+    models["beautify"] = "enhance"
     listed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
     assert listed == [[name, models.get(name, name.partition("_x")[0])] for name in ALL]
     assert main(["list", "--trained", "--json"]) == 0
