@@ -45,7 +45,7 @@ def test_a_frame_depends_on_those_before_it_and_on_its_latent():
     algorithm, state, batch = small()
     posterior = posteriors.bind(algorithm.networks)
     noise = np.random.default_rng(1).normal(0, 1, (2, 3 * 2)).astype(np.float32)
-    bound = jax.jit(lambda x: posterior.bound(state.variables, x, batch["condition"], noise, False))
+    bound = jax.jit(lambda x: posterior.bound(state.variables, posteriors.Asked(x, batch["condition"], noise, False)))
     base, other = bound(batch["image"]), bound(batch["image"].at[:, 1].multiply(-1.0))
     assert base.output.shape == (2, *SHAPE)
     assert base.kl.shape == (2, 3)

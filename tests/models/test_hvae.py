@@ -48,7 +48,7 @@ def test_latents_of_a_picture_decode_to_what_its_posterior_drew():
 
     @jax.jit
     def both(at):
-        bound = posterior.bound(at, batch["image"], condition, noise, train=False)
+        bound = posterior.bound(at, posteriors.Asked(batch["image"], condition, noise, False))
         latents = posterior.encode(at, batch["image"], condition, noise)
         (again, aux), _ = networks.apply(algorithm.networks, at, "decoder", latents, condition)
         return bound, latents, again, aux["kl"]

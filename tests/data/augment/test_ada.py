@@ -10,7 +10,7 @@ import scipy.stats
 
 import genart_jax as ga
 from genart_jax.data.augment.ada import OPS, ada, amplification, coloring, placement
-from tests.data.augment.test_warp import octaves
+from tests.nn.test_warp import octaves
 
 N = 4000
 SIZE = (16, 32)
