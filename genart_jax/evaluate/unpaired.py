@@ -53,13 +53,15 @@ def score_unpaired(
     tell(f"{num_fake} test pictures through the model, each way")
     shown = shown_of(trained, num_fake, seed)
     scores: list[Score] = []
-    for (end, (given, made)), real in zip(_WAYS.items(), (first.other, first), strict=True):
+    names = trained.saved.run.data.other, trained.source.name
+    for (end, (given, made)), real, name in zip(_WAYS.items(), (first.other, first), names, strict=True):
         if made not in shown:
             continue
         tell(f"features of real and of translated pictures: {network.name}")
         found = _distances(network, real, shown[given], shown[made], num)
-        contract = contract_of(trained, network, split, min(num, real.size), num_fake, None) | {"made_of": "test"}
-        scores += make_scores(trained, contract, {f"{name}{end}": one for name, one in found.items()}, seed)
+        contract = contract_of(trained, network, split, min(num, real.size), num_fake, None)
+        contract |= {"made_of": "test", "data": name.rpartition("/")[2]}
+        scores += make_scores(trained, contract, {f"{score}{end}": one for score, one in found.items()}, seed)
     write_scores(directory, scores)
     return scores
 

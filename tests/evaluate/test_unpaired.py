@@ -34,15 +34,15 @@ def test_translations_are_held_against_the_set_that_they_should_be_like(run, mon
     assert list(shown) == ["input", "output", "second input", "second output"]
     split = trained.source.train
     moments = lambda images: frechet.fit(network(images)[0])
-    for end, part, labels in (
-        ("", split.other, ("output", "input")),
-        ("_back", split, ("second output", "second input")),
+    for end, part, labels, name in (
+        ("", split.other, ("output", "input"), "emoji:fluent-flat"),
+        ("_back", split, ("second output", "second input"), "emoji:noto"),
     ):
         known = moments(part.arrays["image"][choose_rows(part, 96)])
         score = scores[f"fd_pixels_4{end}"]
         expected = [frechet.distance(known, moments(shown[label])) for label in labels]
         np.testing.assert_allclose([score["value"], score["details"]["input"]], expected, rtol=1e-6)
-        assert score["contract"]["made_of"] == "test"
+        assert (score["contract"]["made_of"], score["contract"]["data"]) == ("test", name)
         assert score["better"] == "lower"
 
 
