@@ -111,30 +111,6 @@ def fastgan_weights(params, modules):
     load(None, zip([*first, *last], convs(modules["critic"]), strict=True))
 
 
-def test_gan3d():
-    from benchmarks.peers.common import Context, Subject
-
-    run = bench.resolved("gan3d", "tiny", (8, 8, 8, 1))
-    algorithm = build(run)
-    batch = bench.random_batch(algorithm.batch_spec, 8)
-    state = jax.jit(algorithm.init)(jax.random.key(0), batch)
-    step = importlib.import_module("benchmarks.peers.gan3d").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
-    counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
-    assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
-    ours, theirs = state.params["critic"], step.modules["critic"]
-    copy(theirs.down[0].weight, np.asarray(ours["down_0"]["kernel"]).transpose(4, 3, 0, 1, 2))
-    copy(theirs.down[0].bias, ours["down_0"]["bias"])
-    flat = np.asarray(ours["out"]["kernel"]).reshape(4, 4, 4, -1).transpose(3, 0, 1, 2)
-    copy(theirs.out.weight, flat)
-    tables(theirs, ours)
-    told = {key: np.array(value) for key, value in batch["condition"].items()}
-    images = np.array(batch["image"])
-    apply = jax.jit(lambda p, x: algorithm.networks["critic"].module.apply({"params": p}, x, told)[0])
-    got = theirs(torch.from_numpy(images).permute(0, 4, 1, 2, 3), {k: torch.from_numpy(v) for k, v in told.items()})
-    np.testing.assert_allclose(got.detach().numpy(), apply(ours, images), rtol=1e-4, atol=1e-4)
-    assert Subject("gan3d", dataclasses.asdict(run), "cpu", "channels_last").round() > 0
-
-
 @pytest.mark.parametrize(("name", "weights"), [("r3gan", r3gan_weights), ("fastgan", fastgan_weights)])
 def test_gans(name, weights):
     from benchmarks.peers.common import Context, Subject
@@ -472,36 +448,3 @@ def test_in_bfloat16(small):
     step = importlib.import_module(f"benchmarks.peers.{name}").Step(context)
     step(0)  # with all lazy terms
     assert all(torch.isfinite(p).all() for module in step.modules.values() for p in module.parameters())
-
-
-def test_video_gan():
-    from benchmarks.peers.common import Context, Subject
-
-    run = bench.resolved("video_gan", "tiny", (4, 16, 16, 3))
-    options = {"frames": "moved", "minibatch_group": 2, "patches": True, "clip_width": 2, "clip_places": True}
-    gan = dataclasses.replace(run.step, loss="relativistic")
-    run = dataclasses.replace(run, model=dataclasses.replace(run.model, **options), step=gan)
-    algorithm = build(run)
-    batch = bench.random_batch(algorithm.batch_spec, 4)
-    state = jax.jit(algorithm.init)(jax.random.key(0), batch)
-    step = importlib.import_module("benchmarks.peers.video_gan").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
-    counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
-    assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
-    ours, theirs = state.params["critic"], step.modules["critic"].clip
-    for i, frames in enumerate((4, 2)):
-        kernel = np.asarray(ours[f"clip_down_{i}"]["kernel"])
-        kernel = kernel.reshape(4, 4, frames, -1, kernel.shape[-1]).transpose(4, 3, 2, 0, 1)
-        copy(theirs.down[i].weight, kernel)
-        copy(theirs.down[i].bias, ours[f"clip_down_{i}"]["bias"])
-    copy(theirs.out.weight, np.asarray(ours["clip_out"]["kernel"]).reshape(4, 4, -1).transpose(2, 0, 1))
-    copy(theirs.out.bias, ours["clip_out"]["bias"])
-    for name, table in zip(theirs.embed.names, theirs.embed.tables, strict=True):
-        value = np.asarray(ours["clip_embed"][name])  # our places come before the channels
-        copy(table.weight, value.reshape(len(value), 4 * 4, -1).transpose(0, 2, 1))
-    told = {key: np.array(value) for key, value in batch["condition"].items()}
-    images = np.array(batch["image"])
-    apply = jax.jit(lambda p, x: algorithm.networks["critic"].module.apply({"params": p}, x, told)[0]["clip"])
-    videos = torch.from_numpy(images).permute(0, 4, 1, 2, 3)
-    got, _ = theirs(videos, {k: torch.from_numpy(v) for k, v in told.items()})
-    np.testing.assert_allclose(got.detach().numpy(), apply(ours, images), rtol=1e-4, atol=1e-4)
-    assert Subject("video_gan", dataclasses.asdict(run), "cpu", "channels_last").round() > 0

@@ -482,15 +482,6 @@ def test_gatys_is_seen_as_it_goes_and_stops(tmp_path, monkeypatch):
     assert [one["live"] for one in desk.said if "live" in one] == [2]
 
 
-def test_adain_where_vgg19_is(monkeypatch):
-    adain = SimpleNamespace(name="mine", saved=SimpleNamespace(run=SimpleNamespace(name="adain")))
-    monkeypatch.setattr(assets, "available", lambda name: name == "vgg19")
-    names = [field["name"] for field in stylise.fields(adain)]
-    assert names == ["picture", "style", "strength", "keep_color", "size", "where"]
-    monkeypatch.setattr(assets, "available", lambda name: False)
-    assert stylise.fields(adain) is None
-
-
 def test_an_upload_is_projected(tmp_path, icons, monkeypatch):
     """The nearest that the model can draw is nearer to a picture of its own than any other that it draws is."""
     monkeypatch.setattr(assets, "available", lambda name: False)  # by pixels alone, which is quick
@@ -502,10 +493,3 @@ def test_an_upload_is_projected(tmp_path, icons, monkeypatch):
     assert result["pictures"][1]["words"].endswith("% off")
     off = lambda x: np.square(x.astype(float) - wanted).mean()
     assert min(map(off, found)) < min(map(off, images[1:]))
-
-
-def test_weights_that_are_published_only_where_they_are(monkeypatch):
-    monkeypatch.setattr(assets, "available", lambda name: name == "vgg19")
-    assert stylise.available() == ["gatys"]
-    (form,) = stylise.Painter("gatys").forms()
-    assert [field["kind"] for field in form["fields"][:2]] == ["picture", "picture"]
