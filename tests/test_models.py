@@ -1,4 +1,7 @@
-"""Every model of the registry, at its tiny preset. A new model is tested by being there."""
+"""Every model of the registry, at its tiny preset. A new model is tested by being there.
+
+What is the engine's (layouts, checkpoints) goes over one model of each family, and with --full over all.
+"""
 
 import functools
 from typing import NamedTuple
@@ -95,10 +98,11 @@ def test_every_parameter_has_a_gradient(trained):
         assert np.abs(gradient).max() > 1e-6, f"{path}: {np.abs(gradient).max()}"
 
 
-def test_a_step_over_eight_devices_is_the_same(model, trained):
+def test_a_step_over_eight_devices_is_the_same(family_model):
     """Under shard_map, where means, draws and statistics are the step's own business."""
+    trained = train(family_model)
     due = tuple(name for name, _ in trained.algorithm.lazy)
-    got, metrics = shard_mapped(model, **MOMENTUM)(trained.first, trained.batch, KEY, due)
+    got, metrics = shard_mapped(family_model, **MOMENTUM)(trained.first, trained.batch, KEY, due)
     assert zoo.relative(trained.once.params, got.params) < 1e-5
     # The change itself, too: a gradient that is eight times too large hides behind large parameters.
     assert zoo.relative(*(zoo.moved(trained.first.params, s.params) for s in (trained.once, got))) < 1e-2
@@ -121,9 +125,12 @@ def test_two_steps_change_every_role_and_its_average(trained):
             assert any((old[path] != new[path]).any() for path in old), f"{part} {role}"
 
 
-def test_one_trace_for_each_shape_and_set_of_due_terms(trained):
+def test_one_trace_for_each_shape(trained):
     assert trained.traces == 1
-    algorithm, first, batch, *_ = trained
+
+
+def test_a_state_keeps_its_types_for_every_set_of_due_terms(family_model):
+    algorithm, first, batch, *_ = train(family_model)
     for due in {algorithm.due(i) for i in range(6)}:
         after, _ = jax.eval_shape(functools.partial(algorithm.step, due=due), first, batch, KEY)
         for (path, a), b in zip(jax.tree.leaves_with_path(first), jax.tree.leaves(after), strict=True):
@@ -134,7 +141,8 @@ def test_donation_frees_every_input(trained):
     assert not trained.alive
 
 
-def test_checkpoint_round_trip_is_exact(trained, tmp_path):
+def test_checkpoint_round_trip_is_exact(family_model, tmp_path):
+    trained = train(family_model)
     algorithm, state = trained.algorithm, trained.state
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(

@@ -27,7 +27,10 @@ class Translate:
     pixel_weight: Weight = 1.0
     """Weight of the distance of pixels."""
     perceptual_weight: Weight = 0.0
-    """Weight of the distance of a frozen network's activations (0: off)."""
+    """Weight of the distance of a frozen network's activations (0: off).
+
+    It is of the activations as they are: about 10 over EfficientNet-lite0 and 10,000 over VGG19 for a blurred picture.
+    """
     perceptual_layers: tuple[str, ...] = ()
     """Which activations; empty: those that the network's users mostly take."""
     style_weight: Weight = 0.0

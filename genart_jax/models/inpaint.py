@@ -130,7 +130,7 @@ PRESETS = {
     "default": Run(Config(), _STEP, _ADAM, _PHOTOS, _TRAIN),
     "gan": Run(
         Config(),
-        dataclasses.replace(_STEP, perceptual_weight=0.01, adversarial_weight=0.01),
+        dataclasses.replace(_STEP, perceptual_weight=2e-5, adversarial_weight=0.01),
         dataclasses.replace(_ADAM, learning_rate=2e-4),
         _PHOTOS,
         _TRAIN,

@@ -148,7 +148,7 @@ PRESETS = {
     "gan": Run(
         Config(scale=4),
         dataclasses.replace(
-            _STEP, crop=24, perceptual_weight=0.01, adversarial_weight=0.005, loss="relativistic", ema_decay=0.999
+            _STEP, crop=24, perceptual_weight=2e-5, adversarial_weight=0.02, loss="relativistic", ema_decay=0.999
         ),
         dataclasses.replace(_ADAM, learning_rate=1e-4),
         _PHOTOS,

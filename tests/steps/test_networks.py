@@ -27,9 +27,9 @@ from tests import zoo
 KEY = jax.random.key(6)
 
 
-def test_run_is_the_module_itself(model):
+def test_run_is_the_module_itself(family_model):
     """To the bit, for every role: with its parameters, its averages, or what never trains."""
-    algorithm = zoo.tiny(model)
+    algorithm = zoo.tiny(family_model)
     state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, 4))
     state = state.replace(ema=jax.tree.map(lambda x: np.asarray(x) + np.float32(0.01), state.ema))
     for role, network in algorithm.networks.items():
