@@ -48,7 +48,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "init_from": "asset:efficientnet_lite0",
         "source": "emoji",
         "conditions": ("style", "shape", "color"),
-        "strides": (1, 1, 1, 2, 1, 2, 1),
+        "enlarge": 3,
         "data": {"flip": True, "crop": 2, "image_size": (32,)},
         "train": {"steps": 900, "batch": 64},
     },

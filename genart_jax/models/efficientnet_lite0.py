@@ -27,6 +27,7 @@ from jax.typing import DTypeLike
 from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, scores_of
 from genart_jax.nn.efficientnet import Layers, relu6, trunk
 from genart_jax.nn.random import Dropout
+from genart_jax.nn.resample import bicubic
 from genart_jax.types import Network
 
 Condition = Mapping[str, jax.Array] | None
@@ -62,6 +63,8 @@ class Config:
     """Probability that the last block's branch is left out of an example in training; linear from 0 for the first."""
     project_bias: bool = True
     """A bias in each block's last BatchNorm; it serves the published weights alone, as the next BatchNorm undoes it."""
+    enlarge: int = 1
+    """Pictures are enlarged so many times before the first convolution; published weights have seen 224 pixels."""
 
 
 class EfficientNetLite(nn.Module):
@@ -82,7 +85,7 @@ class EfficientNetLite(nn.Module):
         c = self.config
         layers = Layers(self.dtype, self.axis_name, train)
         aux = trunk(
-            layers, images, c.widths, c.depths, c.kernels, c.strides, c.expand, c.stem, c.project_bias,
+            layers, bicubic(images, c.enlarge) if c.enlarge > 1 else images, c.widths, c.depths, c.kernels, c.strides, c.expand, c.stem, c.project_bias,
             drop=c.drop_path, keys=keys,
         )  # fmt: skip
         x = [*aux.values()][-1]
@@ -104,9 +107,9 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
         raise UserError(
             "efficientnet_lite0: widths, depths, kernels and strides must have one entry a stage, of 1 or more"
         )
-    if not (0 <= c.dropout < 1 and 0 <= c.drop_path < 1) or min(c.stem, c.head, c.expand) < 1:
+    if not (0 <= c.dropout < 1 and 0 <= c.drop_path < 1) or min(c.stem, c.head, c.expand, c.enlarge) < 1:
         raise UserError(
-            "efficientnet_lite0: dropout and drop_path must be 0 to below 1, stem, head and expand at least 1"
+            "efficientnet_lite0: dropout and drop_path must be 0 to below 1, stem, head, expand and enlarge at least 1"
         )
     if len(shape) != 3:
         raise UserError(f"efficientnet_lite0: image_shape {shape}: wanted (height, width, channels)")

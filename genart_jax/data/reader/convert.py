@@ -82,7 +82,7 @@ def to_uint8_picture(
     if (turn := TURNS.get(picture.getexif().get(0x0112, 1))) is not None:
         flat = flat.transpose(turn)
     # Files that hold several pictures have `n_frames`.
-    if flat.convert("L").getextrema()[0] == flat.convert("L").getextrema()[1] and getattr(picture, "n_frames", 1) > 1:
+    if all(low == high for low, high in depth.extrema(flat)) and getattr(picture, "n_frames", 1) > 1:
         notes.append(BLANK)
     flat = flat.convert("L" if channels == 1 else "RGB")
     flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)

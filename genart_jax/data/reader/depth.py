@@ -43,7 +43,7 @@ def to_eight_bits(picture: Image.Image, notes: list[str]) -> Image.Image:
         if picture.format == "TIFF" and picture.mode == "I":
             notes.append(WHOLE)
     if wide is None:
-        if ";16" in raw and max(high for _, high in _extrema(picture)) < 64:
+        if ";16" in raw and max(high for _, high in extrema(picture)) < 64:
             notes.append(SMALL)
         return picture
     return _scaled(picture, wide, bits, notes)
@@ -139,7 +139,7 @@ def _both_bytes(picture: Image.Image) -> Array | None:
     return halves[0] * 256 + halves[1]
 
 
-def _extrema(picture: Image.Image) -> list[tuple[int, int]]:
+def extrema(picture: Image.Image) -> list[tuple[int, int]]:
     """(lowest, highest) of each channel of colour."""
     found: Any = picture.getextrema()
     pairs = [found] if isinstance(found[0], int | float) else list(found)

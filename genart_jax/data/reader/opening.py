@@ -121,7 +121,7 @@ class _Quiet:
 
     def __init__(self) -> None:
         self._lock, self._inside = threading.Lock(), 0
-        self._caught, self._level = warnings.catch_warnings(), logging.NOTSET
+        self._caught, self._passed_on, self._nowhere = warnings.catch_warnings(), True, logging.NullHandler()
 
     def __enter__(self) -> None:
         with self._lock:
@@ -129,15 +129,17 @@ class _Quiet:
                 self._caught = warnings.catch_warnings()
                 self._caught.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL\b")
-                self._level = _pillows_log.level
-                _pillows_log.setLevel(logging.CRITICAL)
+                # Not by its level: to set that empties the caches of every logger there is, for every picture.
+                self._passed_on, _pillows_log.propagate = _pillows_log.propagate, False
+                _pillows_log.addHandler(self._nowhere)
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                _pillows_log.setLevel(self._level)
+                _pillows_log.removeHandler(self._nowhere)
+                _pillows_log.propagate = self._passed_on
                 self._caught.__exit__(None, None, None)
 
 
