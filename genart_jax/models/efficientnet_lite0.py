@@ -85,7 +85,7 @@ class EfficientNetLite(nn.Module):
         c = self.config
         layers = Layers(self.dtype, self.axis_name, train)
         aux = trunk(
-            layers, bicubic(images, c.enlarge) if c.enlarge > 1 else images, c.widths, c.depths, c.kernels, c.strides, c.expand, c.stem, c.project_bias,
+            layers, bicubic(images, c.enlarge), c.widths, c.depths, c.kernels, c.strides, c.expand, c.stem, c.project_bias,
             drop=c.drop_path, keys=keys,
         )  # fmt: skip
         x = [*aux.values()][-1]

@@ -14,7 +14,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 import genart_jax as ga
 from genart_jax import assets
 from genart_jax.models import efficientnet_lite0, vgg
+from genart_jax.nn import resample
 from genart_jax.nn.vgg import DEPTHS, VGG, names
+from tests import zoo
 
 
 def photograph(name, size):
@@ -150,3 +152,16 @@ def test_the_published_variables_are_those_of_the_models():
         wanted = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
         shapes = lambda tree: jax.tree.map(jnp.shape, tree)
         assert shapes(assets.load(name)) == shapes(dict(wanted))
+
+
+def test_lite0_enlarges_what_it_sees():
+    small = jax.random.uniform(jax.random.key(0), (2, 8, 8, 3), minval=-1.0)
+    as_it_is, enlarging = (
+        ga.build(
+            "efficientnet_lite0", preset="tiny", image_shape=(side, side, 3), conditions=(("a", 3),), enlarge=times
+        )
+        for side, times in ((16, 1), (8, 2))
+    )
+    state = zoo.start(as_it_is, jax.random.key(1), zoo.full_batch(as_it_is, 2))
+    larger = resample.bicubic(small, 2)
+    np.testing.assert_allclose(enlarging.predict(state, small), as_it_is.predict(state, larger), rtol=1e-5, atol=1e-6)
