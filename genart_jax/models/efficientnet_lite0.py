@@ -85,8 +85,8 @@ class EfficientNetLite(nn.Module):
         c = self.config
         layers = Layers(self.dtype, self.axis_name, train)
         aux = trunk(
-            layers, bicubic(images, c.enlarge), c.widths, c.depths, c.kernels, c.strides, c.expand, c.stem, c.project_bias,
-            drop=c.drop_path, keys=keys,
+            layers, bicubic(images, c.enlarge), c.widths, c.depths, c.kernels, c.strides, c.expand, c.stem,
+            c.project_bias, drop=c.drop_path, keys=keys,
         )  # fmt: skip
         x = [*aux.values()][-1]
         aux["head"] = x = relu6(layers(x, "head", c.head, 1))
