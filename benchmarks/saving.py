@@ -1,8 +1,8 @@
 """What a checkpoint and the guards cost: on the training thread, in the background, and a step on average.
 
-    python -m benchmarks.saving [MODEL ...] [--out FILE.md]
+    python -m benchmarks.saving [MODEL[,OPTION=NUMBER ...] ...] [--out FILE.md]
 
-At each model's default preset on the embedded art set. The host's own time a step is that of the trainer's loop with a
+At each model's default preset on the embedded art set, with options of the model's where they are given. The host's own time a step is that of the trainer's loop with a
 step that computes nothing: the order of the pictures, their way to the device, the call, and a row of the log every 50.
 """
 
@@ -64,7 +64,9 @@ def median(function: Callable[[], Any], times: int) -> float:
 
 def measure(name: str, directory: Path) -> Row:
     """All figures of one model."""
-    run = ga.configure(name, train={"steps": 10**6, "save_every": 0, "sample_every": 0, "log_every": 50})
+    model, *options = name.split(",")
+    given = {key: int(value) for key, _, value in (option.partition("=") for option in options)}
+    run = ga.configure(model, **given, train={"steps": 10**6, "save_every": 0, "sample_every": 0, "log_every": 50})
     whole = Trainer(run, directory, lambda event, values: None)
     group = whole.run.train.steps_per_dispatch
     dispatch, begins = make_dispatch(whole.algorithm, whole.loader, whole.run), itertools.count(step=group)

@@ -12,17 +12,23 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.config import Field
+from genart_jax.data import media
 from genart_jax.data import source as source_module
 from genart_jax.data.source import Split
 from genart_jax.train import checkpoint, trainer
 from genart_jax.train.log import read_rows
+from tests import zoo
+
+LAYERS = {"moving": (3, 1), "shapes3d": (8, 2)}
+"""Sets of more than single pictures: frames or layers, and of how many pixels one is taken."""
 
 
 @pytest.fixture(autouse=True)
 def small_data(monkeypatch):
     """Forty icons of 16x16 for training and ten for testing: seven steps of eight run over the end of an epoch.
 
-    Any second set is the same icons once more; the target of any pair is the picture upside down.
+    Any second set is the same icons once more; the target of any pair is the picture upside down; icons move down a
+    line each frame, and volumes are grey icons of 8x8, shifted so from layer to layer.
     """
     whole = source_module.open_source(ga.get_config("dcgan").data)
 
@@ -44,6 +50,16 @@ def small_data(monkeypatch):
             paired = lambda one: one._replace(arrays={**one.arrays, "target": one.arrays["image"][:, ::-1]})
             both = {**pictures, "target": pictures["image"]}
             return dataclasses.replace(small, train=paired(train), test=paired(test), pictures=both)
+        if data.source in LAYERS:
+            count, step = LAYERS[data.source]
+            moved = lambda x: np.stack([np.roll(x[:, ::step, ::step], i, axis=1) for i in range(count)], axis=1)
+            inside = lambda one: one._replace(arrays={**one.arrays, "image": moved(one.arrays["image"])})
+            parts = [inside(one) for one in (train, test)]
+            if data.source == "shapes3d":
+                grey = lambda one: one._replace(arrays={**one.arrays, "image": one.arrays["image"][..., :1]})
+                parts = [grey(one) for one in parts]
+            field = Field(parts[0].arrays["image"].shape[1:])
+            return dataclasses.replace(small, train=parts[0], test=parts[1], pictures={"image": field})
         return small
 
     monkeypatch.setattr(trainer, "open_source", opened)
@@ -86,6 +102,8 @@ def test_resume_equals_an_uninterrupted_run(family_model, tmp_path, per_dispatch
         options["data"] = {"other": "emoji"}
     if hasattr(needed, "target_shape"):
         options["data"] = {"source": "pairs:upside_down"}
+    if len(shape := zoo.shape_of(family_model)) > 3:
+        options["data"] = {"source": "shapes3d" if media.is_volume(shape) else "moving"}
     fit(family_model, tmp_path / "whole", **options)
     fit(family_model, tmp_path / "parts", interrupt, **options)
     summary = json.loads((tmp_path / "parts" / "summary.json").read_text())
