@@ -2,8 +2,9 @@
 
     python -m benchmarks.saving [MODEL[,OPTION=NUMBER ...] ...] [--out FILE.md]
 
-At each model's default preset on the embedded art set, with options of the model's where they are given. The host's own time a step is that of the trainer's loop with a
-step that computes nothing: the order of the pictures, their way to the device, the call, and a row of the log every 50.
+At each model's default preset on the embedded art set, with options of the model's where they are given
+(`mlp_vae,hidden=13500` is a checkpoint of 1 GB). The host's own time a step is that of the trainer's loop with a step
+that computes nothing: the order of the pictures, their way to the device, the call, and a row of the log every 50.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ class Row:
 
 
 def median(function: Callable[[], Any], times: int) -> float:
-    """Milliseconds of a call."""
-    out = []
-    for _ in range(times):
+    """Milliseconds of a call: the median of so many, or of those that ten seconds have room for, but three at least."""
+    out = list[float]()
+    while len(out) < times and (len(out) < 3 or sum(out) < 10_000):
         start = time.perf_counter()
         jax.block_until_ready(function())
         out.append(1e3 * (time.perf_counter() - start))
