@@ -31,6 +31,7 @@ from genart_jax.train.dispatch import make_dispatch
 from genart_jax.train.guard import StopSignals
 from genart_jax.train.records import Records
 from genart_jax.train.trainer import Trainer
+from genart_jax.train.watch import Watch
 from genart_jax.types import Metrics, State
 
 
@@ -63,8 +64,8 @@ def median(function: Callable[[], Any], times: int) -> float:
     return statistics.median(out)
 
 
-def measure(name: str, directory: Path) -> Row:
-    """All figures of one model."""
+def measure(name: str, directory: Path, steps: int = 1000, saves: int = 7) -> Row:
+    """All figures of one model; `steps`: of the loop alone, five times; `saves`: that are timed."""
     model, *options = name.split(",")
     given = {key: int(value) for key, _, value in (option.partition("=") for option in options)}
     run = ga.configure(model, **given, train={"steps": 10**6, "save_every": 0, "sample_every": 0, "log_every": 50})
@@ -81,7 +82,7 @@ def measure(name: str, directory: Path) -> Row:
         step = median(some, 25) / group
         guarded = median(lambda: guard.not_finite(whole.state), 9)
         calls, totals, sums = [], [], []
-        for _ in range(7):
+        for _ in range(saves):
             some()
             jax.block_until_ready(whole.state)
             start = time.perf_counter()
@@ -94,12 +95,13 @@ def measure(name: str, directory: Path) -> Row:
             size = sum(file.stat().st_size for file in manifest.files(folder) if manifest.digest(file))
             sums.append(size / 1e9 / (time.perf_counter() - start))
         whole.log = Records(directory, whole.saved, 0, lambda text: None)
-        host = _host(whole, list(some()))
+        whole.watch = Watch(whole.run, whole.algorithm.members, [])
+        host = _host(whole, list(some()), steps)
     call, total = statistics.median(calls), statistics.median(totals)
     return Row(name, size / 1e6, step, host, guarded, call, total - call, statistics.median(sums))
 
 
-def _host(whole: Trainer, metrics: Sequence[str], steps: int = 1000) -> float:
+def _host(whole: Trainer, metrics: Sequence[str], steps: int) -> float:
     """Milliseconds of a step that computes nothing: the loop, the batch's way to the device, the call, the log."""
 
     def nothing(state: State, *args: Any) -> tuple[State, Metrics]:
@@ -112,6 +114,7 @@ def _host(whole: Trainer, metrics: Sequence[str], steps: int = 1000) -> float:
     with (
         mock.patch.object(trainer, "make_dispatch", return_value=dispatch),
         mock.patch.object(Trainer, "_save", return_value=None),
+        mock.patch.object(Trainer, "_look", return_value=None),
         mock.patch.object(type(whole.checkpoints), "require", return_value=None),
     ):
         for _ in range(6):  # the first compiles

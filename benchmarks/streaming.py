@@ -7,10 +7,10 @@ training takes: files in, batches of uint8 pictures out, brought to `--size`. Py
 torchvision (`decode_image`, `v2.Resize`), in as many processes as ours has threads. The two take turns, each for a
 second and a half a round, and the ratio is of the medians.
 
-Whether a device would wait is shown by simulation: in place of a step comes a pause, as a GPU would be busy while the
-host has nothing to do, and what is counted is how long the next batch lets one wait after it. A step of `x` times the
-loader's own time for a batch is one that a machine with enough cores has in front of it: the last column says how many
-such cores a step of 2,500 pictures a second (a ResNet-50 on a large GPU) needs.
+Whether a device would wait is shown by simulation: a device is busy for so long with each batch, while the host brings
+the next ones, two steps ahead at most, as calls are handed over; what is counted is how long it has nothing to do. A
+step of `x` times the loader's own time for a batch is what a machine with enough cores has in front of it: the last
+line says how many such cores 2,500 pictures a second (a ResNet-50 on a large GPU) need.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ SECONDS = 1.5
 STEPS = (1.1, 1.5, 3.0)
 """Lengths of simulated steps, in times that the loader takes for a batch."""
 _GPU = 2500  # pictures a second
+_AHEAD = 2  # steps that are handed over before the device has done them
 
 Next = Callable[[], Any]
 
@@ -109,18 +110,18 @@ def rate(following: Next, batch: int, seconds: float = SECONDS) -> float:
     return count / (time.perf_counter() - start)
 
 
-def waiting(following: Next, step: float, steps: int = 20) -> float:
+def waiting(following: Next, step: float, steps: int = 30) -> float:
     """The share of the time that a device would wait, whose step takes so many seconds."""
-    for _ in range(3):
-        following()
-        time.sleep(step)
-    waited, begun = 0.0, time.perf_counter()
+    following()
+    free = begun = time.perf_counter()
+    waited = 0.0
     for _ in range(steps):
-        start = time.perf_counter()
         following()
-        waited += time.perf_counter() - start
-        time.sleep(step)
-    return waited / (time.perf_counter() - begun)
+        here = time.perf_counter()
+        waited += max(0.0, here - free)
+        free = max(here, free) + step
+        time.sleep(max(0.0, free - here - _AHEAD * step))
+    return waited / (free - begun)
 
 
 def measure(directory: Path, args: argparse.Namespace) -> list[str]:
