@@ -81,10 +81,12 @@ def to_uint8_picture(
     flat = _over_white(whole, notes)
     if (turn := TURNS.get(picture.getexif().get(0x0112, 1))) is not None:
         flat = flat.transpose(turn)
-    # Files that hold several pictures have `n_frames`.
-    if all(low == high for low, high in depth.extrema(flat)) and getattr(picture, "n_frames", 1) > 1:
+    # Files that hold several pictures have `n_frames`, for which some look through all of them.
+    several = lambda: getattr(picture, "n_frames", 1) > 1
+    if picture.format != "JPEG" and all(low == high for low, high in depth.extrema(flat)) and several():
         notes.append(BLANK)
-    flat = flat.convert("L" if channels == 1 else "RGB")
+    if flat.mode != (mode := "L" if channels == 1 else "RGB"):
+        flat = flat.convert(mode)
     flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
     return np.asarray(flat).reshape(height, width, channels)
 
