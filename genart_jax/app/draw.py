@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from genart_jax.config import UserError
+from genart_jax.data import media
 from genart_jax.data.conditions import parse_conditions
 from genart_jax.data.provenance import Provenance
 from genart_jax.runtime.packaged import results
@@ -83,6 +84,10 @@ def _one(run: Path, asked: Asked) -> Iterator[Path]:
     given = parse_conditions(asked.words, names)
     numbers = {"truncation": asked.truncation} if asked.truncation != 1.0 else {}
     numbers |= {"frames": float(asked.length)} if asked.length else {}
+    if asked.length and (asked.source is not None or asked.save is not None):
+        raise UserError("--length draws other latents than --from and --save have; leave one of them out")
+    if asked.length and media.is_volume((asked.length, *saved.run.model.image_shape[1:])):
+        raise UserError(f"--length {asked.length}: a grey clip of as many frames as pixels would be a volume; one more")
     model = load(run, asked.step)
     if asked.first is not None:
         if asked.source is not None or asked.save is not None or asked.truncation != 1.0:

@@ -29,8 +29,11 @@ _VIEWS = 24  # of a turntable
 
 
 def is_volume(shape: Sequence[int]) -> bool:
-    """Whether an example of this shape is a volume: a cube, (n, n, n, channels); others of four axes are videos."""
-    return len(shape) == 4 and shape[0] == shape[1] == shape[2]
+    """Whether examples of this shape are volumes, cubes of one channel, (n, n, n, 1); others of four axes are videos.
+
+    Grey videos of as many frames as pixels a side would be volumes; whoever makes or reads videos refuses those.
+    """
+    return len(shape) == 4 and shape[0] == shape[1] == shape[2] and shape[3] == 1
 
 
 def is_video(shape: Sequence[int]) -> bool:

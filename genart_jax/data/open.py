@@ -165,7 +165,7 @@ class Dataset:
     def show(self, split: str = "train", num: int = 25, seed: int = 0, columns: int | None = None) -> Image.Image:
         """A grid of examples with their classes below.
 
-        Pictures stand beside their targets and masks, videos are a row of frames, volumes are seen from three sides.
+        Pictures stand beside their targets and masks, videos are a row of frames, volumes are shaded surfaces.
 
         Args:
           split: whose.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from genart_jax.config import Data, Field, UserError
-from genart_jax.data import picture
+from genart_jax.data import media, picture
 from genart_jax.data.picture import BadPictureError
 from genart_jax.data.source import Source, Split, count_lines, fingerprint, held_out
 from genart_jax.runtime.paths import expanded
@@ -69,6 +70,8 @@ def load(directory: str | Path, data: Data) -> Source:
     roots = sides if split_up else {"": directory}
     found = [(side == "test", video) for side, root in roots.items() for video in find(root)]
     shape = (data.frames, *size, data.channels)
+    if media.is_volume(shape):
+        raise UserError(f"data.frames {data.frames}: grey videos as long as they are wide would be volumes; one less")
     if not found:
         kinds = ", ".join(name[1:] for name in ANIMATED + FILMS)
         raise UserError(f"videos:{directory}: no videos here; wanted files ({kinds}) or folders of frames")
@@ -94,7 +97,11 @@ def find(root: Path) -> list[Video]:
         inside = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=_numbered)
         whole = [p for p in inside if p.is_file() and p.suffix.lower() in ANIMATED + FILMS]
         frames = [p for p in inside if p.is_file() and p.suffix.lower() in picture.SUFFIXES]
-        if parts and len(frames) > 1 and len(frames) == len(inside) and not _moving(whole):
+        flat = not any(p.is_dir() for p in inside)
+        if parts and len(frames) > 1 and not flat:
+            words = "%s: %d pictures beside folders are no frames of a video, and are left out"
+            logging.getLogger(__name__).warning(words, "/".join(parts), len(frames))
+        if parts and len(frames) > 1 and flat and not _moving(whole):
             out.append(Video(parts[0] if len(parts) > 1 else "", "/".join(parts), tuple(frames)))
         else:
             out += [Video(parts[0] if parts else "", "/".join((*parts, p.name)), (p,)) for p in whole]
@@ -136,8 +143,7 @@ def decode(files: Sequence[Path], frames: int, size: tuple[int, int], channels: 
       BadPictureError: it is damaged, stands still, or is shorter than that.
     """
     if len(files) > 1:
-        chosen = [picture.read(files[i]) for i in _spread(len(files), frames)]
-        return np.stack([picture.decode(content, size, channels, []) for content in chosen])
+        return np.stack([_frame(files[i], size, channels) for i in _spread(len(files), frames)])
     if files[0].suffix.lower() in FILMS:
         return _film(files[0], frames, size, channels)
     content = picture.read(files[0])
@@ -177,6 +183,14 @@ def first_frames(path: Path, size: tuple[int, int], channels: int) -> Array:
 def _frames(opened: Image.Image) -> int:
     """Of an animation; 1 of a picture, whose class in Pillow may not know the word."""
     return int(getattr(opened, "n_frames", 1))
+
+
+def _frame(file: Path, size: tuple[int, int], channels: int) -> Array:
+    """A frame that is a file of its own; what is wrong with it says which one it is."""
+    try:
+        return picture.decode(picture.read(file), size, channels, [])
+    except BadPictureError as error:
+        raise BadPictureError(f"{file.name}: {error}") from error
 
 
 def _spread(number: int, frames: int) -> list[int]:

@@ -74,9 +74,14 @@ def halvings(image_shape: tuple[int, ...]) -> tuple[int, int]:
     side, count = image_shape[0] if len(image_shape) == 4 else 0, 0
     while side % 2 == 0 and side >= 8:
         side, count = side // 2, count + 1
-    if len(set(image_shape[:-1])) != 1 or not 4 <= side <= 7 or not 1 <= count <= 5 or image_shape[0] > 128:
+    if (
+        image_shape[1:] != (*image_shape[:1] * 2, 1)
+        or not 4 <= side <= 7
+        or not 1 <= count <= 5
+        or image_shape[0] > 128
+    ):
         raise UserError(
-            f"gan3d: image_shape {tuple(image_shape)}: wanted volumes (n, n, n, channels) whose side is 8 to 128 and"
+            f"gan3d: image_shape {tuple(image_shape)}: wanted volumes (n, n, n, 1) whose side is 8 to 128 and"
             " halves down to 4 to 7, such as 16, 32 or 64; genart data build shapes3d makes some"
         )
     return count, side

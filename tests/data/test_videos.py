@@ -95,7 +95,6 @@ def test_train_and_test_are_the_splits(tmp_path):
 
 
 def test_films(tmp_path):
-    av = pytest.importorskip("av")
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width = stream.height = 32
@@ -140,3 +139,29 @@ def test_first_frames_of_a_picture_of_an_animation_and_of_a_folder(folder, tmp_p
     (tmp_path / "empty").mkdir()
     with pytest.raises(ga.UserError, match="no pictures in this folder"):
         videos.first_frames(tmp_path / "empty", (8, 8), 3)
+
+
+def test_frames_beside_other_files_are_a_video_and_a_bad_one_is_named(tmp_path):
+    for name, side in (("good", 16), ("bad", 16)):
+        (tmp_path / name).mkdir()
+        for i, frame in enumerate(clip(side=side)):
+            frame.save(tmp_path / name / f"{i}.png")
+        (tmp_path / name / "about.txt").write_text("words")
+    (tmp_path / "bad" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    source = videos.load(tmp_path, DATA)
+    assert len(source.unreadable) == 1
+    assert "0.png" in source.unreadable[0]
+
+
+def test_pictures_beside_folders_are_said_to_be_left_out(folder, caplog):
+    inside = next(p for p in sorted(folder.rglob("*")) if p.is_dir())
+    for i, frame in enumerate(clip()):
+        frame.save(inside / f"still{i}.png")
+    (inside / "deeper").mkdir()
+    videos.load(folder, DATA)
+    assert "pictures beside folders are no frames of a video" in caplog.text
+
+
+def test_grey_videos_as_long_as_they_are_wide_are_refused(folder):
+    with pytest.raises(ga.UserError, match="would be volumes"):
+        videos.load(folder, Data(image_size=(4,), frames=4, channels=1))

@@ -115,12 +115,22 @@ def test_a_run_has_its_scores(runs):
         videos.score_videos(runs / "clips", 40)
 
 
-def test_held_codes_are_held(runs):
-    trained = open_run(runs / "gan")
+def test_held_codes_are_held(runs, monkeypatch):
+    trained, seen = open_run(runs / "gan"), []
+    content = trained.model.algorithm.networks["generator"].module.content_dim
+    uses = dict(trained.model.algorithm.uses)
+    function = lambda state, latents, told: (seen.append(latents), uses["decode"].function(state, latents, told))[1]
+    algorithm = trained.model.algorithm._replace(uses=uses | {"decode": uses["decode"]._replace(function=function)})
+    monkeypatch.setattr(videos.compiler, "jit", lambda one: one)
     for hold in (True, False):
-        groups = videos.recombined(trained, 0, hold)
+        groups = videos.recombined(trained._replace(model=trained.model._replace(algorithm=algorithm)), 0, hold)
         assert groups.shape == (videos.GROUPS, videos.OF_EACH, 3, 16, 16, 3)
-        assert (groups[0, 0] != groups[0, 1]).any()
+        one = seen.pop().reshape(videos.GROUPS, videos.OF_EACH, -1)
+        held, free = (one[..., :content], one[..., content:])[:: 1 if hold else -1]
+        assert (held == held[:, :1]).all()
+        assert (held[0, 0] != held[1, 0]).any()
+        assert (free == free[:1]).all()
+        assert (free[0, 0] != free[0, 1]).any()
 
 
 def test_features_and_classes_of_clips(runs):

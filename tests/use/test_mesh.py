@@ -5,8 +5,10 @@ import struct
 
 import numpy as np
 import pytest
+import trimesh
 
 import genart_jax as ga
+from genart_jax.data import media
 from genart_jax.data.build import solids
 from genart_jax.data.provenance import Provenance
 from genart_jax.use import mesh
@@ -102,3 +104,13 @@ def test_what_has_no_mesh_is_said(tmp_path):
     with pytest.raises(ga.UserError, match=r"of volumes FILE\.obj"):
         write_samples(tmp_path / "a.obj", flat, {}, 0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".stl", ".glb"])
+def test_others_read_them(suffix, tmp_path):
+    """As trimesh does, which has its own readers: closed, and as large as the ball is."""
+    path = tmp_path / f"ball{suffix}"
+    path.write_bytes(mesh.file_of(media.to_pixels(ball(24, 8.0)), suffix, ABOUT))
+    found = trimesh.load(path, force="mesh")
+    assert found.is_watertight
+    assert abs(abs(found.volume) / (4 / 3 * np.pi * (8 / 24) ** 3) - 1) < 0.05
