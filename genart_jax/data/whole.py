@@ -15,8 +15,9 @@ from PIL import Image
 from genart_jax.config import UserError
 from genart_jax.data import picture, provenance
 from genart_jax.data.provenance import Provenance
-from genart_jax.data.reader import BadPictureError, depth, opened, profile
-from genart_jax.data.reader.convert import TURNS
+from genart_jax.data.reader import BadPictureError, depth, ending, opened, profile
+from genart_jax.data.reader.convert import NO_END, TURNS
+from genart_jax.data.reader.opening import CutShortError
 from genart_jax.runtime.values import Array, Json
 
 FIRST = "an animation or several pictures: the first alone"
@@ -56,12 +57,31 @@ def read(path: Path, notes: list[str]) -> Whole:
         data = picture.read(path)
     except OSError as error:
         raise BadPictureError(error.strerror or str(error)) from None
-    with opened(data) as image:
-        if getattr(image, "n_frames", 1) > 1:  # of files that can hold several
-            notes.append(FIRST)
-        colors, alpha, icc = _planes(image, image.info.get("icc_profile"), notes)
-        exif = image.getexif()  # of a PNG it loads the pixels, and then no one can tell how deep they were
-        turn = TURNS.get(exif.pop(_ORIENTATION, 1))
+    try:
+        with opened(data) as image:
+            whole = of_image(image, notes)
+    except CutShortError:
+        if (mended := ending.with_jpeg_end(data)) is None:
+            raise
+        with opened(mended) as image:
+            whole = of_image(image, [*notes])
+        notes.append(NO_END)
+    if ending.lacks_end(data):
+        notes.append(NO_END)
+    return whole
+
+
+def of_image(image: Image.Image, notes: list[str]) -> Whole:
+    """What Pillow has opened, of any size and mode; `notes` as in `read`.
+
+    Raises:
+      BadPictureError: pixels without a fixed range.
+    """
+    if getattr(image, "n_frames", 1) > 1:  # of files that can hold several
+        notes.append(FIRST)
+    colors, alpha, icc = _planes(image, image.info.get("icc_profile"), notes)
+    exif = image.getexif()  # of a PNG it loads the pixels, and then no one can tell how deep they were
+    turn = TURNS.get(exif.pop(_ORIENTATION, 1))
     if turn is not None:
         colors, alpha = _turned(colors, turn), None if alpha is None else _turned(alpha, turn)
     return Whole(colors, alpha, icc, exif.tobytes() if len(exif) else b"")
@@ -82,13 +102,9 @@ def _turned(plane: Array, turn: Image.Transpose) -> Array:
 def _planes(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Array, Array | None, bytes | None]:
     """Colours, transparency, and the profile that is still right for them."""
     wide = depth.is_wide(image)
-    if image.mode.startswith("I") and not image.has_transparency_data:
-        image.load()
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise BadPictureError("32-bit pixels, whose range is unknown")
-        return values.astype(np.uint16)[..., None], None, icc
     try:
+        if image.mode.startswith("I") and not image.has_transparency_data:
+            return depth.sixteen_bits(image).astype(np.uint16)[..., None], None, icc
         image = depth.to_eight_bits(image, notes)
     except depth.UnknownRangeError as error:
         raise BadPictureError(str(error)) from None

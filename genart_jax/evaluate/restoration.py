@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genart_jax.config import Translate
 from genart_jax.data.pipeline import prepare
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.measures import Measured
@@ -111,13 +112,21 @@ def score_translation(
     for name, values in figures["output"].items():
         worst = values.max() if name.startswith("lpips") else values.min()
         details = {"input": float(figures["input"][name].mean()), "worst": float(worst)}
-        cut = {"border": border if name.endswith("_y") else 0}
+        cut = {"border": border if name.endswith("_y") else 0, "task": _task(trained)}
         measured = Measured(float(values.mean()), error_of_mean(values), "over pictures", details, cut)
         network = distance.of(target) if distance is not None and name in perceptual else AsTheyAre(target.shape[1:3])
         contract = contract_of(trained, network, "test", num, num, None)
         scores += make_scores(trained, contract, {name: measured}, seed)
     write_scores(directory, scores)
     return scores
+
+
+def _task(trained: pictures.Trained) -> str:
+    """What was done to the pictures, or where they come from: figures of two tasks are not to be compared."""
+    algorithm, run = trained.model.algorithm, trained.saved.run
+    translation = algorithm.use("transform").translation
+    scale = f" x{translation.scale}" if translation is not None and translation.scale > 1 else ""
+    return (run.step.degradation if isinstance(run.step, Translate) else "") + scale or "the data's own pairs"
 
 
 def measures_in_parts(target: Array, made: Array, border: int) -> dict[str, Array]:

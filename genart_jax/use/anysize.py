@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from genart_jax.config import UserError
+from genart_jax.data.reader import BadPictureError
 from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array, Json
 from genart_jax.runtime.watch import watched
@@ -109,7 +109,7 @@ class Tiled:
     def _at_one_size(self, colors: Array, given: Json, seed: int) -> Array:
         """Of a model that sees all of a picture, at the size that it was trained on, and back."""
         if colors.dtype != np.uint8:
-            raise UserError("this model takes pictures of one size and 8 bits alone")
+            raise BadPictureError("this model takes pictures of one size and 8 bits alone")
         height, width = self.use.inputs[0].shape[:2]
         sized = lambda x, size: np.asarray(
             Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).resize(size, Image.Resampling.LANCZOS)

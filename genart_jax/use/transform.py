@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ class Done(NamedTuple):
 
 def transform(
     model: Model | str | Path,
-    picture: Array | str | Path,
+    picture: Array | Image.Image | str | Path,
     mask: Array | None = None,
     scale: int = 0,
     strength: float = 1.0,
@@ -72,7 +72,7 @@ def transform(
     Args:
       model: as `load` gives it, a run directory, or a model that comes with the package ("super_resolution").
       picture: (height, width) or (height, width, 1, 3 or 4) uint8 or uint16, the fourth channel its transparency; or a
-        file.
+        file, or a picture of Pillow's of any mode.
       mask: (height, width), not 0 where the picture is lost; for models that take one.
       scale: how many times larger it becomes, a power of the model's scale; 0: by that.
       strength: share of the change, 0 to 1.
@@ -87,15 +87,16 @@ def transform(
     """
     job = Job(scale, strength, seed=seed, back=back)
     tiled = Tiled(model if isinstance(model, Model) else load(at_scale(str(model), scale)), use=job.use)
-    if isinstance(picture, str | Path):
-        try:
+    flat = not isinstance(picture, str | Path | Image.Image) and np.ndim(picture) == 2
+    try:
+        if isinstance(picture, str | Path):
             given = whole.read(expanded(picture), [])
-        except BadPictureError as error:
-            raise UserError(f"{picture}: {error}") from None
-        flat = False
-    else:
-        given, flat = _of_array(np.asarray(picture)), np.ndim(picture) == 2
-    made = _made(tiled, given, None if mask is None else np.asarray(mask) != 0, job)
+        else:
+            is_image = isinstance(picture, Image.Image)
+            given = whole.of_image(picture, []) if is_image else _of_array(np.asarray(picture))
+        made = _made(tiled, given, None if mask is None else np.asarray(mask) != 0, job)
+    except BadPictureError as error:
+        raise UserError(f"{picture if isinstance(picture, str | Path) else 'picture'}: {error}") from None
     colors = made.colors if made.alpha is None else np.concatenate([made.colors, made.alpha[..., None]], axis=-1)
     return colors[..., 0] if flat else colors
 
@@ -132,13 +133,14 @@ def transform_files(
     paths = _paths(words)
     places = _places(paths, name, out)
     inputs = {path.resolve() for path, _ in paths}
-    if job.mask is not None and job.mask.is_file():
-        inputs.add(job.mask.resolve())
+    if job.mask is not None:
+        inputs |= {path.resolve() for path in (job.mask.iterdir() if job.mask.is_dir() else [job.mask])}
+    strips = _free((place.with_name(f"{place.stem}-compare.png") for place in places), {*places}) if job.compare else []
     if same := [place for place in places if place.resolve() in inputs]:
         raise UserError(f"{same[0]} is an input, and is not overwritten; choose another --out")
     if out is not None and len(paths) == 1 and out.suffix:
         whole.check_writable(out)
-    for (path, _), place in zip(paths, places, strict=True):
+    for i, ((path, _), place) in enumerate(zip(paths, places, strict=True)):
         notes: list[str] = []
         try:
             given = whole.read(path, notes)
@@ -152,7 +154,7 @@ def transform_files(
         place.parent.mkdir(parents=True, exist_ok=True)
         whole.write(place, made, notes, about)
         if strip is not None:
-            whole.write(place.with_name(f"{place.stem}-compare.png"), strip, notes, about)
+            whole.write(strips[i], strip, notes, about)
         yield Done(path, place, tuple(notes))
 
 
@@ -230,15 +232,21 @@ def _places(paths: Sequence[tuple[Path, Path]], name: str, out: Path | None) -> 
         return [out]
     if out is not None and out.suffix and not out.is_dir():
         raise UserError(f"--out {out}: name a folder, for {len(paths)} pictures")
-    taken: set[Path] = set()
-    places = []
+    firsts = []
     for path, below in paths:
         first = path.with_name(f"{path.stem}-{name}") if out is None else (out / below).with_suffix("")
-        suffix = whole.suffix_for(path)
-        tries = (first.with_name(f"{first.name}{f'-{i}' if i > 1 else ''}{suffix}") for i in itertools.count(1))
-        places.append(next(place for place in tries if place not in taken and not place.exists()))
-        taken.add(places[-1])
-    return places
+        firsts.append(first.with_name(first.name + whole.suffix_for(path)))
+    return _free(firsts, set())
+
+
+def _free(wanted: Iterable[Path], taken: set[Path]) -> list[Path]:
+    """For each path the first that is not there and not `taken`: itself, or with -2, -3 and so on behind its stem."""
+    out, taken = list[Path](), set(taken)
+    for path in wanted:
+        tries = (path.with_name(f"{path.stem}{f'-{i}' if i > 1 else ''}{path.suffix}") for i in itertools.count(1))
+        out.append(next(place for place in tries if place not in taken and not place.exists()))
+        taken.add(out[-1])
+    return out
 
 
 def _strip(given: Whole, made: Whole) -> Whole:

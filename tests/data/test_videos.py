@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import av
 import numpy as np
 import pytest
 from PIL import Image

@@ -54,7 +54,7 @@ def test_tiles_keep_everything_once_at_least():
             assert kept.all(), (about, length)
 
 
-@pytest.mark.parametrize("name", ["super_resolution", "inpaint", "enhance", "cyclegan"])
+@pytest.mark.parametrize("name", ["super_resolution", "inpaint", "dehaze", "enhance", "cyclegan"])
 def test_tiled_equals_whole(name):
     """Away from the lower and the right border, where small pictures are filled up."""
     algorithm, state = model(name, moved=True)
@@ -146,6 +146,57 @@ def test_a_bad_file_is_named_and_passed_over(tmp_path):
     assert bad.notes
     assert done.out.exists()
     assert missing.notes == ("No such file or directory",)
+
+
+def test_what_a_model_of_one_size_does_not_take_is_passed_over(tmp_path):
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.full((20, 20), 999, np.uint16)).save(deep)
+    first, second = run("pix2pix", [deep, saved(tmp_path, "c.png")])
+    assert first.out is None
+    assert "8 bits alone" in first.notes[0]
+    assert second.out.exists()
+    with pytest.raises(ga.UserError, match="8 bits alone"):
+        transform(model("pix2pix"), deep)
+
+
+def test_pictures_of_pillow_are_what_they_look_like():
+    image = Image.fromarray(RGB)
+    for mode, near in (("P", 60), ("CMYK", 1), ("RGBA", 1), ("L", 1)):
+        one = image.quantize(16) if mode == "P" else image.convert(mode)
+        made = transform(model("enhance"), one)
+        wanted = np.asarray(one.convert("RGB") if mode in ("P", "CMYK") else one)
+        assert np.abs(made.reshape(wanted.shape).astype(int) - wanted).max() <= near, mode
+
+
+def test_white_may_be_0_and_depth_is_the_declared_one(tmp_path):
+    values = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    Image.fromarray(values).save(tmp_path / "black.tif")
+    image = Image.fromarray(values)
+    image.save(tmp_path / "white.tif", tiffinfo={262: 0})
+    black, white = (whole.read(tmp_path / name, []).colors[..., 0] for name in ("black.tif", "white.tif"))
+    np.testing.assert_array_equal(black, values)
+    np.testing.assert_array_equal(white, 65535 - values)
+
+
+def test_a_jpeg_without_its_end_is_taken(tmp_path):
+    data = encoded(Image.fromarray(RGB), "JPEG")
+    (tmp_path / "short.jpg").write_bytes(data[:-2])
+    ((_, out, notes),) = run("enhance", [tmp_path / "short.jpg"])
+    assert out is not None
+    assert "end" in notes[0]
+
+
+def test_strips_and_results_overwrite_neither_pictures_nor_masks(tmp_path):
+    first, second = saved(tmp_path, "a.png"), saved(tmp_path, "a-enhance-compare.png")
+    before = second.read_bytes()
+    for done in run("enhance", [first, second], None, compare=True):
+        assert done.out.exists()
+    assert second.read_bytes() == before
+    assert (tmp_path / "a-enhance-compare-2.png").exists()
+    (tmp_path / "masks").mkdir()
+    saved(tmp_path / "masks", "a.png")
+    with pytest.raises(ga.UserError, match="is an input"):
+        run("inpaint", [first], tmp_path / "masks" / "a.png", mask=tmp_path / "masks")
 
 
 def test_what_is_done_stays_when_it_is_stopped(tmp_path, monkeypatch):

@@ -49,6 +49,26 @@ def to_eight_bits(picture: Image.Image, notes: list[str]) -> Image.Image:
     return _scaled(picture, wide, bits, notes)
 
 
+def sixteen_bits(picture: Image.Image) -> Array:
+    """A grey picture of more than 8 bits, loaded: int64 (height, width) from black, 0, to white, 65535.
+
+    Raises:
+      UnknownRangeError: negative or large 32-bit integers.
+    """
+    bits = _declared(picture)
+    picture.load()
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise UnknownRangeError("32-bit pixels, whose range is unknown")
+    if bits < 16 and _right_aligned(picture, values, bits):
+        values = (values * 65535 + 2 ** (bits - 1)) // (2**bits - 1)
+    return 65535 - values if _white_is_0(picture) else values
+
+
+def _white_is_0(picture: Image.Image) -> bool:
+    return picture.format == "TIFF" and _tag(picture, 262) == 0
+
+
 def _scaled(picture: Image.Image, wide: Array, bits: int, notes: list[str]) -> Image.Image:
     """int64 (height, width, 1, 3 or 4) as a picture; where PNG names a transparent value, with an alpha channel."""
     colors = wide[..., :3]
@@ -56,7 +76,7 @@ def _scaled(picture: Image.Image, wide: Array, bits: int, notes: list[str]) -> I
         notes.append(SMALL)
     largest = 2**bits - 1 if bits < 16 and _right_aligned(picture, colors, bits) else 65535
     pixels = (colors * 255 + largest // 2) // largest
-    if picture.format == "TIFF" and _tag(picture, 262) == 0:  # white is 0
+    if _white_is_0(picture):
         pixels = 255 - pixels
     alpha = (wide[..., 3:] * 255 + 32767) // 65535 if wide.shape[-1] == 4 else None
     clear = picture.info.get("transparency")
