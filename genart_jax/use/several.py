@@ -8,11 +8,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from PIL import Image
+
 from genart_jax.config import UserError
-from genart_jax.data import picture
+from genart_jax.data import picture, whole
+from genart_jax.data.provenance import Provenance
+from genart_jax.data.reader import BadPictureError
+from genart_jax.data.whole import Whole
+from genart_jax.runtime.values import Array
 from genart_jax.use import styles, trained
 from genart_jax.use.given import pixels_of
-from genart_jax.use.stylize import check_out, write
+from genart_jax.use.stylize import check_out
+from genart_jax.use.transform import free, strip_of
 
 
 class Order(NamedTuple):
@@ -27,14 +35,19 @@ class Order(NamedTuple):
     size: int | None = None
     network: str | None = None
     provenance: bool = True
+    compare: bool = False
 
 
 class Done(NamedTuple):
-    """A content, the file that was made of it, and what went wrong instead; "" if nothing."""
+    """A content, the file that was made of it, and what went wrong instead; "" if nothing.
+
+    `notes`: lines of what is odd about the content, or was not kept.
+    """
 
     content: Path
     place: Path
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def contents_of(path: Path) -> list[Path]:
@@ -94,12 +107,45 @@ def run(order: Order, contents: Sequence[Path], places: Sequence[Path]) -> Itera
         if place.exists():
             yield Done(content, place, f"{place} is there already: passed over")
             continue
+        notes: list[str] = []
         try:
             made = styles.paint(painter, pixels_of(content, order.size), given, order.strength)
-            write(place, made, painter.about if order.provenance else None)
+            save(place, content, made, notes, painter.about if order.provenance else None, order.compare)
         except UserError as error:
             if len(contents) == 1:
                 raise
             yield Done(content, place, f"{error}: passed over")
             continue
-        yield Done(content, place)
+        yield Done(content, place, "", tuple(notes))
+
+
+def save(
+    place: Path, content: Path, made: Array, notes: list[str], about: Provenance | None = None, compare: bool = False
+) -> None:
+    """Writes a painted picture with the transparency and the Exif of its content, and a strip of both beside it.
+
+    Args:
+      place: the file.
+      content: the file that it was made of.
+      made: uint8 (height, width, 3), sRGB.
+      notes: gets a line for what is odd about the content, or not kept.
+      about: what the file is to say of itself.
+      compare: write PLACE-compare.png, too; with a number behind it where that is there.
+
+    Raises:
+      UserError: the content cannot be read any more, or the file not written.
+    """
+    try:
+        given = whole.read(content, notes)
+    except BadPictureError as error:
+        raise UserError(f"{content}: {error}") from None
+    alpha = given.alpha
+    if alpha is not None and alpha.shape != made.shape[:2]:
+        alpha = np.asarray(Image.fromarray(alpha).resize(made.shape[1::-1], Image.Resampling.BICUBIC))
+    if given.colors.dtype == np.uint16:
+        notes.append("more than 8 bits a channel: painted with 8")
+    result = Whole(made, alpha, None, given.exif)
+    whole.write(place, result, notes, about)
+    if compare:
+        (beside,) = free([place.with_name(f"{place.stem}-compare.png")], {place})
+        whole.write(beside, strip_of(Whole(pixels_of(content)), result), notes, about)

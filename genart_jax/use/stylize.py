@@ -15,7 +15,7 @@ from PIL import Image
 from genart_jax import assets
 from genart_jax.api import configure
 from genart_jax.config import Run, UserError
-from genart_jax.data import picture, provenance
+from genart_jax.data import picture
 from genart_jax.data.provenance import Provenance
 from genart_jax.data.source import open_source
 from genart_jax.runtime import compiler
@@ -222,20 +222,3 @@ def provenance_of(place: Path) -> Provenance:
     step, sha256 = max(checkpoint.seals(place).items())
     about = checkpoint.provenance_of(read_config(place), step, sha256)
     return about._replace(data="two pictures", licence="that of the two pictures, which whoever made this must know")
-
-
-def write(out: Path, pixels: Array, about: Provenance | None = None) -> None:
-    """Writes a picture in the format that its name says, whole or not at all, with what it is to say of itself.
-
-    Raises:
-      UserError: it cannot be written.
-    """
-    part = out.with_name(f".{out.stem}.part{out.suffix}")
-    try:
-        options: Json = {"quality": 95} if out.suffix.lower() in (".jpg", ".jpeg") else {}
-        provenance.save(Image.fromarray(pixels), part, about, **options)
-        part.replace(out)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--out {out} cannot be written: {error}") from None
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from genart_jax.runtime.values import Array
+from genart_jax.runtime.watch import watched
 
 Paint = Callable[[Array, tuple[slice, slice]], Array]
 """(piece, where it lies in what is given) -> the piece painted, of the same height and width."""
@@ -50,12 +52,13 @@ def tiled(paint: Paint, pixels: Array, longest: int, overlap: int, multiple: int
     height, width = pixels.shape[:2]
     whole = padded(pixels, multiple)
     out = np.empty_like(whole)
-    for down in windows(whole.shape[0], longest, overlap, multiple):
-        for right in windows(whole.shape[1], longest, overlap, multiple):
-            place = slice(down.begin, down.end), slice(right.begin, right.end)
-            piece = paint(whole[place], place)
-            inside = tuple(slice(w.kept.start - w.begin, w.kept.stop - w.begin) for w in (down, right))
-            out[down.kept, right.kept] = piece[inside]
+    parts = [[*windows(side, longest, overlap, multiple)] for side in whole.shape[:2]]
+    every = [*itertools.product(*parts)]
+    for down, right in watched(every, len(every), "pieces done"):
+        place = slice(down.begin, down.end), slice(right.begin, right.end)
+        piece = paint(whole[place], place)
+        inside = tuple(slice(w.kept.start - w.begin, w.kept.stop - w.begin) for w in (down, right))
+        out[down.kept, right.kept] = piece[inside]
     return out[:height, :width]
 
 

@@ -135,7 +135,7 @@ def transform_files(
     inputs = {path.resolve() for path, _ in paths}
     if job.mask is not None:
         inputs |= {path.resolve() for path in (job.mask.iterdir() if job.mask.is_dir() else [job.mask])}
-    strips = _free((place.with_name(f"{place.stem}-compare.png") for place in places), {*places}) if job.compare else []
+    strips = free((place.with_name(f"{place.stem}-compare.png") for place in places), {*places}) if job.compare else []
     if same := [place for place in places if place.resolve() in inputs]:
         raise UserError(f"{same[0]} is an input, and is not overwritten; choose another --out")
     if out is not None and len(paths) == 1 and out.suffix:
@@ -149,7 +149,7 @@ def transform_files(
         except BadPictureError as error:
             yield Done(path, None, (str(error),))
             continue
-        strip = _strip(given, made) if job.compare else None
+        strip = strip_of(given, made) if job.compare else None
         del given, mask  # large ones are not to be in memory three times
         place.parent.mkdir(parents=True, exist_ok=True)
         whole.write(place, made, notes, about)
@@ -236,10 +236,10 @@ def _places(paths: Sequence[tuple[Path, Path]], name: str, out: Path | None) -> 
     for path, below in paths:
         first = path.with_name(f"{path.stem}-{name}") if out is None else (out / below).with_suffix("")
         firsts.append(first.with_name(first.name + whole.suffix_for(path)))
-    return _free(firsts, set())
+    return free(firsts, set())
 
 
-def _free(wanted: Iterable[Path], taken: set[Path]) -> list[Path]:
+def free(wanted: Iterable[Path], taken: set[Path]) -> list[Path]:
     """For each path the first that is not there and not `taken`: itself, or with -2, -3 and so on behind its stem."""
     out, taken = list[Path](), set(taken)
     for path in wanted:
@@ -249,7 +249,7 @@ def _free(wanted: Iterable[Path], taken: set[Path]) -> list[Path]:
     return out
 
 
-def _strip(given: Whole, made: Whole) -> Whole:
+def strip_of(given: Whole, made: Whole) -> Whole:
     """Before | after, as high as what was made; without transparency."""
     after = made.colors if made.colors.dtype == np.uint8 else (made.colors // 257).astype(np.uint8)
     before = given.colors if given.colors.dtype == np.uint8 else (given.colors // 257).astype(np.uint8)

@@ -12,7 +12,7 @@ import genart_jax as ga
 from genart_jax.app.cli import main
 from genart_jax.steps.pixels import luminance
 from genart_jax.train.checkpoint import Model
-from genart_jax.use import styles, tiles, trained
+from genart_jax.use import several, styles, tiles, trained
 from genart_jax.use.painters import Brush
 from tests import zoo
 
@@ -242,3 +242,21 @@ def test_networks_that_are_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("GENART_CACHE", str(tmp_path))
     with pytest.raises(ga.UserError, match="genart assets fetch multistyle26"):
         trained.find("multistyle", "multistyle26")
+
+
+def test_what_belongs_to_a_content_is_kept(tmp_path):
+    rgba = np.dstack([CONTENT, np.arange(CONTENT[..., 0].size).reshape(CONTENT.shape[:2]) % 256]).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x010E] = "a slope"
+    Image.fromarray(rgba).save(tmp_path / "a.png", exif=exif)
+    made, notes = np.full((20, 24, 3), 7, np.uint8), []
+    several.save(tmp_path / "b.png", tmp_path / "a.png", made, notes, compare=True)
+    with Image.open(tmp_path / "b.png") as out:
+        assert (out.mode, out.size) == ("RGBA", (24, 20))
+        assert out.getexif()[0x010E] == "a slope"
+        np.testing.assert_array_equal(np.asarray(out)[..., :3], made)
+    assert (tmp_path / "b-compare.png").exists()
+    assert not notes
+    Image.fromarray(np.full((20, 24), 999, np.uint16)).save(tmp_path / "deep.png")
+    several.save(tmp_path / "c.jpg", tmp_path / "deep.png", made, notes)
+    assert "painted with 8" in notes[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -50,6 +51,8 @@ class Options:
     """gatys: sizes gone through, each twice the one before (fewer where the first would be below 64 pixels)."""
     every: int = 20
     """gatys: steps between intermediate pictures and checkpoints (0: no pictures)."""
+    compare: bool = False
+    """Also write a strip of before and after, PICTURE-compare.png."""
     provenance: bool = True
     """Write into the file that it is generated, and how."""
     seed: int = 0
@@ -102,7 +105,7 @@ def _descend(words: Sequence[str], options: Options) -> None:
 
     from genart_jax.app.progress import Progress
     from genart_jax.data import picture
-    from genart_jax.use import styles, stylize
+    from genart_jax.use import several, styles, stylize
 
     masks = [expanded(one) for one in options.mask]
     styles.shares(1, masks=masks)
@@ -128,7 +131,10 @@ def _descend(words: Sequence[str], options: Options) -> None:
     out = out or directory / "stylized.png"
     pixels = styles.within(masks, picture.read_file(content, pixels.shape[:2], 3), pixels)
     about = stylize.provenance_of(stylize.last_place(plan, directory)) if options.provenance else None
-    stylize.write(out, pixels, about)
+    notes: list[str] = []
+    several.save(out, content, pixels, notes, about, options.compare)
+    for note in notes:
+        print(f"{content}: {note}", file=sys.stderr)
     print(out)
 
 
@@ -145,12 +151,14 @@ def _paint(words: Sequence[str], options: Options) -> None:
     contents = several.contents_of(content)
     order = several.Order(
         options.method, tuple(style), options.strength, options.mix, options.mask, options.keep_color, options.size,
-        options.network, options.provenance,
+        options.network, options.provenance, options.compare,
     )  # fmt: skip
     keep_programs()
     made = 0
     for done in several.run(order, contents, several.places(contents, content, style, out)):
         made += not done.problem
+        for note in done.notes:
+            print(f"{done.content}: {note}", file=sys.stderr)
         print(done.problem or done.place, flush=True)
     if not made:
         raise UserError("no picture was made")

@@ -10,7 +10,7 @@ from pathlib import Path
 from genart_jax.app.arguments import leading, parse, peel, wants_help
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
-from genart_jax.runtime.packaged import at_scale
+from genart_jax.runtime.packaged import at_scale, names
 from genart_jax.runtime.paths import expanded
 
 USAGE = "transform RUN PICTURE ... [--out FILE]"
@@ -22,7 +22,8 @@ class Options:
     """Options of `genart transform`."""
 
     out: Path | None = None
-    """FILE.png (or .jpg, ...) of one picture, or a folder; None: beside each picture, as PICTURE-MODEL.png."""
+    """FILE.png (or .jpg, ...) of one picture, or a folder; None: beside each picture, as PICTURE-MODEL, with its suffix
+    where that can be written."""
     mask: Path | None = None
     """A picture of the same size that is white where something is missing, or a folder of masks by name."""
     scale: int = 0
@@ -55,7 +56,7 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.use.transform import Job, transform_files
 
     keep_programs()
-    name = at_scale(name, options.scale)
+    word, name = name, at_scale(name, options.scale)
     saved = described(name)
     model = load(name)
     mask = options.mask and expanded(options.mask)
@@ -63,7 +64,8 @@ def run(args: Sequence[str]) -> None:
     model.algorithm.use(job.use, f"{name}, a run of {saved.run.name},")
     written, out = 0, options.out and expanded(options.out)
     about = model.provenance if options.provenance else None
-    for done in transform_files(model, saved.run.name, pictures, out, job, about):
+    called = word if word in names() else saved.run.name
+    for done in transform_files(model, called, pictures, out, job, about):
         for note in done.notes:
             print(f"{done.path}: {'' if done.out else 'passed over: '}{note}", file=sys.stderr)
         if done.out is not None:
