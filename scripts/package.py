@@ -22,6 +22,12 @@ TRIED = (
     ["sample", "icons", "--num", "4", "--condition", "style=noto", "--out", "icons.png"],
     ["originality", "icons.png"],
     ["predict", "icons_style", "icons.png"],
+    ["transform", "super_resolution", "icons.png", "--scale", "4"],
+    ["transform", "enhance", "icons.png"],
+    ["transform", "beautify", "icons.png"],
+    ["transform", "dehaze", "icons.png"],
+    ["transform", "inpaint", "icons.png", "--mask", "icons.png"],
+    ["stylize", "icons.png", "Great Wave", "--method", "multistyle", "--out", "painted.png"],
     ["train", "mlp_vae", "--preset", "tiny", "--steps", "2", "--run", "run"],
     ["export", "run", "shared", "--hub"],
     ["sample", "shared", "--num", "4"],
@@ -29,8 +35,7 @@ TRIED = (
 WANTED = (
     "genart_jax/py.typed",
     "genart_jax/data/embedded/emoji_32.npz",
-    "genart_jax/assets/trained/icons/model.safetensors",
-    "genart_jax/assets/trained/icons/README.md",
+    *(str(file.relative_to(ROOT)) for file in sorted((ROOT / "genart_jax/assets/trained").glob("*/*"))),
     "genart_jax/assets/features/22c1a63ce2fe526b590d35a093e8c654.npz",
 )
 """Files that are no modules, and must be in both."""
