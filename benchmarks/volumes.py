@@ -139,6 +139,8 @@ def table(results: Sequence[dict[str, dict[str, float]]], command: str, head: tu
             values = [result[row][what] for result in results]
             spread = f"{statistics.stdev(values):.4g}" if len(values) > 1 else "one seed"
             lines.append(f"| {row} | {what} | {statistics.mean(values):.4g} | {spread} |")
+            if row.startswith("judge") and min(values) < _LEAST:
+                lines[-1] += f"\n| {row} | **that is below {_LEAST:.0%}: it is no judge** | | |"
     return "\n".join(lines) + "\n"
 
 

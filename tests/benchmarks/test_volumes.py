@@ -39,6 +39,9 @@ def test_rows_are_means_over_seeds():
     seeds = [{"gan3d default": {"recall": value}} for value in (0.2, 0.4)]
     assert "| gan3d default | recall | 0.3 | 0.1414 |" in volumes.table(seeds, "x")
     assert "| 0.2 | one seed |" in volumes.table(seeds[:1], "x")
+    poor = [{"judge": {"accuracy": 0.94}}, {"judge": {"accuracy": 0.99}}]
+    assert "it is no judge" in volumes.table(poor, "x")
+    assert "it is no judge" not in volumes.table(poor[1:], "x")
 
 
 def test_a_half_is_known():
