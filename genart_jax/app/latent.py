@@ -63,10 +63,7 @@ def parse_seeds(words: Sequence[str]) -> list[tuple[int, int]]:
     Raises:
       UserError: a word of another form.
     """
-    if wrong := [word for word in words if not re.fullmatch(r"\d+(:\d+)?", word)]:
-        raise UserError(f"seed {wrong[0]!r}: write SEED, or SEED:INDEX for a picture of genart sample, such as 0:17")
-    parts = [word.partition(":") for word in words]
-    return [(int(seed), int(index or 0)) for seed, _, index in parts]
+    return [latent.seed_of(word) for word in words]
 
 
 def parse_layers(space: latent.Space, word: str) -> list[int] | None:
@@ -186,9 +183,12 @@ def mix(run: str, options: MixOptions) -> Iterator[str]:
     rows = codes_of(space, options)
     if options.add or options.subtract:
         done = latent.arithmetic(space, rows, options.add, options.subtract, options.num)
-        images = [space.show(one, options.truncation) for one in (rows, done)]
         said = done.words[0].removeprefix(rows.words[0]).strip()
-        picture_ = draw.strips(images, ["; ".join(rows.words), f"the same {said}{_truncated(options)}"])
+        drawn = [word for word in (*options.add, *options.subtract) if "=" not in word]
+        others = [space.draw(parse_seeds(drawn), given(space, options))] if drawn else []
+        images = [space.show(one, options.truncation) for one in (rows, *others, done)]
+        captions = ["; ".join(rows.words), *("; ".join(one.words) for one in others), f"the first {said}"]
+        picture_ = draw.strips(images, [*captions[:-1], f"{captions[-1]}{_truncated(options)}"])
         name, moving = f"mix_{said}_{_name(options)}", None
     else:
         columns = space.draw(parse_seeds(options.columns), given(space, options))

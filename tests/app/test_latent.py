@@ -109,6 +109,8 @@ def test_mixing(runs, said):
     (table,) = said("latent", runs / "dcgan", "mix", "--seeds", "0", "1", "--columns", "2", "3", "4")
     assert Path(table).name == "mix_0_1_2_3_4.png"
     assert Image.open(table).width > 4 * 64
+    (sums,) = said("latent", runs / "dcgan", "mix", "--seeds", "0", "1", "--add", "2", "--subtract", "3:1")
+    assert Path(sums).name.startswith("mix_+2-")
     words = "--add", "style=noto", "--subtract", "style=fluent-flat", "--num", "300"
     (rows,) = said("latent", "icons_vae", "mix", *words)
     assert Path(rows).parent == Path("icons_vae-results/latent")

@@ -105,9 +105,9 @@ class MixOptions(From):
     layers: str = ""
     """FIRST:END, the layers whose styles come from the columns; empty: the first half."""
     add: tuple[str, ...] = ()
-    """VAEs: words such as style=noto, whose mean latent is added to each picture's, in place of columns."""
+    """Seeds, or of VAEs words such as style=noto, whose (mean) latent is added to each picture, in place of columns."""
     subtract: tuple[str, ...] = ()
-    """VAEs: words whose mean latent is subtracted."""
+    """Seeds, or words of VAEs, whose (mean) latent is subtracted."""
     num: int = 2000
     """Training pictures that are encoded for a mean."""
 

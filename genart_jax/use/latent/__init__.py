@@ -14,7 +14,7 @@ from genart_jax.use.latent.files import codes_bytes, directions_bytes, read_code
 from genart_jax.use.latent.finding import find
 from genart_jax.use.latent.interpolate import lerp, path, slerp
 from genart_jax.use.latent.labels import Labelled, class_mean, encode, labelled
-from genart_jax.use.latent.mix import arithmetic, cross
+from genart_jax.use.latent.mix import arithmetic, cross, seed_of
 from genart_jax.use.latent.project import Options, Projection, project
 from genart_jax.use.latent.space import Codes, Space, open_space
 
@@ -43,6 +43,7 @@ __all__ = [
     "project",
     "read_codes",
     "read_directions",
+    "seed_of",
     "sefa",
     "separating",
     "slerp",

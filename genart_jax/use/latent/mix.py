@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,20 @@ import numpy as np
 from genart_jax.config import UserError
 from genart_jax.use.latent.labels import class_mean
 from genart_jax.use.latent.space import Codes, Space
+
+_SEED = re.compile(r"\d+(:\d+)?")
+
+
+def seed_of(word: str) -> tuple[int, int]:
+    """SEED or SEED:INDEX as numbers.
+
+    Raises:
+      UserError: a word of another form.
+    """
+    if not _SEED.fullmatch(word):
+        raise UserError(f"seed {word!r}: write SEED, or SEED:INDEX for a picture of genart sample, such as 0:17")
+    seed, _, index = word.partition(":")
+    return int(seed), int(index or 0)
 
 
 def cross(space: Space, rows: Codes, columns: Codes, layers: Sequence[int] | None = None) -> Codes:
@@ -41,14 +56,24 @@ def cross(space: Space, rows: Codes, columns: Codes, layers: Sequence[int] | Non
 def arithmetic(
     space: Space, codes: Codes, add: Sequence[str], subtract: Sequence[str], num: int = 2000, seed: int = 0
 ) -> Codes:
-    """Codes plus and minus the mean latents of classes of the training data, such as "style=noto".
+    """Codes plus and minus others: of a seed, "5" or "5:3", or the mean of a class of the training data, "style=noto".
+
+    With seeds, in the space z, each sum is brought to the length that its code had (Radford et al. 2015, section 6.3.2,
+    add and subtract such z; a longer one is nothing that training has seen).
 
     Raises:
-      UserError: the model does not encode, or there is no such class.
+      UserError: the model does not encode and a class is named, or there is no such class.
     """
     shift = np.zeros(space.shape, np.float32)
     for sign, words in ((1, add), (-1, subtract)):
         for word in words:
-            shift += sign * class_mean(space, word, num, seed)
+            drawn = _SEED.fullmatch(word)
+            other = space.draw([seed_of(word)]).values[0] if drawn else class_mean(space, word, num, seed)
+            shift += sign * other
+    values = codes.values + shift
+    if space.name == "z" and any(_SEED.fullmatch(word) for word in (*add, *subtract)):
+        lengths = [np.linalg.norm(one.reshape(len(one), -1), axis=1) for one in (codes.values, values)]
+        share = lengths[0] / np.maximum(lengths[1], 1e-6)
+        values = values * share.reshape(-1, *[1] * (values.ndim - 1)).astype(np.float32)
     said = " ".join([*(f"+{word}" for word in add), *(f"-{word}" for word in subtract)])
-    return codes._replace(values=codes.values + shift, words=tuple(f"{word} {said}" for word in codes.words))
+    return codes._replace(values=values, words=tuple(f"{word} {said}" for word in codes.words))

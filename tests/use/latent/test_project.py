@@ -193,3 +193,14 @@ def test_a_prior_fills_in_what_a_degradation_took():
     assert found.pixel[0] < 0.004
     with pytest.raises(ga.UserError, match=r"wanted \(\d+, \d+, 3\) uint8"):
         latent.project(space, whole, options=PLAIN, through=below)
+
+
+def test_arithmetic_with_latents_of_seeds():
+    """As they are drawn, and as long as what they are added to was."""
+    space = toy.linear(toy.PLAIN)
+    codes, others = (space.draw(seeds).values for seeds in ([(0, 0), (0, 1)], [(2, 0), (3, 1)]))
+    done = latent.arithmetic(space, space.draw([(0, 0), (0, 1)]), ["2"], ["3:1"]).values
+    wanted = codes + others[0] - others[1]
+    np.testing.assert_allclose(np.linalg.norm(done, axis=1), np.linalg.norm(codes, axis=1), rtol=1e-5)
+    turned = np.sum(done * wanted, axis=1) / np.linalg.norm(done, axis=1) / np.linalg.norm(wanted, axis=1)
+    np.testing.assert_allclose(turned, 1, rtol=1e-5)
