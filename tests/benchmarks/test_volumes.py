@@ -47,3 +47,13 @@ def test_rows_are_means_over_seeds():
 def test_a_half_is_known():
     known = volumes.halves(np.zeros((2, 6, 6, 6, 1), np.uint8))
     assert known[0, :, 0, 0, 0].tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_the_nearest_is_the_one_that_shares_most():
+    rng = np.random.default_rng(0)
+    known = np.where(rng.random((5, 4, 4, 4, 1)) < 0.5, 255, 0).astype(np.uint8)
+    assert volumes.nearest(known[:2], known) == 1
+    half = known[:1].copy()
+    half[:, 2:] = 0
+    overlaps = [(half & one).astype(bool).sum() / (half | one).astype(bool).sum() for one in known]
+    np.testing.assert_allclose(volumes.nearest(half, known), max(overlaps), rtol=1e-6)
