@@ -46,8 +46,8 @@ _ROUNDS = 20  # of a completion
 HEAD = (
     "Volumes: parametric furniture, 32 voxels a side",
     "The judge was trained on real volumes alone; distances over its features compare models on this data and are no"
-    " FID. Samples that were copies would have a larger IoU with training volumes than held-out ones have. The VAE is told"
-    " the true class and turn.",
+    " FID. Samples that were copies would have a larger IoU with training volumes than held-out ones have. The VAE is"
+    " told the true class and turn.",
 )
 
 
