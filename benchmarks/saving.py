@@ -67,7 +67,7 @@ def median(function: Callable[[], Any], times: int) -> float:
 def measure(name: str, directory: Path, steps: int = 1000, saves: int = 7) -> Row:
     """All figures of one model; `steps`: of the loop alone, five times; `saves`: that are timed."""
     model, *options = name.split(",")
-    given = {key: int(value) for key, _, value in (option.partition("=") for option in options)}
+    given: dict[str, Any] = {key: int(value) for key, _, value in (option.partition("=") for option in options)}
     run = ga.configure(model, **given, train={"steps": 10**6, "save_every": 0, "sample_every": 0, "log_every": 50})
     whole = Trainer(run, directory, lambda event, values: None)
     group = whole.run.train.steps_per_dispatch

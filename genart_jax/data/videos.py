@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import logging
 import re
 from collections.abc import Sequence
@@ -211,10 +212,10 @@ def _film(path: Path, frames: int, size: tuple[int, int], channels: int) -> Arra
     except ImportError:
         raise BadPictureError("films are read by PyAV: pip install 'genart_jax[video]'") from None
     try:
-        with av.open(io.BytesIO(picture.read(path))) as container:
-            number = sum(1 for _, frame in zip(range(_MOST), container.decode(video=0), strict=False) if frame)
+        with av.open(io.BytesIO(picture.read(path)), "r") as container:
+            number = sum(1 for _ in itertools.islice(container.decode(video=0), _MOST))
         wanted, out = _spread(number, frames), []
-        with av.open(io.BytesIO(picture.read(path))) as container:
+        with av.open(io.BytesIO(picture.read(path)), "r") as container:
             for i, frame in enumerate(container.decode(video=0)):
                 if i in wanted:
                     out.append(picture.to_uint8_picture(frame.to_image(), size, channels))

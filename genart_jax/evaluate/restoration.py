@@ -13,9 +13,10 @@ import numpy as np
 from genart_jax.config import Translate
 from genart_jax.data.pipeline import prepare
 from genart_jax.evaluate import pictures
-from genart_jax.evaluate.measures import Measured
+from genart_jax.evaluate.extractors import Extractor
+from genart_jax.evaluate.measures import Measured, frechet_distance, kernel_distance
 from genart_jax.evaluate.perceptual import Perceptual
-from genart_jax.evaluate.pictures import open_run
+from genart_jax.evaluate.pictures import Features, open_run
 from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
 from genart_jax.metrics import image as metrics
 from genart_jax.metrics.features import error_of_mean
@@ -76,6 +77,7 @@ def score_translation(
     ema: bool = True,
     distance: Perceptual | None = None,
     tell: Callable[[str], None] = lambda text: None,
+    features: Extractor | None = None,
 ) -> list[Score]:
     """Scores of what a run makes of test pictures; they are also written to RUN/scores.json.
 
@@ -89,6 +91,7 @@ def score_translation(
       ema: with the moving averages of the parameters, where there are any.
       distance: a perceptual distance besides.
       tell: called with a line of what is done.
+      features: for Frechet and kernel distances of what is made to what is wanted, as sets.
 
     Raises:
       UserError: no run there, or its data is not to be had.
@@ -117,6 +120,10 @@ def score_translation(
         network = distance.of(target) if distance is not None and name in perceptual else AsTheyAre(target.shape[1:3])
         contract = contract_of(trained, network, "test", num, num, None)
         scores += make_scores(trained, contract, {name: measured}, seed)
+    if features is not None:
+        tell(f"features of what is wanted and of what is made: {features.name}")
+        contract = contract_of(trained, features, "test", num, num, None) | {"task": _task(trained)}
+        scores += make_scores(trained, contract, as_sets(features, target, shown["input"], shown["output"]), seed)
     write_scores(directory, scores)
     return scores
 
@@ -127,6 +134,17 @@ def _task(trained: pictures.Trained) -> str:
     translation = algorithm.use("transform").translation
     scale = f" x{translation.scale}" if translation is not None and translation.scale > 1 else ""
     return (run.step.degradation if isinstance(run.step, Translate) else "") + scale or "the data's own pairs"
+
+
+def as_sets(network: Extractor, wanted: Array, before: Array, after: Array) -> dict[str, Measured]:
+    """Frechet and kernel distances of translated pictures to those wanted, uint8; `input`: of what they were before."""
+    real, given, made = (Features(*network(images), {}) for images in (wanted, before, after))
+    out: dict[str, Measured] = {}
+    for measure in (frechet_distance, kernel_distance):
+        theirs = measure(network.name, real, given, None)
+        for name, ours in measure(network.name, real, made, None).items():
+            out[name] = ours._replace(details={**ours.details, "input": theirs[name].value})
+    return out
 
 
 def measures_in_parts(target: Array, made: Array, border: int) -> dict[str, Array]:

@@ -9,9 +9,9 @@ from genart_jax.config import UserError
 from genart_jax.data.source import Split
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor
-from genart_jax.evaluate.measures import NEIGHBOURS, Measured, frechet_distance, kernel_distance
-from genart_jax.evaluate.pictures import Features, open_run
-from genart_jax.evaluate.restoration import shown_of
+from genart_jax.evaluate.measures import NEIGHBOURS, Measured
+from genart_jax.evaluate.pictures import open_run
+from genart_jax.evaluate.restoration import as_sets, shown_of
 from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
 from genart_jax.runtime.values import Array
 
@@ -68,12 +68,5 @@ def score_unpaired(
 
 def _distances(network: Extractor, real: Split, given: Array, made: Array, num: int) -> dict[str, Measured]:
     """Distances of pictures, uint8, to a split, with those of the pictures that they were made of."""
-    features = lambda images: Features(*network(images), {})
-    known = features(pictures.read_rows(real, pictures.choose_rows(real, min(num, real.size))).images)
-    before, after = features(given), features(made)
-    out: dict[str, Measured] = {}
-    for distance in (frechet_distance, kernel_distance):
-        theirs = distance(network.name, known, before, None)
-        for name, ours in distance(network.name, known, after, None).items():
-            out[name] = ours._replace(details={**ours.details, "input": theirs[name].value})
-    return out
+    known = pictures.read_rows(real, pictures.choose_rows(real, min(num, real.size))).images
+    return as_sets(network, known, given, made)

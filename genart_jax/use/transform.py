@@ -91,9 +91,10 @@ def transform(
     try:
         if isinstance(picture, str | Path):
             given = whole.read(expanded(picture), [])
+        elif isinstance(picture, Image.Image):
+            given = whole.of_image(picture, [])
         else:
-            is_image = isinstance(picture, Image.Image)
-            given = whole.of_image(picture, []) if is_image else _of_array(np.asarray(picture))
+            given = _of_array(np.asarray(picture))
         made = _made(tiled, given, None if mask is None else np.asarray(mask) != 0, job)
     except BadPictureError as error:
         raise UserError(f"{picture if isinstance(picture, str | Path) else 'picture'}: {error}") from None

@@ -10,8 +10,10 @@ from skimage.color import rgb2ycbcr
 import genart_jax as ga
 from genart_jax.app.cli import main
 from genart_jax.evaluate import restoration
+from genart_jax.evaluate.extractors import make_extractor
 from genart_jax.evaluate.pictures import open_run
 from genart_jax.evaluate.scores import read_scores
+from genart_jax.metrics import frechet
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,16 @@ def test_scores_are_those_of_scikit_image(run, monkeypatch, tmp_path, capsys):
 def test_what_is_of_drawn_pictures_alone_is_refused(run, capsys):
     assert main(["evaluate", str(run), "--also", "memorisation"]) == 2
     assert "it has perceptual alone" in capsys.readouterr().err
+
+
+def test_what_is_made_is_held_against_what_is_wanted_as_a_set(run, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", str(run), "--num", "30", "--extractor", "pixels:4", "--json"]) == 0
+    scores = {score["name"]: score for score in json.loads(capsys.readouterr().out)["scores"]}
+    assert {"psnr_rgb", "fd_pixels_4", "kd_pixels_4"} <= scores.keys()
+    shown, network = restoration.shown_of(open_run(run), 30, 0), make_extractor("pixels:4")
+    fits = {label: frechet.fit(network(shown[label])[0]) for label in ("target", "input", "output")}
+    expected = [frechet.distance(fits["target"], fits[label]) for label in ("output", "input")]
+    found = scores["fd_pixels_4"]
+    np.testing.assert_allclose([found["value"], found["details"]["input"]], expected, rtol=1e-5)
+    assert {score["contract"]["task"] for score in scores.values()} == {"downsample x2"}

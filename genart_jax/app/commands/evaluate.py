@@ -60,11 +60,11 @@ class Options:
     """As JSON."""
 
 
-def _check(options: Options, from_pictures: bool, features: bool) -> None:
+def _check(options: Options, from_pictures: bool, features: bool, without_target: bool) -> None:
     """Raises UserError where scores are asked for that such a model has not."""
     if from_pictures and (set(options.also) - {"perceptual"} or options.reference):
         raise UserError("this model makes pictures of pictures: of --also, it has perceptual alone, and no --reference")
-    if from_pictures and features and options.also:
+    if without_target and features and options.also:
         raise UserError("--also perceptual: there is nothing that each picture should become; leave it out")
     if options.draws < 0:
         raise UserError(f"--draws {options.draws}: wanted 0 or more")
@@ -114,16 +114,26 @@ def _print(figures: Json, scores: list[Score], files: Mapping[str, Path], as_jso
         print(file)
 
 
-def _of_pictures(run: str, options: Options, network: Extractor | None) -> list[Score]:
+def _of_pictures(run: str, options: Options, network: Extractor | None, without_target: bool) -> list[Score]:
     """Of a model from pictures to pictures: against what is wanted of each, or, over features, of all of them."""
     from genart_jax.evaluate.perceptual import make_perceptual
     from genart_jax.evaluate.restoration import score_translation
     from genart_jax.evaluate.unpaired import score_unpaired
 
-    if network is not None:
+    if network is not None and without_target:
         return score_unpaired(run, network, options.num or 2000, options.seed, options.split, options.ema, tell)
     distance = make_perceptual("vgg19") if "perceptual" in options.also else None
-    return score_translation(run, options.num or 256, options.seed, options.ema, distance, tell)
+    return score_translation(run, options.num or 256, options.seed, options.ema, distance, tell, network)
+
+
+def _of_sets(run: str, options: Options, network: Extractor, given: Mapping[str, int]) -> list[Score]:
+    """Of pictures that a model draws, as a set."""
+    from genart_jax.evaluate.scores import score_run
+    from genart_jax.evaluate.statistics import read_statistics
+
+    reference = None if options.reference is None else read_statistics(options.reference)
+    num, seed, split = options.num or 2000, options.seed, options.split
+    return score_run(run, network, num, seed, split, options.ema, given, tell, reference, options.also)
 
 
 def _of_latents(run: str, options: Options, figures: Json) -> list[Score]:
@@ -152,7 +162,6 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.evaluate.classified import score_classifier
     from genart_jax.evaluate.extractors import make_extractor
     from genart_jax.evaluate.restoration import translates, unpaired
-    from genart_jax.evaluate.scores import score_run
     from genart_jax.evaluate.statistics import read_statistics
     from genart_jax.train import parallel
     from genart_jax.train.checkpoint import load, member_directory, read_config
@@ -164,16 +173,19 @@ def run(args: Sequence[str]) -> None:
     # What is wrong is said before the work begins.
     if options.classifier is not None:
         make_extractor(f"classifier:{options.classifier}")
-    sets = algorithm.sample is not None or unpaired(algorithm)
+    without_target = unpaired(algorithm)
+    sets = algorithm.sample is not None or without_target
     shape = algorithm.batch_spec.image_shape
     if sets and is_volume(shape) and options.extractor is None:
         tell("no scores over features: volumes are seen by --extractor classifier:RUN alone, of one trained on them")
         sets = False
-    word = default_extractor(options.extractor, "lite0") if sets else None
-    network = None if word is None else make_extractor(word)
-    reference = None if options.reference is None else read_statistics(options.reference)
     from_pictures = translates(algorithm)
-    _check(options, from_pictures, network is not None)
+    # Of a translation with targets, distances between sets are asked for by name.
+    word = default_extractor(options.extractor, "lite0") if sets else options.extractor if from_pictures else None
+    network = None if word is None else make_extractor(word)
+    if options.reference is not None:
+        read_statistics(options.reference)
+    _check(options, from_pictures, network is not None, without_target)
     given = parse_conditions(options.condition, saved.data["class_names"])
     check_condition(given, algorithm.batch_spec)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
@@ -188,12 +200,9 @@ def run(args: Sequence[str]) -> None:
         classified = score_classifier(run, options.ema, tell)
         scores, files = classified.scores, classified.files
     if from_pictures and (network is not None or not sets):
-        scores += _of_pictures(run, options, network)
+        scores += _of_pictures(run, options, network, without_target)
     elif network is not None:
-        num = options.num or 2000
-        scores = score_run(
-            run, network, num, options.seed, options.split, options.ema, given, tell, reference, options.also
-        ) + scores  # fmt: skip
+        scores = [*_of_sets(run, options, network, given), *scores]
     _print(figures, scores, files, options.json)
     if sets and not options.json:
         note(options.extractor, word)
