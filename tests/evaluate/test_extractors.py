@@ -126,7 +126,8 @@ def test_of_videos_a_network_of_pictures_sees_a_frame_each():
     with pytest.raises(ga.UserError, match=r"wanted|not of \(5, 3, 16, 16, 3\)"):
         whole(videos)
     with pytest.raises(ga.UserError, match="pixels sees 16x16, this model makes 16x16x16; train a classifier"):
-        fitted(whole, (16, 16, 16, 3))
+        fitted(whole, (16, 16, 16, 1))
+    assert fitted(whole, (16, 16, 16, 3)).frames  # in colour: a clip, however long
 
 
 def test_a_classifier_of_videos_sees_them_whole(tmp_path):
