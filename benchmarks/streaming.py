@@ -45,9 +45,9 @@ _AHEAD = 2  # steps that are handed over before the device has done them
 Next = Callable[[], Any]
 
 
-def write_pictures(directory: Path, count: int, side: int) -> None:
+def write_pictures(directory: Path, count: int, side: int, source: str = "photos") -> None:
     """`count` JPEGs of quality 90, squares of photographs, each its own."""
-    photos = ga.open_data("photos").train.arrays["image"]
+    photos = ga.open_data(source).train.arrays["image"]
     rng = np.random.default_rng(0)
     for i in range(count):
         one = Image.fromarray(photos[rng.integers(len(photos))]).resize((side, side), Image.Resampling.BICUBIC)
@@ -156,6 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--data", default="photos", help="what they are of")
     parser.add_argument("--side", type=int, default=256, help="of the JPEGs")
     parser.add_argument("--size", type=int, default=128, help="that they are brought to")
     parser.add_argument("--batch", type=int, default=64)
@@ -165,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as directory:
-        write_pictures(Path(directory), args.pictures, args.side)
+        write_pictures(Path(directory), args.pictures, args.side, args.data)
         lines = measure(Path(directory), args)
     command = " ".join(["python -m benchmarks.streaming", *(sys.argv[1:] if argv is None else argv)])
     head = f"# A folder of JPEGs, streamed\n\n`{command}`: {args.pictures:,} JPEGs of {args.side} px, brought to"
