@@ -46,4 +46,4 @@ def test_a_device_waits_for_what_comes_too_late(load, share, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(streaming, "time", clock)
     found = streaming.waiting(lambda: clock.sleep(load), 1.0)
-    assert found == pytest.approx(share, abs=load / 50)
+    assert found == pytest.approx(share, abs=0.02)
