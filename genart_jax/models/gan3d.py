@@ -15,7 +15,7 @@ two later remedies are options: the relativistic loss with R1 and R2 (Huang et a
 Presets:
 
 - `default`: `genart train gan3d --data shapes3d`. 32x32x32; the relativistic loss with R1 and R2.
-  benchmarks/volumes.py measures it: 99.8 % of samples have their class after 48 CPU minutes.
+  benchmarks/volumes.py measures it: 99.8 % of samples have their class after 49 minutes on one core.
   With weights of 0.5 in place of 4 the critic told all apart within a hundred steps
   (its loss 0.01).
 - `wgan`: the same networks by WGAN-GP, which updates the critic five times a step.
