@@ -15,16 +15,25 @@ torch = pytest.importorskip("torch")
 from tests.benchmarks.test_peers import copy, tables  # noqa: E402  # after torch is known to be there
 
 
-def test_gan3d():
-    from benchmarks.peers.common import Context, Subject
+def both(run, size):
+    """A GAN with a batch and a first state, and its peer's step, which has as many parameters."""
+    from benchmarks.peers.common import Context
 
-    run = bench.resolved("gan3d", "tiny", (8, 8, 8, 1))
     algorithm = build(run)
-    batch = bench.random_batch(algorithm.batch_spec, 8)
+    batch = bench.random_batch(algorithm.batch_spec, size)
     state = jax.jit(algorithm.init)(jax.random.key(0), batch)
-    step = importlib.import_module("benchmarks.peers.gan3d").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
+    peer = importlib.import_module(f"benchmarks.peers.{run.name}")
+    step = peer.Step(Context(dataclasses.asdict(run), "cpu", "eager"))
     counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
     assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
+    return algorithm, batch, state, step
+
+
+def test_gan3d():
+    from benchmarks.peers.common import Subject
+
+    run = bench.resolved("gan3d", "tiny", (8, 8, 8, 1))
+    algorithm, batch, state, step = both(run, 8)
     ours, theirs = state.params["critic"], step.modules["critic"]
     copy(theirs.down[0].weight, np.asarray(ours["down_0"]["kernel"]).transpose(4, 3, 0, 1, 2))
     copy(theirs.down[0].bias, ours["down_0"]["bias"])
@@ -40,18 +49,13 @@ def test_gan3d():
 
 
 def test_video_gan():
-    from benchmarks.peers.common import Context, Subject
+    from benchmarks.peers.common import Subject
 
     run = bench.resolved("video_gan", "tiny", (4, 16, 16, 3))
     options = {"frames": "moved", "minibatch_group": 2, "patches": True, "clip_width": 2, "clip_places": True}
     gan = dataclasses.replace(run.step, loss="relativistic")
     run = dataclasses.replace(run, model=dataclasses.replace(run.model, **options), step=gan)
-    algorithm = build(run)
-    batch = bench.random_batch(algorithm.batch_spec, 4)
-    state = jax.jit(algorithm.init)(jax.random.key(0), batch)
-    step = importlib.import_module("benchmarks.peers.video_gan").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
-    counts = {role: sum(x.size for x in jax.tree.leaves(tree)) for role, tree in state.params.items()}
-    assert counts == {role: sum(p.numel() for p in m.parameters()) for role, m in step.modules.items()}
+    algorithm, batch, state, step = both(run, 4)
     ours, theirs = state.params["critic"], step.modules["critic"].clip
     for i, frames in enumerate((4, 2)):
         kernel = np.asarray(ours[f"clip_down_{i}"]["kernel"])
