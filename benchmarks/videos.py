@@ -1,6 +1,6 @@
 """Trains `video_gan` on icons in motion and writes what it reaches, with pictures.
 
-    python -m benchmarks.videos [--out FILE.md] [--runs DIR] [--seeds N] [--data SOURCE] [--gan PRESET ...]
+    python -m benchmarks.videos [--out FILE.md] [--runs DIR] [--seeds N ...] [--data SOURCE] [--gan PRESET ...]
         [--no-predictor] [--num N] [--minutes M]
 
 There are two judges, both `simple_cnn` trained on real clips alone, which have to be right on 95 % of held-out ones:
@@ -14,7 +14,8 @@ FILE.md go FILE_GAN.png, in which each row is a motion and each column of clips 
 Of `frame_rnn`, PSNR and SSIM of the frames that follow two given ones, beside those of the last given frame and of a
 line through both; FILE_frame_rnn.png has a real clip in each row, then what the model makes of its first two frames.
 
-Runs that are there already are not trained again, and one that was interrupted goes on. With --minutes, trainings stop
+FILE.json keeps the figures of each seed, so that seeds can be measured one at a time. Runs that are there already are
+not trained again, and one that was interrupted goes on. With --minutes, trainings stop
 after so many, and the next call goes on. Meant for at most 30 minutes a seed and model on 2 cores.
 """
 
@@ -34,7 +35,7 @@ import numpy as np
 
 import genart_jax as ga
 from benchmarks.quality import images_per_second, minutes
-from benchmarks.volumes import table, train
+from benchmarks.volumes import Figures, gather, table, train
 from genart_jax.config import UserError
 from genart_jax.data import media
 from genart_jax.data.conditions import draw_conditions
@@ -179,11 +180,11 @@ def grid(directory: Path, columns: int, seed: int) -> Array:
     return clips.reshape(classes, columns, *clips.shape[1:])
 
 
-def pictures(out: Path, runs: Path, gans: Sequence[str], columns: int = 4) -> list[Path]:
-    """Of seed 0, beside the table: clips as strips, and more of them moving."""
+def pictures(out: Path, runs: Path, gans: Sequence[str], seed: int, columns: int = 4) -> list[Path]:
+    """Of a seed, beside the table: clips as strips, and more of them moving."""
     made = []
     for preset in gans:
-        clips = grid(runs / f"video_gan_{preset}_0", 3 * columns, 0)
+        clips = grid(runs / f"video_gan_{preset}_{seed}", 3 * columns, 0)
         path = out.with_name(f"{out.stem}_{preset}.png")
         make_grid(clips[:, :columns].reshape(-1, *clips.shape[2:]), columns=columns).save(path)
         all_of = lambda one: make_grid(one[""], columns=3 * columns)
@@ -213,9 +214,9 @@ def finished(directory: Path) -> Path:
 
 def measure(
     runs: Path, seed: int, source: str, gans: Sequence[str], num: int, predictor: bool = True, **options: Any
-) -> dict[str, dict[str, float]]:
+) -> Figures:
     """All figures of a seed, by the names of rows. `options`: of the trainings but the judges'."""
-    rows: dict[str, dict[str, float]] = {}
+    rows: Figures = {}
     if gans:
         motions, contents, rows["judges"] = judges(runs, seed, source)
     for preset in gans:
@@ -246,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/videos.md"))
     parser.add_argument("--runs", type=Path, default=Path("runs/videos"))
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--data", default="moving:32")
     parser.add_argument("--no-predictor", action="store_true", help="leave frame_rnn out")
     parser.add_argument("--gan", nargs="*", default=["default"], metavar="PRESET")
@@ -255,21 +256,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     timer = limit(60 * args.minutes) if args.minutes else None
     try:
-        predictor, seeds = not args.no_predictor, range(args.seeds)
-        results = [measure(args.runs, seed, args.data, args.gan, args.num, predictor) for seed in seeds]
+        predictor = not args.no_predictor
+        found = {seed: measure(args.runs, seed, args.data, args.gan, args.num, predictor) for seed in args.seeds}
     except UserError as error:
         print(f"videos: {error}", file=sys.stderr)
         return 2
     finally:
         if timer:
             timer.cancel()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     command = " ".join(["python -m benchmarks.videos", *(sys.argv[1:] if argv is None else argv)])
-    args.out.write_text(table(results, command, HEAD), encoding="utf-8")
-    made = pictures(args.out, args.runs, args.gan)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(table(gather(args.out, found), command, HEAD), encoding="utf-8")
+    made = pictures(args.out, args.runs, args.gan, args.seeds[0])
     if predictor:
         path = args.out.with_name(f"{args.out.stem}_frame_rnn.png")
-        columns = predictions(args.runs / "frame_rnn_0", 8, 0)
+        columns = predictions(args.runs / f"frame_rnn_{args.seeds[0]}", 8, 0)
         made += media.save(path, columns, lambda one: media.sheet(one, per_row=1))
     for path in [args.out, *made]:
         print(path)

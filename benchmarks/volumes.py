@@ -1,18 +1,22 @@
 """Trains models of volumes on parametric furniture and writes what they reach, with pictures.
 
-    python -m benchmarks.volumes [--out FILE.md] [--runs DIR] [--seeds N] [--data SOURCE] [--gan PRESET ...]
+    python -m benchmarks.volumes [--out FILE.md] [--runs DIR] [--seeds N ...] [--data SOURCE] [--gan PRESET ...]
+        [--no-vae] [--steps N]
 
 The judge is `simple_cnn` on volumes, trained on real ones alone; it has to be right on 95 % of held-out real ones. Of
 `gan3d`, each preset named: class accuracy of 1,000 samples, and over the judge's features the Frechet distance,
 precision and recall, and their IoU with the nearest training volume beside that of held-out ones. Of `conv_vae`, the
 IoU of reconstructions of test volumes, and of their missing half (the back half of the depth), completed. Beside
-FILE.md go FILE_GAN.png, samples of each class in a row, and FILE_vae.png: volumes, their halves, what became of these.
-Runs that are there already are not trained again. Meant for at most 30 minutes a seed and model on 2 cores.
+FILE.md go FILE_GAN.png, samples of each class in a row, and FILE_vae.png: volumes, their halves, what became of these;
+FILE.json keeps the figures of each seed, so that seeds can be measured one at a time. Runs that are there already are
+not trained again. With --steps, models are trained for so many, to choose between presets. Meant for at most 30 minutes
+a seed and model on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import textwrap
@@ -37,6 +41,7 @@ from genart_jax.runtime.values import Array
 from genart_jax.use.complete import complete
 from genart_jax.use.sample import draw_samples
 
+Figures = dict[str, dict[str, float]]  # by the names of rows and of figures
 LABEL = "kind"
 _LEAST = 0.95  # of a judge on held-out real volumes
 _SCORES = ("fd", "precision", "recall")
@@ -138,10 +143,10 @@ def of_classes(directory: Path, each: int, seed: int) -> Array:
     )
 
 
-def table(results: Sequence[dict[str, dict[str, float]]], command: str, head: tuple[str, str] = HEAD) -> str:
+def table(results: dict[int, Figures], command: str, head: tuple[str, str] = HEAD) -> str:
     """The figures of all seeds as a Markdown table; `head`: its title, and what is to be known of the figures."""
     title, about = head
-    words = f"`{command}`: seeds 0 to {len(results) - 1}. {about} {machine.about()}."
+    words = f"`{command}`: seeds {', '.join(map(str, results))}. {about} {machine.about()}."
     lines = [
         f"# {title}",
         "",
@@ -150,36 +155,49 @@ def table(results: Sequence[dict[str, dict[str, float]]], command: str, head: tu
         "| model | figure | mean | standard deviation |",
         "|---|---|---|---|",
     ]
-    for row, figures in results[0].items():
-        for what in figures:
-            values = [result[row][what] for result in results]
-            spread = f"{statistics.stdev(values):.4g}" if len(values) > 1 else "one seed"
-            lines.append(f"| {row} | {what} | {statistics.mean(values):.4g} | {spread} |")
-            if row.startswith("judge") and min(values) < _LEAST:
-                lines[-1] += f"\n| {row} | **that is below {_LEAST:.0%}: it is no judge** | | |"
+    names = {(row, what): None for rows in results.values() for row, figures in rows.items() for what in figures}
+    for row, what in names:
+        values = [rows[row][what] for rows in results.values() if what in rows.get(row, {})]
+        spread = f"{statistics.stdev(values):.4g}" if len(values) > 1 else "one seed"
+        lines.append(f"| {row} | {what} | {statistics.mean(values):.4g} | {spread} |")
+        if row.startswith("judge") and min(values) < _LEAST:
+            lines[-1] += f"\n| {row} | **that is below {_LEAST:.0%}: it is no judge** | | |"
     return "\n".join(lines) + "\n"
 
 
 def measure(
-    runs: Path, seed: int, source: str, gans: Sequence[str], num: int = 1000, **options: Any
-) -> dict[str, dict[str, float]]:
-    """All figures of a seed, by the names of rows. `options`: of every training."""
-    by, rows = judge(runs, seed, source, **options)
+    runs: Path, seed: int, source: str, gans: Sequence[str], vae: bool = True, num: int = 1000, **options: Any
+) -> Figures:
+    """All figures of a seed, by the names of rows. `options`: of the trainings but the judge's."""
+    by, rows = judge(runs, seed, source)
     found = {"judge": rows}
     for preset in gans:
         directory = train("gan3d", runs / f"gan3d_{preset}_{seed}", seed, source, preset, **options)
         found[f"gan3d {preset}"] = of_gan(directory, by, num, seed)
-    directory = train("conv_vae", runs / f"vae_{seed}", seed, source, "volumes", **options)
-    found["conv_vae volumes"] = of_vae(directory, min(num, 100), seed)
+    if vae:
+        directory = train("conv_vae", runs / f"vae_{seed}", seed, source, "volumes", **options)
+        found["conv_vae volumes"] = of_vae(directory, min(num, 100), seed)
     return found
 
 
-def pictures(out: Path, runs: Path, gans: Sequence[str]) -> None:
-    """Of seed 0, beside the table."""
+def gather(out: Path, found: dict[int, Figures]) -> dict[int, Figures]:
+    """The figures of seeds added to those that FILE.json beside the table has already: by seed and row."""
+    path = out.with_suffix(".json")
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for seed, rows in found.items():
+        known.setdefault(str(seed), {}).update(rows)
+    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return {int(seed): known[seed] for seed in sorted(known, key=int)}
+
+
+def pictures(out: Path, runs: Path, gans: Sequence[str], seed: int, vae: bool = True) -> None:
+    """Of a seed, beside the table."""
     for preset in gans:
-        images = of_classes(runs / f"gan3d_{preset}_0", 8, 0)
+        images = of_classes(runs / f"gan3d_{preset}_{seed}", 8, 0)
         save_grid(out.with_name(f"{out.stem}_{preset}.png"), images, columns=8)
-    columns, _ = completed(runs / "vae_0", 6, 0)
+    if not vae:
+        return
+    columns, _ = completed(runs / f"vae_{seed}", 6, 0)
     media.save(out.with_name(f"{out.stem}_vae.png"), columns, lambda one: media.sheet(one, per_row=2))
 
 
@@ -188,19 +206,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/volumes.md"))
     parser.add_argument("--runs", type=Path, default=Path("runs/volumes"))
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--data", default="shapes3d")
     parser.add_argument("--gan", nargs="+", default=["default"], metavar="PRESET")
+    parser.add_argument("--no-vae", action="store_true", help="leave conv_vae out")
+    parser.add_argument("--steps", type=int, help="of each GAN")
     args = parser.parse_args(argv)
     try:
-        results = [measure(args.runs, seed, args.data, args.gan) for seed in range(args.seeds)]
+        told: dict[str, Any] = {"train": {"steps": args.steps}} if args.steps else {}
+        found = {seed: measure(args.runs, seed, args.data, args.gan, not args.no_vae, **told) for seed in args.seeds}
     except UserError as error:
         print(f"volumes: {error}", file=sys.stderr)
         return 2
     args.out.parent.mkdir(parents=True, exist_ok=True)
     command = " ".join(["python -m benchmarks.volumes", *(sys.argv[1:] if argv is None else argv)])
-    args.out.write_text(table(results, command), encoding="utf-8")
-    pictures(args.out, args.runs, args.gan)
+    args.out.write_text(table(gather(args.out, found), command), encoding="utf-8")
+    pictures(args.out, args.runs, args.gan, args.seeds[0], not args.no_vae)
     print(args.out)
     return 0
 

@@ -55,7 +55,7 @@ def test_real_clips_stand_beside_a_figure(full, source, tmp_path, capsys):
     assert {label: x.shape for label, x in videos.predictions(predictor, 3, 0).items()} == {
         "clip": (3, 8, 32, 32, 3), "predicted": (3, 8, 32, 32, 3),
     }  # fmt: skip
-    strips, moving = videos.pictures(tmp_path / "videos.md", tmp_path, ["tiny"], 2)
+    strips, moving = videos.pictures(tmp_path / "videos.md", tmp_path, ["tiny"], 0, 2)
     assert Image.open(strips).size == (2 * 258 + 2, 9 * 34 + 2)
     assert Image.open(moving).n_frames == 8
     assert not capsys.readouterr().err

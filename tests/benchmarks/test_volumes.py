@@ -22,7 +22,8 @@ SHORT = {"train": {"steps": 2, "batch": 8, "log_every": 1, "save_every": 2, "sam
 def test_a_table_and_pictures_in_miniature(full, source, tmp_path, capsys):
     if not full:
         pytest.skip("trains three models and uses them in every way: by --full")
-    found = volumes.measure(tmp_path, 0, source, ["tiny"], 16, **SHORT)
+    volumes.judge(tmp_path, 0, source, **SHORT)
+    found = volumes.measure(tmp_path, 0, source, ["tiny"], num=16, **SHORT)
     assert list(found) == ["judge", "gan3d tiny", "conv_vae volumes"]
     assert "it is none" in capsys.readouterr().err  # a judge that has seen 16 volumes
     gan, vae = found["gan3d tiny"], found["conv_vae volumes"]
@@ -30,18 +31,30 @@ def test_a_table_and_pictures_in_miniature(full, source, tmp_path, capsys):
     assert {"fd, over the judge's features", "recall, over the judge's features"} <= gan.keys()
     assert all(np.isfinite(list(row.values())).all() for row in found.values())
     assert 0 <= vae["IoU of missing halves, completed"] <= 1
-    volumes.pictures(tmp_path / "volumes.md", tmp_path, ["tiny"])
+    volumes.pictures(tmp_path / "volumes.md", tmp_path, ["tiny"], 0)
     assert Image.open(tmp_path / "volumes_tiny.png").size == (8 * 98 + 2, 5 * 98 + 2)
     assert (tmp_path / "volumes_vae.png").exists()
 
 
 def test_rows_are_means_over_seeds():
-    seeds = [{"gan3d default": {"recall": value}} for value in (0.2, 0.4)]
-    assert "| gan3d default | recall | 0.3 | 0.1414 |" in volumes.table(seeds, "x")
-    assert "| 0.2 | one seed |" in volumes.table(seeds[:1], "x")
-    poor = [{"judge": {"accuracy": 0.94}}, {"judge": {"accuracy": 0.99}}]
+    seeds = {seed: {"gan3d default": {"recall": value}} for seed, value in ((0, 0.2), (3, 0.4))}
+    page = volumes.table(seeds, "x")
+    assert "seeds 0, 3." in page
+    assert "| gan3d default | recall | 0.3 | 0.1414 |" in page
+    assert "| 0.2 | one seed |" in volumes.table({0: seeds[0]}, "x")
+    assert "| other | recall | 0.5 | one seed |" in volumes.table(seeds | {4: {"other": {"recall": 0.5}}}, "x")
+    poor = {0: {"judge": {"accuracy": 0.94}}, 1: {"judge": {"accuracy": 0.99}}}
     assert "it is no judge" in volumes.table(poor, "x")
-    assert "it is no judge" not in volumes.table(poor[1:], "x")
+    assert "it is no judge" not in volumes.table({1: poor[1]}, "x")
+
+
+def test_seeds_that_are_measured_one_at_a_time_come_together(tmp_path):
+    out = tmp_path / "volumes.md"
+    volumes.gather(out, {1: {"judge": {"accuracy": 0.98}}})
+    volumes.gather(out, {0: {"judge": {"accuracy": 0.5}}})
+    both = volumes.gather(out, {0: {"judge": {"accuracy": 0.96}}})
+    assert both == {0: {"judge": {"accuracy": 0.96}}, 1: {"judge": {"accuracy": 0.98}}}
+    assert list(both) == [0, 1]
 
 
 def test_a_half_is_known():
