@@ -22,6 +22,9 @@ class Translate:
     """Train on a square of so many pixels of each input, at a random place (0: on all of it)."""
     turns: bool = False
     """Mirror and turn each training pair at random, in one of eight ways; pairs are squares."""
+    smooth: Share = 0.0
+    """How much of an edge-preserving filter is in the targets of training (0: none, 1: it alone); scores are against
+    the targets as they are."""
     pixel: Literal["l1", "l2", "charbonnier"] = "l1"
     """Distance of pixels."""
     pixel_weight: Weight = 1.0

@@ -7,7 +7,8 @@ channels (Perez et al. 2018, FiLM, arXiv:1709.07871), so that tiles of a large p
 `genart train enhance --data photos`; then `genart transform RUN PICTURE --strength 0.7`. Presets:
 
 - `default`: darkness, cast, noise and blocks, strong ones.
-- `beautify`: a picture that nobody has worked on: tone, white balance, contrast, slight noise. Shapes stay.
+- `beautify`: a picture that nobody has worked on: tone, white balance, contrast, slight noise; and surfaces a little
+  smoother, with their edges kept (`step.smooth`). Shapes stay.
 - `tiny`: for tests.
 """
 
@@ -94,7 +95,7 @@ _TRAIN = Train(steps=6_000, batch=8, samples=16, eval_every=2_000, save_every=1_
 
 PRESETS = {
     "default": Run(Config(), Translate(degradation="faults", crop=64), _ADAM, _PHOTOS, _TRAIN),
-    "beautify": Run(Config(), Translate(degradation="dull", crop=64), _ADAM, _PHOTOS, _TRAIN),
+    "beautify": Run(Config(), Translate(degradation="dull", crop=64, smooth=0.5), _ADAM, _PHOTOS, _TRAIN),
     "tiny": Run(
         Config(widths=(4, 4), overview_side=8, overview_width=2, told=2, features="random", critic_width=4),
         Translate(degradation="dull", pixel_weight=10.0),

@@ -24,6 +24,7 @@ from genart_jax.losses import perceptual, terms
 from genart_jax.losses.pixel import DISTANCES, total_variation
 from genart_jax.metrics import image as scores
 from genart_jax.nn import judges, random
+from genart_jax.nn.guided import smoothed
 from genart_jax.nn.resample import bicubic
 from genart_jax.steps import common, networks, play, uses
 from genart_jax.steps.critics import Critic, told_apart, value_of
@@ -138,6 +139,8 @@ class Translator(Family):
         keys = lambda name: random.example_keys(random.stream(key, name), num, self.axis_name)
         factors = {"input": 1, "mask": 1, "image": self.about.scale}
         planes = {name: pair[name] for name in factors if name in pair}
+        if share := self.options.smooth:
+            planes["image"] = (1.0 - share) * planes["image"] + share * smoothed(planes["image"])
         if self.options.crop:
             planes = cut(planes, factors, keys("crop"), self.options.crop)
         if self.options.turns:

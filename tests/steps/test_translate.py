@@ -16,6 +16,7 @@ from genart_jax.config import Data, Optimizer, Run, Train, Translate
 from genart_jax.data import degrade
 from genart_jax.losses import perceptual
 from genart_jax.nn import random
+from genart_jax.nn.guided import smoothed
 from genart_jax.nn.judges import PatchCritic
 from genart_jax.steps import networks, pairs, translate
 from genart_jax.types import Network, Scene, Translation
@@ -211,6 +212,16 @@ def test_the_loss_is_the_weighted_sum_of_its_parts():
     weights = {"pixel_loss": 2.0, "perceptual_loss": 0.5, "style_loss": 3.0, "tv_loss": 0.25}
     total = sum(weights[name] * value for name, value in expected.items())
     np.testing.assert_allclose(metrics["generator_loss"], total, rtol=1e-4)
+
+
+def test_targets_of_training_alone_are_smoothed():
+    algorithm, plain = family(Alone(), degradation="noise", smooth=0.5), family(Alone(), degradation="noise")
+    batch = zoo.batch(algorithm.spec, 4)
+    trained, before = algorithm._trained_on(batch, KEY), plain._trained_on(batch, KEY)
+    half = 0.5 * (batch["image"] + smoothed(batch["image"]))
+    np.testing.assert_allclose(trained["image"], half, atol=1e-6)
+    np.testing.assert_array_equal(trained["input"], before["input"])
+    np.testing.assert_array_equal(algorithm.pair(batch, KEY)["image"], batch["image"])
 
 
 def test_figures_are_those_of_scikit_image():
