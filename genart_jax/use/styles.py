@@ -21,6 +21,7 @@ _WHOLE = 1024
 """Sides up to which a picture is painted in one piece; above, in pieces of `_PIECE`, with moments of the whole, which
 is reduced to this."""
 _PIECE = 768
+_ALL = slice(None), slice(None)
 
 
 class Shares(NamedTuple):
@@ -34,15 +35,18 @@ class Shares(NamedTuple):
     weights: Array
     masks: Array | None = None
 
-    def of(self, size: tuple[int, int]) -> tuple[Array, Array | None]:
-        """For a picture of (height, width): each style's share, (K,) or (height, width, K), and what is painted at all.
+    def sized(self, size: tuple[int, int]) -> Shares:
+        """The same with masks of (height, width)."""
+        return self if self.masks is None else self._replace(masks=np.stack([_resized(x, size) for x in self.masks]))
 
-        The latter is (height, width) in [0, 1], None where that is everything.
+    def at(self, place: tuple[slice, slice], multiple: int = 1) -> tuple[Array, Array | None]:
+        """Of a piece: each style's share, (K,) or (height, width, K), and what is painted at all.
+
+        The latter is (height, width) in [0, 1], None where that is everything. Sides are padded to multiples.
         """
         if self.masks is None:
             return self.weights, None
-        resized = [Image.fromarray(mask).resize(size[::-1], Image.Resampling.BILINEAR) for mask in self.masks]
-        there = np.stack([np.asarray(one, np.float32) / 255 for one in resized], axis=-1)
+        there = tiles.padded(self.masks[(slice(None), *place)].transpose(1, 2, 0), multiple).astype(np.float32) / 255
         share = there * self.weights
         total = share.sum(-1, keepdims=True)
         share = np.where(total > 1e-6, share / np.maximum(total, 1e-6), self.weights)
@@ -64,8 +68,11 @@ def shares(count: int, weights: Sequence[float] = (), masks: Sequence[Picture] =
         raise UserError(f"{len(masks)} masks for {count} styles: wanted one for each, white where the style is")
     read = [pixels_of(mask, channels=1, least=1)[..., 0] for mask in masks]
     size = max(one.shape for one in read)
-    same = [np.asarray(Image.fromarray(one).resize(size[::-1], Image.Resampling.BILINEAR)) for one in read]
-    return Shares(given / given.sum(), np.stack(same))
+    return Shares(given / given.sum(), np.stack([_resized(one, size) for one in read]))
+
+
+def _resized(mask: Array, size: tuple[int, int]) -> Array:
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def paint(painter: Painter, pixels: Array, given: Shares, strength: float = 1.0) -> Array:
@@ -79,28 +86,25 @@ def paint(painter: Painter, pixels: Array, given: Shares, strength: float = 1.0)
       given: how much of each style.
       strength: 0 to 1.
     """
-    share, cover = given.of(pixels.shape[:2])
     reduced = _reduced(pixels, painter.multiple)
     content = to_float(reduced[None])
     content = luminance(content) if painter.grey else content
     own = None
     if max(pixels.shape[:2]) > _WHOLE:
+        share, _ = given.sized(reduced.shape[:2]).at(_ALL)
         own = painter.measure(content, jnp.asarray(share.reshape(-1, share.shape[-1]).mean(0)[None]))
-    brush, maps = (
-        Brush(painter.styles(content), own),
-        share if share.ndim == 1 else tiles.padded(share, painter.multiple),
-    )
+    brush, given = Brush(painter.styles(content), own), given.sized(pixels.shape[:2])
 
     def piece(part: Array, place: tuple[slice, slice]) -> Array:
         before = to_float(part[None])
         grey = luminance(before) if painter.grey else before
-        here = jnp.asarray((maps if maps.ndim == 1 else maps[place])[None])
-        after = painter.paint(grey, here, strength, brush)
-        return to_uint8(before + luminance(after) - grey if painter.grey else after)[0]
+        share, cover = given.at(place, painter.multiple)
+        after = painter.paint(grey, jnp.asarray(share[None]), strength, brush)
+        painted = to_uint8(before + luminance(after) - grey if painter.grey else after)[0]
+        return painted if cover is None else _covered(part, painted, cover)
 
     longest = _PIECE if own is not None else _WHOLE
-    out = tiles.tiled(piece, pixels, longest, painter.reach, painter.multiple)
-    return out if cover is None else _covered(pixels, out, cover)
+    return tiles.tiled(piece, pixels, longest, painter.reach, painter.multiple)
 
 
 def within(masks: Sequence[Picture], before: Array, after: Array) -> Array:
@@ -114,7 +118,7 @@ def within(masks: Sequence[Picture], before: Array, after: Array) -> Array:
     Raises:
       UserError: several masks.
     """
-    cover = shares(1, masks=masks).of(after.shape[:2])[1]
+    cover = shares(1, masks=masks).sized(after.shape[:2]).at(_ALL)[1]
     return after if cover is None else _covered(before, after, cover)
 
 

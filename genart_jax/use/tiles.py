@@ -50,16 +50,16 @@ def tiled(paint: Paint, pixels: Array, longest: int, overlap: int, multiple: int
       overlap: how far from a cut what is painted is right.
     """
     height, width = pixels.shape[:2]
-    whole = padded(pixels, multiple)
-    out = np.empty_like(whole)
-    parts = [[*windows(side, longest, overlap, multiple)] for side in whole.shape[:2]]
+    out = np.empty_like(pixels)
+    parts = [[*windows(side + -side % multiple, longest, overlap, multiple)] for side in (height, width)]
     every = [*itertools.product(*parts)]
     for down, right in watched(every, len(every), "pieces done"):
         place = slice(down.begin, down.end), slice(right.begin, right.end)
-        piece = paint(whole[place], place)
+        piece = paint(padded(pixels[place], multiple), place)
         inside = tuple(slice(w.kept.start - w.begin, w.kept.stop - w.begin) for w in (down, right))
-        out[down.kept, right.kept] = piece[inside]
-    return out[:height, :width]
+        free = out[down.kept, right.kept]  # shorter at the ends of the picture, whose mirrored pixels go
+        free[:] = piece[inside][: free.shape[0], : free.shape[1]]
+    return out
 
 
 def padded(pixels: Array, multiple: int) -> Array:
