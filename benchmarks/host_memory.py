@@ -1,22 +1,27 @@
-"""Memory on the host while `genart transform` works on large pictures, as parts of the decoded picture.
+"""Memory on the host while large pictures are restored and painted, as parts of the decoded picture.
 
-    python -m benchmarks.host_memory [--megapixels 25 100] [--kinds .png .jpg] [--out FILE.md]
+    python -m benchmarks.host_memory [--megapixels 25 100] [--kinds .png .jpg] [--ways enhance multistyle masks]
+        [--out FILE.md]
 
-The tiny network of `enhance`, so that what counts is the picture. A process of its own for each picture restores a
-small one first (programs are compiled then) and says how far its resident memory rises above that while it reads,
-restores and writes the large one, looked at each 5 ms. The device holds one tile, whose size does not depend on the
-picture; on a CPU its memory is among what is measured. Linux alone.
+`enhance` is `genart transform` with that network in its tiny form, so that what counts is the picture; `multistyle` is
+`genart stylize` with the network that comes with the package, in one style; `masks` the same in two, each where a mask
+of the picture's size says. A process of its own for each picture works on a small one first (programs are compiled
+then) and says how far its resident memory rises above that while it reads, works on and writes the large one, looked at
+each 5 ms. The device holds one tile, whose size does not depend on the picture; on a CPU its memory is among what is
+measured. Linux alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +42,18 @@ def painted(path: Path, side: tuple[int, int]) -> None:
     Image.fromarray(small).resize(side, Image.Resampling.BICUBIC).save(path)
 
 
-def measured(folder: str, kind: str, side: tuple[int, int]) -> dict[str, float]:
-    """In a process of its own: megabytes of the decoded picture, of the rise, and the seconds."""
+def given(folder: Path, kind: str, side: tuple[int, int], masks: bool) -> None:
+    """The pictures that a process works on, `small` and `large`, with their masks."""
+    for name, size in {"small": (1536, 1024), "large": side}.items():
+        painted(folder / f"{name}{kind}", size)
+        for i in range(2 if masks else 0):
+            half = Image.new("L", size, 255 * (1 - i))
+            half.paste(255 * i, (size[0] // 2, 0, *size))
+            half.save(folder / f"mask-{name}-{i}.png")
+
+
+def enhancing(folder: Path, kind: str) -> Callable[[str], None]:
+    """What restores a picture of the folder."""
     import jax
 
     import genart_jax as ga
@@ -49,6 +64,32 @@ def measured(folder: str, kind: str, side: tuple[int, int]) -> dict[str, float]:
     alg = ga.build(run)
     batch = {"image": np.zeros((2, 32, 32, 3), np.float32), "condition": {}}
     model = Model(alg, jax.jit(alg.init)(jax.random.key(0), batch))
+
+    def restore(name: str) -> None:
+        (made,) = transform_files(model, "enhance", [f"{folder / name}{kind}"], folder / f"{name}-out{kind}", Job())
+        assert made.out is not None, made.notes
+
+    return restore
+
+
+def painting(folder: Path, kind: str, masks: bool) -> Callable[[str], None]:
+    """What paints a picture of the folder, in two styles with masks, else in one."""
+    from genart_jax.use import several
+
+    def paint(name: str) -> None:
+        places = tuple(folder / f"mask-{name}-{i}.png" for i in range(2)) if masks else ()
+        order = several.Order("multistyle", ("0", "1") if masks else ("0",), mask=places)
+        content = folder / f"{name}{kind}"
+        (made,) = several.run(order, [content], [folder / f"{name}-out{kind}"])
+        assert not made.problem, made
+
+    return paint
+
+
+def measured(folder: str, way: str, kind: str, side: tuple[int, int]) -> dict[str, float]:
+    """In a process of its own: megabytes of the decoded picture, of the rise, and the seconds."""
+    place = Path(folder)
+    work = enhancing(place, kind) if way == "enhance" else painting(place, kind, way == "masks")
     seen = [0]
     done = threading.Event()
 
@@ -56,16 +97,11 @@ def measured(folder: str, kind: str, side: tuple[int, int]) -> dict[str, float]:
         while not done.wait(0.005):
             seen.append(resident())
 
-    def restore(name: str) -> None:
-        (made,) = transform_files(model, "enhance", [f"{folder}/{name}"], Path(folder) / f"out{kind}", Job())
-        assert made.out is not None, made.notes
-
-    painted(Path(folder) / f"small{kind}", (700, 700))
-    restore(f"small{kind}")
+    work("small")
     before, start = resident(), time.perf_counter()
     thread = threading.Thread(target=watch)
     thread.start()
-    restore(f"large{kind}")
+    work("large")
     done.set()
     thread.join()
     return {
@@ -80,29 +116,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=int, nargs="+", default=[25, 100])
     parser.add_argument("--kinds", nargs="+", default=[".png", ".jpg"])
+    parser.add_argument("--ways", nargs="+", default=["enhance", "multistyle", "masks"])
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     lines = [
-        "# Memory of the host while large pictures are restored",
+        "# Memory of the host while large pictures are restored and painted",
         "",
-        f"`python -m benchmarks.host_memory`: the tiny `enhance`. {machine.about()}.",
+        f"`python -m benchmarks.host_memory`: `enhance` tiny, `multistyle` as it comes with the package, in one style"
+        f" and in two with masks. {machine.about()}.",
         "",
-        "| picture | decoded, MB | memory rises by, MB | of the decoded picture | seconds |",
-        "|---|---|---|---|---|",
+        "| way | picture | decoded, MB | memory rises by, MB | of the decoded picture | seconds |",
+        "|---|---|---|---|---|---|",
     ]
     spawn = multiprocessing.get_context("spawn")
     for millions in args.megapixels:
         height = round((millions * 1e6 / 1.5) ** 0.5)
         side = int(millions * 1e6 / height), height
-        for kind in args.kinds:
+        for way, kind in itertools.product(args.ways, args.kinds):
             with tempfile.TemporaryDirectory() as folder:
-                painted(Path(folder) / f"large{kind}", side)
+                given(Path(folder), kind, side, masks=way == "masks")
                 with spawn.Pool(1) as pool:
-                    got = pool.apply(measured, (folder, kind, side))
+                    got = pool.apply(measured, (folder, way, kind, side))
             row = (
                 f"{got['decoded']:.0f} | {got['rise']:.0f} | {got['rise'] / got['decoded']:.2f} | {got['seconds']:.0f}"
             )
-            lines.append(f"| {side[0]}x{side[1]}{kind} | {row} |")
+            lines.append(f"| {way} | {side[0]}x{side[1]}{kind} | {row} |")
             print(json.dumps(got), lines[-1], flush=True)
     if args.out:
         args.out.write_text("\n".join(lines) + "\n")

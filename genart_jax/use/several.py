@@ -145,6 +145,7 @@ def save(
     if given.colors.dtype == np.uint16:
         notes.append("more than 8 bits a channel: painted with 8")
     result = Whole(made, alpha, None, given.exif)
+    del given  # large ones are not to be in memory three times
     whole.write(place, result, notes, about)
     if compare:
         (beside,) = free([place.with_name(f"{place.stem}-compare.png")], {place})
