@@ -1,7 +1,7 @@
 """Trains models of volumes on parametric furniture and writes what they reach, with pictures.
 
-    python -m benchmarks.volumes [--out FILE.md] [--runs DIR] [--seeds N ...] [--data SOURCE] [--gan PRESET ...]
-        [--no-vae] [--steps N]
+    python -m benchmarks.volumes [--out FILE.md] [--runs DIR] [--seeds N ...] [--data SOURCE] [--gan PRESET[:STEPS] ...]
+        [--no-vae]
 
 The judge is `simple_cnn` on volumes, trained on real ones alone; it has to be right on 95 % of held-out real ones. Of
 `gan3d`, each preset named: class accuracy of 1,000 samples, and over the judge's features the Frechet distance,
@@ -9,8 +9,8 @@ precision and recall, and their IoU with the nearest training volume beside that
 IoU of reconstructions of test volumes, and of their missing half (the back half of the depth), completed. Beside
 FILE.md go FILE_GAN.png, samples of each class in a row, and FILE_vae.png: volumes, their halves, what became of these;
 FILE.json keeps the figures of each seed, so that seeds can be measured one at a time. Runs that are there already are
-not trained again. With --steps, models are trained for so many, to choose between presets. Meant for at most 30 minutes
-a seed and model on 2 cores.
+not trained again. A preset with a number of steps is trained for so many, to choose between presets. Meant for at most
+30 minutes a seed and model on 2 cores.
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ def measure(
     by, rows = judge(runs, seed, source)
     found = {"judge": rows}
     for preset in gans:
-        directory = train("gan3d", runs / f"gan3d_{preset}_{seed}", seed, source, preset, **options)
+        name, _, steps = preset.partition(":")
+        told = options.get("train", {}) | ({"steps": int(steps)} if steps else {})
+        directory = train("gan3d", runs / f"gan3d_{preset}_{seed}", seed, source, name, **options | {"train": told})
         found[f"gan3d {preset}"] = of_gan(directory, by, num, seed)
     if vae:
         directory = train("conv_vae", runs / f"vae_{seed}", seed, source, "volumes", **options)
@@ -194,7 +196,7 @@ def pictures(out: Path, runs: Path, gans: Sequence[str], seed: int, vae: bool = 
     """Of a seed, beside the table."""
     for preset in gans:
         images = of_classes(runs / f"gan3d_{preset}_{seed}", 8, 0)
-        save_grid(out.with_name(f"{out.stem}_{preset}.png"), images, columns=8)
+        save_grid(out.with_name(f"{out.stem}_{preset}.png".replace(":", "_")), images, columns=8)
     if not vae:
         return
     columns, _ = completed(runs / f"vae_{seed}", 6, 0)
@@ -208,13 +210,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs/volumes"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--data", default="shapes3d")
-    parser.add_argument("--gan", nargs="+", default=["default"], metavar="PRESET")
+    parser.add_argument("--gan", nargs="+", default=["default"], metavar="PRESET[:STEPS]")
     parser.add_argument("--no-vae", action="store_true", help="leave conv_vae out")
-    parser.add_argument("--steps", type=int, help="of each GAN")
     args = parser.parse_args(argv)
     try:
-        told: dict[str, Any] = {"train": {"steps": args.steps}} if args.steps else {}
-        found = {seed: measure(args.runs, seed, args.data, args.gan, not args.no_vae, **told) for seed in args.seeds}
+        found = {seed: measure(args.runs, seed, args.data, args.gan, not args.no_vae) for seed in args.seeds}
     except UserError as error:
         print(f"volumes: {error}", file=sys.stderr)
         return 2
