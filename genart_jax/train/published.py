@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from genart_jax import assets, registry
 from genart_jax.api import build
-from genart_jax.assets import kl_autoencoder, resnet, stylegan2, upscaler, vgg
+from genart_jax.assets import kl_autoencoder, ncnn, resnet, stylegan2, upscaler, vgg
 from genart_jax.assets.tensorfiles import read_tensors
 from genart_jax.config import Run, UserError, Vae
 from genart_jax.config.saved import Saved
@@ -45,7 +45,7 @@ def read(path: str | Path) -> tuple[Run, State]:
     An asset that is a classifier's (asset:efficientnet_lite0). StyleGAN2's as `.safetensors` (docs/gans.md), KL
     autoencoders in diffusers' layout (docs/latents.md), and residual networks and VGGs of torchvision or timm
     (docs/pictures.md) also as `.pth`, and networks for super-resolution as `model.json` of TensorFlow.js
-    (docs/restoration.md).
+    or `.param` of ncnn (docs/restoration.md).
 
     Raises:
       UserError: another file; says what is wrong with it.
@@ -53,7 +53,7 @@ def read(path: str | Path) -> tuple[Run, State]:
     if str(path).startswith(ASSET):
         return _asset(str(path).removeprefix(ASSET))
     path = expanded(path)
-    if path.suffix == ".json":
+    if path.suffix in (".json", ".param"):
         return _upscaler(path)
     if path.suffix not in (".safetensors", ".pth"):
         raise UserError(f"{path}: wanted a run directory, or published weights as .safetensors (docs/gans.md)")
@@ -89,7 +89,7 @@ def _classifier(name: str, found: resnet.Published) -> tuple[Run, State]:
 
 
 def _upscaler(path: Path) -> tuple[Run, State]:
-    found = upscaler.read(path)
+    found = (ncnn if path.suffix == ".param" else upscaler).read(path)
     options = found.options | {"image_shape": (_LARGE, _LARGE, 3)}
     return _configured("super_resolution", options), _state({"generator": dict(found.variables)}, {})
 
