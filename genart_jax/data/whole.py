@@ -16,7 +16,7 @@ from genart_jax.config import UserError
 from genart_jax.data import picture, provenance
 from genart_jax.data.provenance import Provenance
 from genart_jax.data.reader import BadPictureError, depth, ending, opened, profile
-from genart_jax.data.reader.convert import NO_END, TURNS
+from genart_jax.data.reader.convert import NO_END, TURNS, pixels
 from genart_jax.data.reader.opening import CutShortError
 from genart_jax.runtime.values import Array, Json
 
@@ -24,7 +24,6 @@ FIRST = "an animation or several pictures: the first alone"
 EIGHT = "16 bits a channel are kept in grey PNG and TIFF alone: written with 8"
 OPAQUE = "this format holds no transparency: laid over white"
 _ORIENTATION = 0x0112
-_STRIP = 256  # rows
 _KEPT = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".avif")
 """Suffixes that an output takes over from its input, where this Pillow writes them; others become PNG."""
 _CLEAR = ("PNG", "WEBP", "TIFF", "AVIF", "JPEG2000")
@@ -114,22 +113,13 @@ def _planes(image: Image.Image, icc: bytes | None, notes: list[str]) -> tuple[Ar
     alpha = None
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")
-        alpha = _pixels(image.getchannel("A"))[..., 0]
+        alpha = pixels(image.getchannel("A"))[..., 0]
     if image.mode == "CMYK":
-        return _pixels(profile.to_srgb(image, icc, notes).convert("RGB")), alpha, None
+        return pixels(profile.to_srgb(image, icc, notes).convert("RGB")), alpha, None
     if image.mode in ("YCbCr", "LAB", "HSV"):
         icc = None
     mode = "L" if grey else "RGB"
-    return _pixels(image if image.mode == mode else image.convert(mode)), alpha, icc
-
-
-def _pixels(image: Image.Image) -> Array:
-    """(height, width, channels) uint8, taken in strips: Pillow would make two copies more of the whole on the way."""
-    out = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
-    for top in range(0, image.height, _STRIP):
-        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
-        out[top : top + _STRIP] = np.asarray(strip).reshape(strip.height, strip.width, -1)
-    return out
+    return pixels(image if image.mode == mode else image.convert(mode)), alpha, icc
 
 
 def suffix_for(path: Path) -> str:

@@ -29,24 +29,25 @@ class Shares(NamedTuple):
 
     Attributes:
       weights: (K,), float32, with the sum 1.
-      masks: uint8 (K, height, width), where each style is; None: all of them everywhere.
+      masks: uint8 (height, width), where each style is; none: all of them everywhere.
     """
 
     weights: Array
-    masks: Array | None = None
+    masks: tuple[Array, ...] = ()
 
     def sized(self, size: tuple[int, int]) -> Shares:
         """The same with masks of (height, width)."""
-        return self if self.masks is None else self._replace(masks=np.stack([_resized(x, size) for x in self.masks]))
+        return self._replace(masks=tuple(_resized(mask, size) for mask in self.masks))
 
     def at(self, place: tuple[slice, slice], multiple: int = 1) -> tuple[Array, Array | None]:
         """Of a piece: each style's share, (K,) or (height, width, K), and what is painted at all.
 
         The latter is (height, width) in [0, 1], None where that is everything. Sides are padded to multiples.
         """
-        if self.masks is None:
+        if not self.masks:
             return self.weights, None
-        there = tiles.padded(self.masks[(slice(None), *place)].transpose(1, 2, 0), multiple).astype(np.float32) / 255
+        pieces = np.stack([mask[place] for mask in self.masks], axis=-1)
+        there = tiles.padded(pieces, multiple).astype(np.float32) / 255
         share = there * self.weights
         total = share.sum(-1, keepdims=True)
         share = np.where(total > 1e-6, share / np.maximum(total, 1e-6), self.weights)
@@ -68,10 +69,12 @@ def shares(count: int, weights: Sequence[float] = (), masks: Sequence[Picture] =
         raise UserError(f"{len(masks)} masks for {count} styles: wanted one for each, white where the style is")
     read = [pixels_of(mask, channels=1, least=1)[..., 0] for mask in masks]
     size = max(one.shape for one in read)
-    return Shares(given / given.sum(), np.stack([_resized(one, size) for one in read]))
+    return Shares(given / given.sum(), tuple(_resized(one, size) for one in read))
 
 
 def _resized(mask: Array, size: tuple[int, int]) -> Array:
+    if mask.shape == size:
+        return mask
     return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.BILINEAR))
 
 

@@ -21,6 +21,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture upright, by the orientation of Exif."""
+_STRIP = 256  # rows
 
 
 def decode(data: bytes, size: tuple[int, int], channels: int, notes: list[str] | None = None) -> Array:
@@ -87,8 +88,18 @@ def to_uint8_picture(
         notes.append(BLANK)
     if flat.mode != (mode := "L" if channels == 1 else "RGB"):
         flat = flat.convert(mode)
-    flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
-    return np.asarray(flat).reshape(height, width, channels)
+    if flat.size != (width, height):
+        flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
+    return pixels(flat)
+
+
+def pixels(image: Image.Image) -> Array:
+    """(height, width, channels) uint8, taken in strips: Pillow would make two copies more of the whole on the way."""
+    out = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        out[top : top + _STRIP] = np.asarray(strip).reshape(strip.height, strip.width, -1)
+    return out
 
 
 def _over_white(picture: Image.Image, notes: list[str]) -> Image.Image:
