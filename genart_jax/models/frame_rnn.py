@@ -16,7 +16,8 @@ real ones. Where latents are encoded or decoded they are the decoder's own.
 
 Presets:
 
-- `default`: `genart train frame_rnn --data moving:32`. benchmarks/videos.py measures it.
+- `default`: `genart train frame_rnn --data moving:32`. benchmarks/videos.py measures it: over six frames 16.9 dB, where
+  the last given frame has 14.7 (two seeds, 16 minutes on one core).
 - `tiny`: for tests.
 """
 
