@@ -36,6 +36,12 @@ def keep() -> bool:
     return True
 
 
+def release() -> None:
+    """Gives the system what is free of the heap, holes too: for what has little use of it and much of other memory."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def collect_less() -> None:
     """Lets Python make 100,000 objects before it looks for garbage; where it was told to wait longer, that stays."""
     first, *others = gc.get_threshold()

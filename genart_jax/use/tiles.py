@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genart_jax.runtime import heap
 from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
+
+_LARGE = 2**25  # bytes of a picture from which on memory counts for more than a tenth of the time
 
 Paint = Callable[[Array, tuple[slice, slice]], Array]
 """(piece, where it lies in what is given) -> the piece painted, of the same height and width."""
@@ -59,6 +62,8 @@ def tiled(paint: Paint, pixels: Array, longest: int, overlap: int, multiple: int
         inside = tuple(slice(w.kept.start - w.begin, w.kept.stop - w.begin) for w in (down, right))
         free = out[down.kept, right.kept]  # shorter at the ends of the picture, whose mirrored pixels go
         free[:] = piece[inside][: free.shape[0], : free.shape[1]]
+        if pixels.nbytes > _LARGE:
+            heap.release()  # a tile's memory, freed, is soon in pieces that the next tile's does not fit in
     return out
 
 

@@ -40,3 +40,15 @@ def test_tiled_is_the_whole_without_a_seam(size):
 def test_padding_mirrors():
     np.testing.assert_array_equal(tiles.padded(np.arange(3)[:, None].repeat(4, 1), 4)[:, 0], [0, 1, 2, 2])
     assert tiles.padded(np.zeros((4, 8, 3)), 4).shape == (4, 8, 3)
+
+
+def test_the_heap_is_given_back_where_a_picture_is_large(monkeypatch):
+    calls = []
+    monkeypatch.setattr(tiles.heap, "release", lambda: calls.append(1))
+    pixels = np.zeros((40, 24, 3), np.uint8)
+    same = lambda piece, place: piece
+    tiles.tiled(same, pixels, 24, 4, 4)
+    assert not calls
+    monkeypatch.setattr(tiles, "_LARGE", pixels.nbytes - 1)
+    tiles.tiled(same, pixels, 24, 4, 4)
+    assert len(calls) == 2
