@@ -18,7 +18,7 @@ from genart_jax.data.build import run as build
 def source(tmp_path_factory):
     """A few clips of 32 pixels."""
     out = tmp_path_factory.mktemp("sets") / "moving"
-    build.build("moving", 32, out, limit=120)
+    build.build("moving", 32, out, limit=240)
     return f"built:{out}"
 
 

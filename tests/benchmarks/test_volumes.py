@@ -1,5 +1,7 @@
 """The script of volumes, in miniature."""
 
+import functools
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,10 +21,10 @@ def source(tmp_path_factory):
 SHORT = {"train": {"steps": 2, "batch": 8, "log_every": 1, "save_every": 2, "sample_every": 0}}
 
 
-def test_a_table_and_pictures_in_miniature(full, source, tmp_path, capsys):
+def test_a_table_and_pictures_in_miniature(full, source, tmp_path, capsys, monkeypatch):
     if not full:
         pytest.skip("trains three models and uses them in every way: by --full")
-    volumes.judge(tmp_path, 0, source, **SHORT)
+    monkeypatch.setattr(volumes, "judge", functools.partial(volumes.judge, **SHORT))
     found = volumes.measure(tmp_path, 0, source, ["tiny"], num=16, **SHORT)
     assert list(found) == ["judge", "gan3d tiny", "conv_vae volumes"]
     assert "it is none" in capsys.readouterr().err  # a judge that has seen 16 volumes
