@@ -17,6 +17,24 @@ def conv_matmul(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     return dot(_patches(x, g), kernel, ((g.ndim + 1,), (0,)), g).astype(x.dtype)
 
 
+def conv_sums(x: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
+    """x, w -> y: each block times all taps of the kernel's blocks at once, and the products added where they meet.
+
+    No patches are copied: what is, is as large as y for each tap, where a patch has the channels of a block.
+    """
+    n, features = g.ndim, w.shape[-1]
+    blocks = to_blocks(x, g)
+    kernel = kernel_blocks(w, g).reshape(math.prod(g.blocks), -1, features)
+    kernel = jnp.moveaxis(kernel, 0, 1).reshape(kernel.shape[1], -1)
+    made = dot(blocks.reshape(*blocks.shape[: n + 1], -1), kernel, ((n + 1,), (0,)), g)
+    total = None
+    for i, part in enumerate(block_windows(made, g)):
+        own = lax.slice_in_dim(part, i * features, (i + 1) * features, axis=n + 1)
+        total = own if total is None else total + own
+    assert total is not None
+    return total.astype(x.dtype)
+
+
 def transpose_matmul(y: jax.Array, w: jax.Array, g: Geometry) -> jax.Array:
     """y, w -> x: y times the kernel, and the products added where they overlap."""
     n = g.ndim
