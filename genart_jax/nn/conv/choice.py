@@ -11,7 +11,7 @@ from genart_jax.nn.conv.direct import conv_lax, transpose_lax, weight_lax
 from genart_jax.nn.conv.four import conv_four
 from genart_jax.nn.conv.geometry import Form, Geometry
 from genart_jax.nn.conv.grouped import conv_shifts, split, transpose_shifts, weight_shifts
-from genart_jax.nn.conv.matmul import conv_matmul, conv_sums, transpose_matmul, weight_matmul
+from genart_jax.nn.conv.matmul import conv_matmul, conv_sums, transpose_matmul, weight_matmul, weight_sums
 from genart_jax.nn.conv.phases import transpose_phases
 from genart_jax.nn.conv.taps import weight_taps
 from genart_jax.nn.conv.winograd import conv_winograd, transpose_winograd, weight_winograd
@@ -37,6 +37,7 @@ WEIGHT: dict[str, Form] = {
     "taps": weight_taps,
     "blocks": weight_blocks,
     "matmul": weight_matmul,
+    "sums": weight_sums,
     "chunks": weight_chunks,
     "winograd": weight_winograd,
 }
@@ -88,8 +89,8 @@ def _of_volumes(operation: str, divides: bool, stride: int, inputs: int) -> str:
 
     On one core 8 volumes of 16x16x16x16, kernel 4, stride 2: transpose 955 ms by `lax`, 28 by `phases`, 3.6 by
     `chunks`; weight 77 by `lax`, 79 by `chunks`, 12 by `blocks`. On two cores 16 volumes of 16x16x16x12 to 24 channels:
-    conv 9.2 ms by `lax`, 5.0 by `matmul`, 1.9 by `sums`; 32 to 64 channels: 21.5, 14.6 and 9.0. Of one channel `matmul`
-    is the fastest in all three.
+    conv 9.2 ms by `lax`, 5.0 by `matmul`, 1.9 by `sums`; 32 to 64 channels: 21.5, 14.6 and 9.0; weight 4.1 by `blocks`,
+    2.7 by `sums`. Of one channel `matmul` is the fastest but for weights.
 
     Args:
       operation: as in `choose`.
@@ -97,6 +98,8 @@ def _of_volumes(operation: str, divides: bool, stride: int, inputs: int) -> str:
       stride: the largest.
       inputs: channels of the convolution's x.
     """
+    if divides and operation == "weight":
+        return "sums"
     if inputs == 1 and divides:
         return "matmul"
     if operation == "transpose":
@@ -105,7 +108,7 @@ def _of_volumes(operation: str, divides: bool, stride: int, inputs: int) -> str:
         return "sums" if divides and inputs <= 32 else "matmul" if inputs == 1 and stride > 1 else "lax"
     if stride == 1:
         return "lax" if inputs < 32 else "taps"
-    return "blocks" if divides else "taps"
+    return "taps"
 
 
 def _many_channels(operation: str, g: Geometry, inputs: int, outputs: int) -> bool:

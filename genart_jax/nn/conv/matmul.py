@@ -58,6 +58,20 @@ def weight_matmul(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
     return kernel_from_blocks(w.reshape(*g.blocks, *g.strides, -1, y.shape[-1]), g)
 
 
+def weight_sums(x: jax.Array, y: jax.Array, g: Geometry) -> jax.Array:
+    """x, y -> w: all blocks times y at each place where it may meet them: one product, and no patches of x."""
+    n = g.ndim
+    blocks = to_blocks(x, g)
+    blocks = blocks.reshape(-1, math.prod(blocks.shape[n + 1 :]))
+    moved = []
+    for tap in itertools.product(*map(range, g.blocks)):
+        pads = [(q, b - 1 - q, 0) for q, b in zip(tap, g.blocks, strict=True)]
+        moved.append(pad(y, [(0, 0, 0), *pads, (0, 0, 0)]).reshape(-1, y.shape[-1]))
+    w = dot(jnp.concatenate(moved, -1), blocks, ((0,), (0,)), g).astype(x.dtype)
+    w = w.reshape(*g.blocks, y.shape[-1], *g.strides, x.shape[-1])
+    return kernel_from_blocks(jnp.moveaxis(w, n, -1), g)
+
+
 def _patches(x: jax.Array, g: Geometry) -> jax.Array:
     """What each output sees: (N, *S, Ci) -> (N, *O, prod(Q) * prod(s) * Ci)."""
     windows = block_windows(to_blocks(x, g), g)
