@@ -62,6 +62,13 @@ CASES = [
 ]  # fmt: skip
 
 # the same and groups: depthwise where they are as many as the channels
+VOLUMES = [
+    ("gan3d", 16, 32, 4, 2, 1, 1, 12),
+    ("gan3d", 16, 16, 4, 2, 1, 12, 24),
+    ("gan3d", 16, 8, 4, 2, 1, 24, 48),
+    ("gan3d", 16, 16, 4, 2, 1, 32, 64),
+]
+"""Of three dimensions; `winograd` is of two alone."""
 GROUPED = [
     ("depthwise", 64, 32, 3, 1, 1, 64, 64, 64),
     ("depthwise", 64, 32, 3, 2, 1, 64, 64, 64),
@@ -119,6 +126,8 @@ def operands(operation: str, batch: int, g: Geometry, inputs: int, outputs: int)
 def forms_of(operation: str, batch: int, g: Geometry, inputs: int, outputs: int) -> dict[str, Callable[..., jax.Array]]:
     """The forms that can compute one case."""
     table: dict[str, Callable[..., jax.Array]] = dict(FORMS[operation])
+    if g.ndim == 3:
+        table.pop("winograd")
     if g.groups == 1:
         return table
     if g.groups == inputs == outputs:  # so many parts that compiling `split` takes minutes
@@ -155,13 +164,14 @@ def inside(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Geomet
 def measure(case: tuple[Any, ...], operation: str, rounds: int, scan: bool) -> Row:
     """Times every form of one operation at one shape."""
     model, batch, size, kernel, stride, pad, inputs, outputs, *groups = case
-    g = Geometry((size,) * 2, (kernel,) * 2, (stride,) * 2, ((pad, pad),) * 2, (1, 1), *groups)
+    n = 3 if case in VOLUMES else 2
+    g = Geometry((size,) * n, (kernel,) * n, (stride,) * n, ((pad, pad),) * n, (1,) * n, *groups)
     g = dataclasses.replace(g, eigen=bool(compiler.options()))
     a, b = operands(operation, batch, g, inputs, outputs)
     table = forms_of(operation, batch, g, inputs, outputs)
     jitted = {name: compiler.jit(lambda a, b, form=form: form(a, b, g)) for name, form in table.items()}
     times = seconds({name: lambda f=f: f(a, b) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
-    work = 2e-9 * batch * g.out[0] ** 2 * kernel**2 * inputs * outputs / g.groups
+    work = 2e-9 * batch * g.out[0] ** n * kernel**n * inputs * outputs / g.groups
     chosen, rates = choose(operation, g, inputs, outputs, batch), {k: work / t for k, t in times.items()}
     row = Row(model, operation, batch, size, kernel, stride, inputs, outputs, chosen, rates, groups=g.groups)
     if scan:
@@ -239,7 +249,7 @@ def main() -> None:
         measure(case, operation, args.rounds, not args.no_scan)
         for operation in FORMS
         if args.only in (None, operation)
-        for case in [*CASES, *GROUPED]
+        for case in [*CASES, *GROUPED, *VOLUMES]
         if args.model in (None, case[0])
     ]
     pools = [

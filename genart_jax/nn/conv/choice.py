@@ -88,9 +88,8 @@ def _of_volumes(operation: str, divides: bool, stride: int, inputs: int) -> str:
     """The form of a convolution in three dimensions: XLA's own transposes and kernel gradients are slow.
 
     On one core 8 volumes of 16x16x16x16, kernel 4, stride 2: transpose 955 ms by `lax`, 28 by `phases`, 3.6 by
-    `chunks`; weight 77 by `lax`, 79 by `chunks`, 12 by `blocks`. On two cores 16 volumes of 16x16x16x12 to 24 channels:
-    conv 9.2 ms by `lax`, 5.0 by `matmul`, 1.9 by `sums`; 32 to 64 channels: 21.5, 14.6 and 9.0; weight 4.1 by `blocks`,
-    2.7 by `sums`. Of one channel `matmul` is the fastest but for weights.
+    `chunks`; weight 77 by `lax`, 79 by `chunks`, 12 by `blocks`. Of few channels `sums` is
+    the fastest for conv and mostly for weight, and of one channel `matmul` (benchmarks/results/conv_forms.md).
 
     Args:
       operation: as in `choose`.
