@@ -5,8 +5,9 @@
 Each training leaves out a part of the training split, the same for all seeds: settings are chosen on it, and the test
 split is looked at once, at the end. Of icons and faces that part is whole drawings and identities, as in their test
 splits. CPU minutes are those of the process with its start and its evaluations; an evaluation on what was held out
-comes every fifth of the steps, so that there is a curve. The table goes to benchmarks/results/classifiers.md; what is
-in DIR is not done again. `--against torch` trains each recipe of `simple_cnn` once more as PyTorch would
+comes every fifth of the steps, so that there is a curve. The table goes to benchmarks/results/classifiers.md, and what
+it is made of to the .json beside it, so that recipes and seeds can be measured one at a time; what is in DIR is not
+done again. `--against torch` trains each recipe of `simple_cnn` once more as PyTorch would
 (`benchmarks.classifiers_torch`).
 """
 
@@ -64,6 +65,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 800}},
     "plates": {"source": "plates", "conditions": CHARACTERS, "data": {"crop": 0}, "train": {"steps": 1600}},
 }
+Found = dict[str, dict[str, dict[str, Any]]]
+"""Curve, figures and machine of trainings by recipe and seed."""
 _MOST = 5000  # pictures that are held out
 
 
@@ -126,7 +129,8 @@ def trained(name: str, seed: int, directory: Path) -> dict[str, Any]:
     train = {"seed": seed, "eval_every": max(1, run.train.steps // 5), "sample_every": 0, "save_every": 0}
     run, clock = ga.configure(run, train=train), Clock()
     ga.fit(run, directory, clock, begun, data=parted(whole))
-    found = {"curve": clock.curve, "test": tested(directory, run, whole.source_for_training())}
+    test = tested(directory, run, whole.source_for_training())
+    found = {"curve": clock.curve, "test": test, "measured": machine.about()}
     result.write_text(json.dumps(found))
     return found
 
@@ -137,7 +141,8 @@ def trained_by_torch(name: str, directory: Path) -> dict[str, Any]:
     if not result.is_file():
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-            result.write_text(json.dumps(pool.submit(_by_torch, RECIPES[name]["source"], directory).result()))
+            made = pool.submit(_by_torch, RECIPES[name]["source"], directory).result()
+        result.write_text(json.dumps(made | {"measured": machine.about()}))
     found: dict[str, Any] = json.loads(result.read_text())
     return found
 
@@ -167,22 +172,34 @@ def shown(figures: Mapping[str, float]) -> str:
     return ", ".join([*(f"{head} {each(head)}" for head in heads if len(heads) < 5), *parts])
 
 
-def table(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+def known(out: Path, name: str, seed: str, one: Mapping[str, Any]) -> Found:
+    """What the .json beside the table has, with a training more, in the order of the recipes."""
+    path = out.with_suffix(".json")
+    found: Found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found.setdefault(name, {})[seed] = dict(one)
+    found = {name: dict(sorted(found[name].items())) for name in RECIPES if name in found}
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return found
+
+
+def table(found: Found) -> str:
     """The page."""
+    rows = [(name, seed, one) for name, seeds in found.items() for seed, one in seeds.items()]
     lines = [
         "# What classifiers reach\n",
-        f"`python -m benchmarks.classifiers`: `simple_cnn` where no other is named, {machine.about()}. Accuracies in "
-        "%, balanced ones in brackets; `all` is the share of right answers over all conditions, `together` that of "
-        "pictures of which all are right. What was held out of training is another part of the training split; the "
-        "test split was looked at once.\n",
+        "`python -m benchmarks.classifiers`: `simple_cnn` where no other is named. Accuracies in %, balanced ones in "
+        "brackets; `all` is the share of right answers over all conditions, `together` that of pictures of which all "
+        "are right. What was held out of training is another part of the training split; the test split was looked at "
+        "once.\n",
         "| set | seed | CPU minutes | held out | test | held out, by CPU minutes |\n|---|---|---|---|---|---|",
     ]
-    for (name, seed), one in found.items():
+    for name, seed, one in rows:
         minutes, last = one["curve"][-1]
         key = "accuracy"
         curve = ", ".join(f"{100 * figures[key]:.1f} at {at:.1f}" for at, figures in one["curve"])
         lines.append(f"| {name} | {seed} | {minutes:.1f} | {shown(last)} | {shown(one['test'])} | {curve} |")
-    return "\n".join(lines) + "\n"
+    measured = sorted({one["measured"] for _, _, one in rows})
+    return "\n".join([*lines, "", *(f"Measured on {line}." for line in measured)]) + "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -194,12 +211,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--against", choices=["torch"])
     args = parser.parse_args(argv)
-    found = {}
     for name in args.recipes:
         for seed in args.seeds:
-            found[name, str(seed)] = trained(name, seed, args.runs / f"{name}-{seed}")
+            directory = args.runs / f"{name}-{seed}"
+            found = known(args.out, name, str(seed), trained(name, seed, directory))
             if args.against and "model" not in RECIPES[name]:
-                found[name, f"{seed}, PyTorch"] = trained_by_torch(name, args.runs / f"{name}-{seed}")
+                found = known(args.out, name, f"{seed}, PyTorch", trained_by_torch(name, directory))
             args.out.write_text(table(found), encoding="utf-8")
 
 

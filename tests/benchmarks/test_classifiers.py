@@ -20,16 +20,17 @@ def test_no_drawing_is_trained_on_and_held_out():
     assert parted.fingerprint != data.source.fingerprint
 
 
-def test_the_table_says_one_accuracy_or_several():
+def test_the_table_says_one_accuracy_or_several(tmp_path):
     one = {"accuracy": 0.9, "balanced_accuracy": 0.8}
     several = {"accuracy": 0.9, "joint_accuracy": 0.6} | {
         f"{kind}_{head}": 0.7 for kind in ("accuracy", "balanced_accuracy") for head in ("hair", "glasses")
     }
-    found = {
-        ("fashion", "0"): {"curve": [(0.5, one), (1.0, one)], "test": one},
-        ("avatars", "1"): {"curve": [(2.0, several)], "test": several},
-    }
-    page = classifiers.table(found)
+    out = tmp_path / "page.md"
+    classifiers.known(out, "avatars", "1", {"curve": [(2.0, several)], "test": several, "measured": "one machine"})
+    trained = {"curve": [(0.5, one), (1.0, one)], "test": one, "measured": "another"}
+    page = classifiers.table(classifiers.known(out, "fashion", "0", trained))
+    assert page.index("| fashion |") < page.index("| avatars |")
+    assert "Measured on another.\nMeasured on one machine." in page
     assert "| fashion | 0 | 1.0 | 90.00 (80.00) | 90.00 (80.00) | 90.0 at 0.5, 90.0 at 1.0 |" in page
     assert "hair 70.0 (70.0), glasses 70.0 (70.0), all 90.00, together 60.00" in page
 
