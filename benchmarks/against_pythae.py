@@ -4,10 +4,10 @@
 
 The pictures are MNIST binarised once (`benchmarks.binarised`), which both take as they are. pythae's encoder and
 decoder are PyTorch's copies of ours (`benchmarks.peers`), and its own trainer trains them, as its README shows it; ours
-is `ga.fit`. Both have Adam at 1e-3, batches of 128, no moving average, and their framework's own initialisation. The
-bound is that of 10,000 test pictures, one draw each, pythae's by its own loss. A step's time is that between the end of
-the first epoch and that of the last, in a process of its own; the two take turns. To give both one thread, run it on
-one core (taskset -c 0). Needs torch and pythae.
+is `ga.fit`. Both have Adam at 1e-3, as many batches of 128, no moving average, and weights that are drawn by one law,
+ours (Flax's: LeCun's truncated normal, biases of 0). The bound is that of 10,000 test pictures, one draw each, pythae's
+by its own loss. A step's time is that between the end of the first epoch and that of the last, in a process of its own;
+the two take turns. To give both one thread, run it on one core (taskset -c 0). Needs torch and pythae.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def ours(name: str, seed: int, epochs: int, directory: Path, data: Mapping[str, 
     """What `ga.fit` reaches."""
     import genart_jax as ga
 
-    each, marks, found = len(data["train"]) // _BATCH, list[tuple[int, tuple[float, float]]](), dict[str, float]()
+    each, marks, found = -(-len(data["train"]) // _BATCH), list[tuple[int, tuple[float, float]]](), dict[str, float]()
 
     def watch(event: str, values: Mapping[str, Any]) -> None:
         if event == "log":
@@ -141,7 +141,22 @@ def copies(name: str) -> tuple[Any, Any]:
             """See the class."""
             return ModelOutput(reconstruction=torch.sigmoid(self.layers(z, {})))
 
-    return Encoder(), Decoder()
+    return drawn(Encoder()), drawn(Decoder())
+
+
+def drawn(module: Any) -> Any:
+    """A module of PyTorch with its weights as Flax draws them (`flax.linen.initializers.lecun_normal`)."""
+    from torch import nn
+
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            weight, transposed = layer.weight, isinstance(layer, nn.ConvTranspose2d)
+            inputs = weight[:, 0].numel() if transposed else weight[0].numel()
+            spread = inputs**-0.5 / 0.87962566  # what a normal law that is cut at two deviations has left of one
+            nn.init.trunc_normal_(weight, std=spread, a=-2 * spread, b=2 * spread)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return module
 
 
 def one(side: str, name: str, seed: int, epochs: int) -> dict[str, float]:

@@ -32,7 +32,7 @@ from genart_jax.nn.conv import choice, chunks
 from genart_jax.nn.conv.direct import conv_lax
 from genart_jax.nn.conv.geometry import Geometry, canonical
 from genart_jax.runtime import compiler
-from genart_jax.steps import classifier, common, gan, vae
+from genart_jax.steps import common, optim
 from genart_jax.train import bench
 
 Patch = contextlib.AbstractContextManager[Any]
@@ -55,12 +55,8 @@ def no_norm(tree: Any) -> jax.Array:
 
 def optimizer_by(change: Callable[[Any], Any]) -> Patch:
     """Every step's optimizer, changed."""
-    stack = contextlib.ExitStack()
-    for module in (vae, gan, classifier):
-        made = module.make_optimizer
-        changed = lambda *args, made=made, **kwargs: change(made(*args, **kwargs))
-        stack.enter_context(mock.patch.object(module, "make_optimizer", changed))
-    return stack
+    made = optim.make_optimizer
+    return mock.patch.object(common, "make_optimizer", lambda *args, **kwargs: change(made(*args, **kwargs)))
 
 
 def after_all_gradients(optimizer: Any) -> Any:
@@ -162,6 +158,15 @@ def positions(factor: float) -> Patch:
     return stack
 
 
+def many_channels(least: int) -> Patch:
+    """`winograd` for all 3x3 convolutions of stride 1 with so many channels on both sides."""
+
+    def enough(operation: str, g: Geometry, inputs: int, outputs: int) -> bool:
+        return g.kernel == (3, 3) and g.strides == (1, 1) == g.dilation and min(inputs, outputs) >= least
+
+    return mock.patch.object(choice, "_many_channels", enough)
+
+
 LIBRARY = ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in ("DOT", "INDIVIDUAL_DOT", "ELTWISE", "REDUCE"))
 
 # Each of a case's variants: what is told of it, and a patch or options of the configuration.
@@ -189,7 +194,9 @@ FIRST: dict[str, Callable[[], Patch]] = {
     "first convolution: two positions at once": lambda: form(pairs),
 }
 FORMS: dict[str, Callable[[], Patch]] = {
-    "without winograd": lambda: mock.patch.object(conv, "_many_channels", return_value=False),
+    "without winograd": lambda: mock.patch.object(choice, "_many_channels", return_value=False),
+    "winograd from 64 channels on": lambda: many_channels(64),
+    "winograd from 32 channels on": lambda: many_channels(32),
     "convolutions by lax alone": lambda: form(conv="lax", transpose="lax", weight="lax"),
     "transposes by phases": lambda: form(transpose="phases"),
     "transposes by blocks": lambda: form(transpose="blocks"),
@@ -210,6 +217,9 @@ CASES: tuple[tuple[str, dict[str, Any], dict[str, Callable[[], Patch]]], ...] = 
     ("conv_vae", {"name": "conv_vae"}, THREADS | FORMS | EVERYWHERE),
     ("vqvae", {"name": "vqvae"}, THREADS | FORMS | EVERYWHERE),
     ("sngan", {"name": "sngan"}, THREADS | FORMS),
+    ("resnet", {"name": "resnet"}, THREADS | FORMS | EVERYWHERE),
+    ("kl_autoencoder", {"name": "kl_autoencoder"}, THREADS | FORMS),
+    ("super_resolution 64x64", {"name": "super_resolution", "image_shape": (64, 64, 3)}, THREADS | FORMS),
     (  # a round of each takes half a minute
         "dcgan 64x64, width 64",
         {"name": "dcgan", "image_shape": (64, 64, 3), "batch": 64, "options": {"width": 64}},
