@@ -31,7 +31,7 @@ from benchmarks import machine
 from genart_jax.config import Parallel
 from genart_jax.config.saved import read_config
 from genart_jax.data import emoji
-from genart_jax.data.open import Dataset
+from genart_jax.data.open import Dataset, Part
 from genart_jax.data.source import Source, Split
 from genart_jax.runtime.values import Array
 from genart_jax.train import parallel
@@ -88,9 +88,10 @@ def held_out(data: Dataset) -> Array:
 def parted(data: Dataset) -> Dataset:
     """The set whose test split is what is held out of the training split."""
     source, out = data.source_for_training(), held_out(data)
-    splits = [_rows(source.train, keep) for keep in (~out, out)]
-    changed = dataclasses.replace(source, train=splits[0], test=splits[1], fingerprint=f"parted-{source.fingerprint}")
-    return dataclasses.replace(data, source=changed)
+    train, test = (_rows(source.train, keep) for keep in (~out, out))
+    changed = dataclasses.replace(source, train=train, test=test, fingerprint=f"parted-{source.fingerprint}")
+    parts = {"train": Part(train.size, train.arrays, split=train), "test": Part(test.size, test.arrays, split=test)}
+    return dataclasses.replace(data, source=changed, splits=parts)
 
 
 def _rows(split: Split, keep: Array) -> Split:

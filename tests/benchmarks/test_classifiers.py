@@ -15,7 +15,10 @@ def test_no_drawing_is_trained_on_and_held_out():
     assert len(out) == len(data.train) == len(names)
     assert 0.08 < out.mean() < 0.12
     assert not set(names[out]) & set(names[~out])
-    parted = classifiers.parted(data).source
+    opened = classifiers.parted(data)
+    parted = opened.source
+    assert len(opened.train) == (~out).sum()  # what PyTorch's copy reads
+    np.testing.assert_array_equal(opened.test.arrays["image"], data.train.arrays["image"][out])
     assert (parted.train.size, parted.test.size) == ((~out).sum(), out.sum())
     assert parted.fingerprint != data.source.fingerprint
 
