@@ -62,7 +62,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "data": {"flip": True, "crop": 4, "image_size": (64,)},
         "strides": (1, 1, 2, 2, 1, 2, 1),
     },
-    "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 800}},
+    "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 3000}},
     "plates": {"source": "plates", "conditions": CHARACTERS, "data": {"crop": 0}, "train": {"steps": 1600}},
 }
 Found = dict[str, dict[str, dict[str, Any]]]
