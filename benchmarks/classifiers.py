@@ -42,13 +42,7 @@ CHARACTERS = tuple(f"char_{i}" for i in range(1, 8))
 RECIPES: dict[str, dict[str, Any]] = {
     "fashion": {"source": "fashion_mnist", "preset": "fashion"},
     "mnist": {"source": "mnist", "preset": "digits"},
-    "icons": {
-        "source": "emoji",
-        "conditions": ("style", "shape", "color"),
-        "data": {"flip": True},
-        "step": {"cutmix": 1.0},
-        "train": {"steps": 20000},
-    },
+    "icons": {"source": "emoji", "preset": "icons", "conditions": ("style", "shape", "color")},
     "icons_finetuned": {
         "model": "efficientnet_lite0",
         "preset": "finetune",
