@@ -17,7 +17,7 @@ from genart_jax.config import UserError
 
 OURS = "benchmarks.ours"
 PEERS = {"torch": "benchmarks.peers"}
-"""Name -> module with `VARIANTS(name)`, `check()` and `prepare(name, run, platform, variant)`."""
+"""Name -> module with `variants(name)`, `check()` and `prepare(name, run, platform, variant)`."""
 _DROP = 1.5  # a variant this much slower than the best after _TRIAL rounds takes no part in the others
 _TRIAL = 2
 
@@ -121,7 +121,7 @@ def _start_peers(
     module = peer_module(against)
     peers: dict[str, Worker] = {}
     variants: dict[str, dict[str, Any]] = {}
-    for variant in importlib.import_module(module).VARIANTS(facts["model"]):
+    for variant in importlib.import_module(module).variants(facts["model"]):
         peer = stack.enter_context(Worker(module))
         try:
             theirs = peer.ask(

@@ -157,7 +157,7 @@ def inside(form: Callable[..., jax.Array], a: jax.Array, b: jax.Array, g: Geomet
 
     i = jnp.zeros((), jnp.int32)
     made = {f.__name__: compiler.jit(f) for f in (outside, scan, cond)}
-    times = seconds({name: lambda f=f: f(i, a, b) for name, f in made.items()}, rounds)  # type: ignore[misc]
+    times = seconds({name: functools.partial(f, i, a, b) for name, f in made.items()}, rounds)
     return times["scan"] / (count * times["outside"]), times["cond"] / times["outside"]
 
 
@@ -170,7 +170,7 @@ def measure(case: tuple[Any, ...], operation: str, rounds: int, scan: bool) -> R
     a, b = operands(operation, batch, g, inputs, outputs)
     table = forms_of(operation, batch, g, inputs, outputs)
     jitted = {name: compiler.jit(lambda a, b, form=form: form(a, b, g)) for name, form in table.items()}
-    times = seconds({name: lambda f=f: f(a, b) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
+    times = seconds({name: functools.partial(f, a, b) for name, f in jitted.items()}, rounds)
     work = 2e-9 * batch * g.out[0] ** n * kernel**n * inputs * outputs / g.groups
     chosen, rates = choose(operation, g, inputs, outputs, batch), {k: work / t for k, t in times.items()}
     row = Row(model, operation, batch, size, kernel, stride, inputs, outputs, chosen, rates, groups=g.groups)
@@ -194,7 +194,7 @@ def measure_pool(case: tuple[Any, ...], rounds: int) -> dict[str, Any]:
     times = {}
     for order, function in {"gradient": first, "second": second}.items():
         jitted = {name: compiler.jit(functools.partial(function, pool=pool)) for name, pool in pools.items()}
-        timed = seconds({name: lambda f=f: f(x) for name, f in jitted.items()}, rounds)  # type: ignore[misc]
+        timed = seconds({name: functools.partial(f, x) for name, f in jitted.items()}, rounds)
         times[order] = {name: 1e3 * t for name, t in timed.items()}
     return {"model": model, "shape": shape, "window": window, "stride": stride, "ms": times}
 

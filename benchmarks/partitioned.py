@@ -13,7 +13,7 @@ import json
 import math
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import jax
@@ -76,14 +76,14 @@ def compiled(run: Run, due: tuple[str, ...] | None = None, accelerator: bool = T
 def costs(name: str, preset: str, batch: int, data: int, model: int) -> dict[str, Any]:
     """FLOPs of a device and the collectives of a mean step, the sets of due terms in their true mixture."""
     run = override(bench.resolved(name, preset, batch=batch * data * model), parallel=Parallel(data=data, model=model))
-    algorithm, flops, sent = build(run), 0.0, Counter[hlo.Collective]()
+    algorithm, flops, sent = build(run), 0.0, defaultdict[hlo.Collective, float](float)
     period = math.lcm(*(every for _, every in algorithm.lazy))
     start = time.perf_counter()
     for due, count in Counter(algorithm.due(i) for i in range(period)).items():
         cost = hlo.read(compiled(run, due))
         flops += cost.flops * count / period
         for collective, times in cost.collectives.items():
-            sent[collective] += times * count / period  # type: ignore[assignment]
+            sent[collective] += times * count / period
     seconds = round(time.perf_counter() - start)
     return {"flops": flops, "seconds": seconds, "collectives": [(*dataclasses.astuple(c), n) for c, n in sent.items()]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,8 @@ def _cells(result: dict[str, Any], heads: list[str]) -> list[str]:
 
 def check_chart() -> None:
     """Raises UserError where there is no matplotlib, before anything is measured."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError('--chart needs matplotlib: pip install "genart_jax[bench]"') from None
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError('--chart needs matplotlib: pip install "genart_jax[bench]"')
 
 
 def chart(report: dict[str, Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import subprocess
@@ -34,16 +35,16 @@ def files() -> Count:
             (root / str(number)).mkdir()
             for name, data in content.items():
                 (root / str(number) / name).write_bytes(data)
-            cases.append((lambda number=number: idx.load(root / str(number)), str(root / str(number))))  # type: ignore[misc]
+            cases.append((functools.partial(idx.load, root / str(number)), str(root / str(number))))
         whole = emoji.file_of(32).read_bytes()
         for number, data in enumerate(fuzz.archives(whole[:5000] + whole[-5000:], 100, seed=1)):
             path = root / f"{number}.npz"
             path.write_bytes(data)
-            cases.append((lambda path=path: emoji.read(32, path), str(path)))  # type: ignore[misc]
+            cases.append((functools.partial(emoji.read, 32, path), str(path)))
         for number, (suffix, data) in enumerate(fuzz.tensor_files(150, seed=1)):
             path = root / f"{number}{suffix}"
             path.write_bytes(data)
-            cases.append((lambda path=path: read_tensors(path), str(path)))  # type: ignore[misc]
+            cases.append((functools.partial(read_tensors, path), str(path)))
         for read_file, path_words in cases:
             tries += 1
             try:

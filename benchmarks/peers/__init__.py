@@ -20,7 +20,7 @@ MODELS = (
 )  # fmt: skip
 
 
-def VARIANTS(name: str) -> tuple[str, ...]:  # noqa: N802  # the protocol's name
+def variants(name: str) -> tuple[str, ...]:
     """The ways to run a model that are tried; the best counts."""
     plain = ("eager", "compile")
     return plain if name == "mlp_vae" else (*plain, "channels_last", "compile+channels_last")

@@ -20,7 +20,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -46,8 +46,8 @@ if tfds is not None:
         __module__ = "genart_jax.data.emoji_tfds"  # also under `python -m`: TFDS records where the builder lives
         name = "genart_emoji"
         VERSION = tfds.core.Version("1.0.0")
-        RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012 (TFDS reads a dict)
-        BUILDER_CONFIGS = [  # noqa: RUF012 (TFDS reads a list)
+        RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
+        BUILDER_CONFIGS: ClassVar[list[object]] = [
             tfds.core.BuilderConfig(name=f"{size}px", description=f"Pictures of {size}x{size} pixels.")
             for size in emoji.SIZES
         ]

@@ -184,25 +184,24 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 
 
 _SGD = Optimizer(name="sgd", learning_rate=0.05, b1=0.9, nesterov=True, schedule="cosine", warmup_steps=50, l2=5e-4)
-_LARGE = {"widths": (64, 128, 256, 512), "stem": "plain"}
+_LARGE = Config(widths=(64, 128, 256, 512), stem="plain")
+_DEEP = dataclasses.replace(_LARGE, stem="deep", pooled_shortcut=True)
 
 
-def _published(depths: tuple[int, ...], **options: object) -> Run:
-    config = Config(depths=depths, **{**_LARGE, **options})  # type: ignore[arg-type]
+def _published(config: Config, depths: tuple[int, ...], bottleneck: bool = False) -> Run:
+    config = dataclasses.replace(config, depths=depths, bottleneck=bottleneck)
     return Run(config, Classifier(label_smoothing=0.1), _SGD, Data(flip=True), Train(steps=10_000, batch=64))
 
-
-_DEEP = {"stem": "deep", "pooled_shortcut": True}
 
 PRESETS = {
     "default": Run(
         Config(), Classifier(label_smoothing=0.1), _SGD, Data(crop=2), Train(steps=1500, batch=64, save_every=500)
     ),
-    "18": _published((2, 2, 2, 2)),
-    "34": _published((3, 4, 6, 3)),
-    "50": _published((3, 4, 6, 3), bottleneck=True),
-    "18d": _published((2, 2, 2, 2), **_DEEP),
-    "50d": _published((3, 4, 6, 3), bottleneck=True, **_DEEP),
+    "18": _published(_LARGE, (2, 2, 2, 2)),
+    "34": _published(_LARGE, (3, 4, 6, 3)),
+    "50": _published(_LARGE, (3, 4, 6, 3), bottleneck=True),
+    "18d": _published(_DEEP, (2, 2, 2, 2)),
+    "50d": _published(_DEEP, (3, 4, 6, 3), bottleneck=True),
     "tiny": Run(
         Config(widths=(4, 8), depths=(1, 1)),
         Classifier(),

@@ -37,10 +37,7 @@ def _bytes(width: int) -> str:
 def leaves_of(tree: Any) -> list[Row]:
     """Path -> shape and type of each array."""
     return [
-        (
-            "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path),
-            _form(leaf),
-        )
+        (jax.tree_util.keystr(path, simple=True, separator="/"), _form(leaf))
         for path, leaf in jax.tree.leaves_with_path(tree)
     ]
 

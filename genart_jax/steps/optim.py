@@ -101,7 +101,7 @@ def make_optimizer(
 def _rule(config: Optimizer, line_search: bool, schedules: Mapping[str, Schedule]) -> optax.GradientTransformation:
     """Optax's own optimizer at learning rate 1 and without its weight decay, which `make_optimizer` adds."""
     factory = getattr(optax, config.name, None)
-    parameters = inspect.signature(factory).parameters if inspect.isfunction(factory) else {}
+    parameters = _parameters(factory)
     if factory is None or "learning_rate" not in parameters:
         known = [n for n in vars(optax) if "learning_rate" in _parameters(getattr(optax, n))]
         near = difflib.get_close_matches(config.name, known, n=3, cutoff=0.4)
@@ -143,12 +143,13 @@ def _on(value: float | jax.Array) -> bool:
 
 
 def _parameters(thing: object) -> Mapping[str, inspect.Parameter]:
+    """The options of an Optax function. Optax has no list of its optimizers or of their options, so signatures say."""
     return inspect.signature(thing).parameters if inspect.isfunction(thing) else {}
 
 
 def path_mask(params: Tree, pattern: re.Pattern[str]) -> Tree:
     """True for each parameter whose path, such as "in/kernel", matches somewhere."""
-    path = lambda keys: "/".join(str(getattr(k, "key", k)) for k in keys)
+    path = lambda keys: jax.tree_util.keystr(keys, simple=True, separator="/")
     return jax.tree_util.tree_map_with_path(lambda keys, _: bool(pattern.search(path(keys))), params)
 
 

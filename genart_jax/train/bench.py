@@ -19,13 +19,13 @@ import functools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr
+from jax.extend.core import Jaxpr, jaxprs_in_params
 from jax.sharding import NamedSharding
 
 from genart_jax.api import build, configure
@@ -35,7 +35,7 @@ from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array, Json
 from genart_jax.steps import stages
 from genart_jax.train import parallel
-from genart_jax.types import Batch, Tree, batch_of
+from genart_jax.types import Batch, batch_of
 
 CONDITIONS = (("style", 5), ("shape", 9), ("color", 10))
 """Those of the embedded art set, for which the presets are made."""
@@ -284,7 +284,7 @@ def count_flops(jaxpr: Jaxpr) -> float:
     for eqn in jaxpr.eqns:
         name, shapes = eqn.primitive.name, [getattr(v.aval, "shape", ()) for v in eqn.invars]
         result = getattr(eqn.outvars[0].aval, "shape", ()) if eqn.outvars else ()
-        inner = [count_flops(sub) for value in eqn.params.values() for sub in _jaxprs(value)]
+        inner = [count_flops(sub) for sub in jaxprs_in_params(eqn.params)]
         if name == "dot_general":
             (contracted, _), _ = eqn.params["dimension_numbers"]
             total += 2.0 * math.prod(result) * math.prod(shapes[0][i] for i in contracted)
@@ -301,11 +301,3 @@ def count_flops(jaxpr: Jaxpr) -> float:
         else:
             total += sum(inner) * (eqn.params["length"] if name == "scan" else 1)
     return total
-
-
-def _jaxprs(value: Tree) -> Iterator[Jaxpr]:
-    for item in value if isinstance(value, (tuple, list)) else (value,):
-        if hasattr(item, "eqns"):
-            yield item
-        elif hasattr(item, "jaxpr") and hasattr(item.jaxpr, "eqns"):
-            yield item.jaxpr

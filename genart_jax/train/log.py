@@ -100,7 +100,7 @@ def read_rows(path: Path) -> list[Json]:
 
 def _tensorboard(directory: Path) -> Any:
     try:
-        from tensorboard.summary import Writer  # type: ignore[import-not-found, unused-ignore]
+        from tensorboard.summary import Writer
     except ImportError:
         return None
     return Writer(str(directory / "tensorboard"))

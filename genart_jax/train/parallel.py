@@ -106,8 +106,8 @@ def state_sharding(mesh: Mesh, abstract: Tree, rules: Rules = ()) -> Tree:
         if not re.fullmatch(LAYOUTS, wanted):
             raise UserError(f"parallel.rules: {pattern!r} has {wanted!r}, wanted whole, largest or an axis's number")
 
-    def layout(keys: Sequence[jax.tree_util.DictKey], leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-        path = "/".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in keys)
+    def layout(keys: tuple[jax.tree_util.DictKey, ...], leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        path = jax.tree_util.keystr(keys, simple=True, separator="/")
         wanted = next(wanted for pattern, wanted in (*rules, *RULES) if re.search(pattern, path))
         shape, axis = leaf.shape, None
         if wanted.isdecimal():

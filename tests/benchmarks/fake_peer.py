@@ -5,7 +5,7 @@ import time
 from genart_jax.config import UserError
 
 
-def VARIANTS(name):
+def variants(name):
     return ("slow", "fast", "broken")
 
 

@@ -93,11 +93,11 @@ def _flag(field: Json, value: object) -> bool:
 def _number(field: Json, value: object) -> float | int:
     value = field["default"] if value is None else value
     whole = field["kind"] == "integer"
-    right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    if not right or not field["low"] <= value <= field["high"]:
+    kinds = int if whole else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not field["low"] <= value <= field["high"]:
         kind = "a whole number" if whole else "a number"
         raise UserError(f"{field['name']}: got {_said(value)}, wanted {kind} from {field['low']} to {field['high']}")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _picture(field: Json, value: object) -> Json | None:

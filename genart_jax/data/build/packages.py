@@ -149,8 +149,8 @@ def members(archive: Path, *patterns: str) -> Iterator[tuple[str, bytes]]:
                         yield info.filename, wheel.read(info)
             return
         with archive.open("rb") as file:
-            compression = _to_data(file)
-            with tarfile.open(fileobj=file, mode=f"r|{compression}") as tar:  # type: ignore[call-overload]
+            _to_data(file)
+            with tarfile.open(fileobj=file, mode="r|*") as tar:
                 for member in tar:
                     name = member.name.removeprefix("./")
                     if member.isfile() and wanted(name):
@@ -161,17 +161,17 @@ def members(archive: Path, *patterns: str) -> Iterator[tuple[str, bytes]]:
         raise UserError(f"{archive} is damaged, or no package: {error}") from None
 
 
-def _to_data(file: BinaryIO) -> str:
-    """Goes to where the tar archive begins, which in a .deb is its last part; returns how that is compressed."""
+def _to_data(file: BinaryIO) -> None:
+    """Goes to where the tar archive begins, which in a .deb is its last part."""
     if file.read(8) != b"!<arch>\n":
         file.seek(0)
-        return "gz"
+        return
     while header := file.read(60):
         name, size = header[:16].decode("ascii", "replace").strip().rstrip("/"), int(header[48:58])
         if name.startswith("data.tar"):
             compression = name.rpartition(".")[2]
             if compression not in ("xz", "gz", "bz2"):
                 raise ValueError(f"its data is compressed with {compression}")
-            return compression
+            return
         file.seek(size + size % 2, 1)
     raise ValueError("it has no data")

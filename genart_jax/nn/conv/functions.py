@@ -49,7 +49,7 @@ def _check(x: jax.Array, w: jax.Array, channels: int, what: str) -> int:
 def _varying(a: jax.Array) -> frozenset[str]:
     """The manual axes that an array varies over inside ``shard_map``."""
     aval: Any = jax.typeof(a)
-    return getattr(aval, "manual_axis_type", aval).varying if hasattr(aval, "manual_axis_type") else aval.vma
+    return aval.manual_axis_type.varying if hasattr(aval, "manual_axis_type") else aval.vma
 
 
 def _bind(primitive: Primitive, a: jax.Array, b: jax.Array, g: Geometry) -> jax.Array:
