@@ -6,10 +6,10 @@ pictures are taken as probabilities in [0, 1]. The parameters start as Flax's do
 has N(0, 0.01) and Adagrad.
 
 Presets, named by the units of the hidden layer and of z, with what benchmarks/results/applied.md measured (two
-seeds; minutes of seed 0, on 2 CPU cores, other programs running):
+seeds):
 
-- `default`: `genart train mlp_vae`. 400-20, which on 28x28 grey pictures is the 784-400-20 of many tutorials. 19
-  minutes; a Frechet distance over lite0 of 213 to the art set, where its floor is 13.
+- `default`: `genart train mlp_vae`. 400-20, which on 28x28 grey pictures is the 784-400-20 of many tutorials. A
+  Frechet distance over lite0 of 213 to the art set, where its floor is 13.
 - `400-32`: `genart train mlp_vae --preset 400-32`. Not measured.
 - `12288-400-32`: `genart train mlp_vae --preset 12288-400-32`, for 64x64 in colour, after `genart data build
   emoji:64`. Not measured.

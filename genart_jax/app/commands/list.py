@@ -19,7 +19,7 @@ class Options:
     """Options of `genart list`."""
 
     family: str | None = None
-    """Only the models of one family: gan, vae, cnn, prior, style, restoration."""
+    """Only the models of one family: gan, vae, prior, drift, cnn, restoration, translation, style."""
     trained: bool = False
     """The trained models that come with the package instead: what `genart sample` takes in place of a run."""
     json: bool = False
