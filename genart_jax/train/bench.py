@@ -41,9 +41,10 @@ CONDITIONS = (("style", 5), ("shape", 9), ("color", 10))
 """Those of the embedded art set, for which the presets are made."""
 SHAPES = {
     "mlp_vae": (28, 28, 1), "simple_cnn": (28, 28, 1), "gan3d": (32, 32, 32, 1), "video_gan": (8, 32, 32, 3),
-    "frame_rnn": (8, 32, 32, 3),
+    "frame_rnn": (8, 32, 32, 3), "super_resolution": (64, 64, 3), "inpaint": (64, 64, 3), "enhance": (64, 64, 3),
+    "dehaze": (64, 64, 3),
 }  # fmt: skip
-"""Usual image shapes of models that are known for another than 32x32x3."""
+"""Usual image shapes of models that are known for another than 32x32x3, or cut squares out that are larger."""
 TOKENIZER, LATENTS = "untrained:vqvae", "untrained:conv_vae"
 """Of a model of codes, or of latents, where none is named: what is learned does not change what a step costs."""
 _AT_LEAST = 0.3  # seconds of a round: far above the clock's grain and a scheduler's slice

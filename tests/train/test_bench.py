@@ -62,6 +62,12 @@ def test_configurations():
         bench.measure(run, 0)
 
 
+def test_pictures_are_as_large_as_what_is_cut_out_of_them(model):
+    run = bench.resolved(model)
+    side = getattr(run.step, "crop", 0) * getattr(run.model, "scale", 1)
+    assert side <= min((run.model.image_shape or run.model.target_shape)[:2])
+
+
 def test_a_model_is_measured():
     run = bench.resolved("mlp_vae", "tiny", (8, 8, 1))
     figures = bench.measure(run, 2)
