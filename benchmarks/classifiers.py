@@ -1,14 +1,14 @@
 """What the classifiers' presets reach, in CPU minutes, with settings chosen on pictures held out of the training split.
 
-    python -m benchmarks.classifiers --runs DIR [--recipes fashion icons ...] [--seeds 0 1] [--against torch]
+    python -m benchmarks.classifiers --runs DIR [--recipes fashion icons ...] [--seeds 0 1] [--whole] [--against torch]
 
 Each training leaves out a part of the training split, the same for all seeds: settings are chosen on it, and the test
 split is looked at once, at the end. Of icons and faces that part is whole drawings and identities, as in their test
 splits. CPU minutes are those of the process with its start and its evaluations; an evaluation on what was held out
 comes every fifth of the steps, so that there is a curve. The table goes to benchmarks/results/classifiers.md, and what
 it is made of to the .json beside it, so that recipes and seeds can be measured one at a time; what is in DIR is not
-done again. `--against torch` trains each recipe of `simple_cnn` once more as PyTorch would
-(`benchmarks.classifiers_torch`).
+done again. `--whole` trains with the settings as they are on all of the training split. `--against torch` trains each
+recipe of `simple_cnn` once more as PyTorch would (`benchmarks.classifiers_torch`).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def trained(name: str, seed: int, directory: Path) -> dict[str, Any]:
+def trained(name: str, seed: int, directory: Path, hold_out: bool = True) -> dict[str, Any]:
     """Trains a recipe, unless it is done, and returns its curve and its figures of the test split."""
     result = directory / "result.json"
     if result.is_file():
@@ -127,9 +127,10 @@ def trained(name: str, seed: int, directory: Path) -> dict[str, Any]:
     whole = ga.open_data(options.pop("source"))
     model, begun = options.pop("model", "simple_cnn"), options.pop("init_from", None)
     run = ga.configure(model, preset=options.pop("preset", "normed"), **options)
-    train = {"seed": seed, "eval_every": max(1, run.train.steps // 5), "sample_every": 0, "save_every": 0}
-    run, clock = ga.configure(run, train=train), Clock()
-    ga.fit(run, directory, clock, begun, data=parted(whole))
+    every = max(1, run.train.steps // 5) if hold_out else 0
+    run = ga.configure(run, train={"seed": seed, "eval_every": every, "sample_every": 0, "save_every": 0})
+    clock = Clock()
+    ga.fit(run, directory, clock, begun, data=parted(whole) if hold_out else whole)
     test = tested(directory, run, whole.source_for_training())
     found = {"curve": clock.curve, "test": test, "measured": machine.about()}
     result.write_text(json.dumps(found))
@@ -191,14 +192,15 @@ def table(found: Found) -> str:
         "`python -m benchmarks.classifiers`: `simple_cnn` where no other is named. Accuracies in %, balanced ones in "
         "brackets; `all` is the share of right answers over all conditions, `together` that of pictures of which all "
         "are right. What was held out of training is another part of the training split; the test split was looked at "
-        "once.\n",
+        "once a training. `whole`: all of the training split, with settings that were chosen before.\n",
         "| set | seed | CPU minutes | held out | test | held out, by CPU minutes |\n|---|---|---|---|---|---|",
     ]
     for name, seed, one in rows:
-        minutes, last = one["curve"][-1]
-        key = "accuracy"
-        curve = ", ".join(f"{100 * figures[key]:.1f} at {at:.1f}" for at, figures in one["curve"])
-        lines.append(f"| {name} | {seed} | {minutes:.1f} | {shown(last)} | {shown(one['test'])} | {curve} |")
+        (minutes, last), key = one["curve"][-1], "accuracy"
+        curve, held = ", ".join(f"{100 * figures[key]:.1f} at {at:.1f}" for at, figures in one["curve"]), shown(last)
+        if "whole" in seed:
+            curve, held = "", "none"
+        lines.append(f"| {name} | {seed} | {minutes:.1f} | {held} | {shown(one['test'])} | {curve} |")
     measured = sorted({one["measured"] for _, _, one in rows})
     return "\n".join([*lines, "", *(f"Measured on {line}." for line in measured)]) + "\n"
 
@@ -210,12 +212,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--whole", action="store_true", help="hold nothing out")
     parser.add_argument("--against", choices=["torch"])
     args = parser.parse_args(argv)
     for name in args.recipes:
         for seed in args.seeds:
-            directory = args.runs / f"{name}-{seed}"
-            found = known(args.out, name, str(seed), trained(name, seed, directory))
+            words = f"{seed}, whole" if args.whole else str(seed)
+            directory = args.runs / f"{name}-{words.replace(', ', '-')}"
+            found = known(args.out, name, words, trained(name, seed, directory, not args.whole))
             if args.against and "model" not in RECIPES[name]:
                 found = known(args.out, name, f"{seed}, PyTorch", trained_by_torch(name, directory))
             args.out.write_text(table(found), encoding="utf-8")
