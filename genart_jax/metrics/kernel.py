@@ -16,7 +16,8 @@ from genart_jax.config import UserError
 from genart_jax.metrics.exact import Array, Floats, exact
 from genart_jax.metrics.features import check_features
 
-_TILE = 2048
+_TILE, _LEAST = 2048, 64
+"""Pictures of a side that are taken at once: the most, and the least that others are filled up to."""
 
 
 class Distance(NamedTuple):
@@ -72,20 +73,32 @@ def subsets(real: Array, fake: Array, size: int = 1000, count: int = 100, seed: 
 @exact
 def _sums(a: Array, b: Array, kernel: tuple[int, float, float], same: bool) -> tuple[Floats, Floats]:
     """Sums of the kernel over rows (len(a),) and columns (len(b),), without the diagonal where both are the same."""
-    a, b = jnp.asarray(a, jnp.float64), jnp.asarray(b, jnp.float64)
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     rows, columns = np.zeros(len(a)), np.zeros(len(b))
     for i in range(0, len(a), _TILE):
         for j in range(0, len(b), _TILE):
-            row, column = _tile(a[i : i + _TILE], b[j : j + _TILE], kernel, same and i == j)
-            rows[i : i + _TILE] += row
-            columns[j : j + _TILE] += column
+            left, right = a[i : i + _TILE], b[j : j + _TILE]
+            # A program for each power of two, not for each number of pictures that a class has.
+            size = 1 << (max(len(left), len(right), _LEAST) - 1).bit_length()
+            sums = _tile(*_padded(left, size), *_padded(right, size), kernel, same and i == j)
+            row, column = jax.device_get(sums)
+            rows[i : i + _TILE] += row[: len(left)]
+            columns[j : j + _TILE] += column[: len(right)]
     return rows, columns
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _tile(a: jax.Array, b: jax.Array, kernel: tuple[int, float, float], diagonal: bool) -> tuple[jax.Array, jax.Array]:
+def _padded(features: Floats, size: int) -> tuple[Floats, Floats]:
+    """Features with zeros below them (size, d), and which are some: 1 or 0, (size,)."""
+    missing = size - len(features)
+    return np.pad(features, ((0, missing), (0, 0))), np.repeat([1.0, 0.0], [len(features), missing])
+
+
+@partial(jax.jit, static_argnums=(4, 5))
+def _tile(
+    a: jax.Array, of_a: jax.Array, b: jax.Array, of_b: jax.Array, kernel: tuple[int, float, float], diagonal: bool
+) -> tuple[jax.Array, jax.Array]:
     degree, gamma, coefficient = kernel
     values = (gamma * (a @ b.T) + coefficient) ** degree
     if diagonal:
         values = values * (1 - jnp.eye(len(a), dtype=values.dtype))
-    return jnp.sum(values, axis=1), jnp.sum(values, axis=0)
+    return values @ of_b, of_a @ values
