@@ -14,7 +14,7 @@ convolution. A ladder of this kind is of Sønderby et al. 2016, arXiv:1602.02282
 Presets:
 
 - `default`: `genart train hvae`. Small, for 32 px art on a CPU; mixtures of logistic distributions for 8-bit levels. In
-  batches of 8, with 3 mixtures, 2.91 bits a dimension after 4 CPU minutes (benchmarks/results/vaes.md).
+  batches of 8, with 3 mixtures, 2.67 bits a dimension after 6 CPU minutes (benchmarks/results/vaes.md).
 - `tiny`: for tests.
 """
 
