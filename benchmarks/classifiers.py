@@ -63,7 +63,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "strides": (1, 1, 2, 2, 1, 2, 1),
     },
     "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 3000}},
-    "plates": {"source": "plates", "conditions": CHARACTERS, "data": {"crop": 0}, "train": {"steps": 1600}},
+    "plates": {
+        "source": "plates",
+        "conditions": CHARACTERS,
+        "data": {"crop": 3},
+        "again": 3,
+        "dropout": 0.5,
+        "optimizer": {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "nesterov": False, "l2": 0.0},
+        "train": {"steps": 5000},
+    },
 }
 Found = dict[str, dict[str, dict[str, Any]]]
 """Curve, figures and machine of trainings by recipe and seed."""
