@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
-from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, scores_of
+from genart_jax.config import Classifier, Data, Optimizer, Run, Train, UserError, classes_of, scores_of
 from genart_jax.nn.conv import Conv
 from genart_jax.nn.pool import max_pool
 from genart_jax.nn.random import Dropout
@@ -63,6 +63,9 @@ class Config:
     --step.margin (0: the last layer is dense)."""
     again: int = 0
     """Further convolutions of the last stage, each with a shortcut around it (He et al. 2016)."""
+    attend: int = 0
+    """Units by which the head of each condition finds where to look, for conditions that stand in a line, as the
+    characters of a number plate do, in their order; with `hidden` 0 (0: every head sees all places)."""
 
 
 class CNN(nn.Module):
@@ -89,6 +92,8 @@ class CNN(nn.Module):
                     y = self._conv(x, features, f"{i}_{j}")
                     x = x + nn.relu(self._normed(y, f"{i}_{j}", train))
             aux[f"stage_{i}"] = x = checkpoint_name(x, "stage")
+        if c.attend:
+            return Heads(c, name="heads")(x, keys), aux
         x = x.reshape(x.shape[0], -1)
         x = Dropout(c.dropout)(x, keys)
         if c.hidden:
@@ -119,6 +124,47 @@ class CNN(nn.Module):
         return normed
 
 
+class Heads(nn.Module):
+    """Features (batch, ..., height, width, channels) -> logits (batch, classes of all conditions).
+
+    A condition's classes are told from a mean of the features, weighed over places by a softmax of
+    v tanh(W f + the place's own), with what is the place's own learned for each row and each column (Wojna et al. 2017,
+    arXiv:1704.03549, its attention with coordinates, without recurrence). At first the conditions look at even parts
+    of the width, from left to right: without that, nothing was learned from 5,400 plates in 700 steps. Where all have
+    as many classes, as characters have, what tells these apart is in part one for all.
+    """
+
+    config: Config
+
+    @nn.compact
+    def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> jax.Array:
+        """`keys` (batch,) for dropout in training."""
+        c, classes = self.config, [number for _, number in classes_of(self.config.conditions)]
+        x, sides = x.astype(jnp.float32), x.shape[1:-1]
+        hidden = nn.Dense(c.attend, name="look")(x)
+        for i, side in enumerate(sides):
+            shape = (*(1,) * i, side, *(1,) * (len(sides) - 1 - i), c.attend)
+            hidden += self.param(f"place_{i}", nn.initializers.normal(0.1), shape)
+        scores = nn.Dense(len(classes), use_bias=False, name="score")(jnp.tanh(hidden))
+        scores += self.param("line", _line, (sides[-1], len(classes)))
+        weights = nn.softmax(scores.reshape(len(x), -1, len(classes)), 1)
+        seen = jnp.einsum("bph,bpc->bhc", weights, x.reshape(len(x), -1, x.shape[-1]))
+        seen = Dropout(c.dropout)(seen, keys)
+        alike = len(set(classes)) == 1
+        first = nn.initializers.zeros if alike else nn.initializers.lecun_normal()
+        own = [nn.Dense(n, kernel_init=first, name=f"out_{i}")(seen[:, i]) for i, n in enumerate(classes)]
+        logits = jnp.concatenate(own, -1)
+        if alike:
+            logits += nn.Dense(classes[0], use_bias=False, name="out")(seen).reshape(logits.shape)
+        return logits
+
+
+def _line(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Scores (columns, heads) of heads that look at even parts of the width, from left to right."""
+    columns, heads = ((jnp.arange(number, dtype=dtype) + 0.5) / number for number in shape)
+    return -0.5 * jnp.square((columns[:, None] - heads) * shape[1])
+
+
 def _unit(x: jax.Array, axis: int) -> jax.Array:
     """Vectors of length 1."""
     return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=axis, keepdims=True) + 1e-12)
@@ -134,9 +180,11 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     if (
         not 0 <= config.dropout < 1
         or min(config.features, default=0) < 1
-        or min(config.hidden, config.again, config.embedding) < 0
+        or min(config.hidden, config.again, config.embedding, config.attend) < 0
     ):
         raise UserError("simple_cnn: dropout must be 0 to below 1, features at least 1, the rest not negative")
+    if config.attend and (config.hidden or config.embedding):
+        raise UserError("simple_cnn: attend takes neither hidden nor embedding; set both to 0")
     if len(shape) not in (3, 4) or min(shape[-3:-1]) < 2 ** len(config.features):
         raise UserError(f"simple_cnn: image_shape {shape}: sides must be at least {2 ** len(config.features)}")
     scores_of(config.conditions)

@@ -448,3 +448,35 @@ def test_in_bfloat16(small):
     step = importlib.import_module(f"benchmarks.peers.{name}").Step(context)
     step(0)  # with all lazy terms
     assert all(torch.isfinite(p).all() for module in step.modules.values() for p in module.parameters())
+
+
+@pytest.mark.parametrize("classes", [(5, 5, 5), (5, 3)])
+def test_the_heads_of_a_line(classes):
+    from benchmarks.peers.common import Context
+
+    conditions = tuple((f"sign_{i}", n) for i, n in enumerate(classes))
+    options = {"attend": 6, "hidden": 0, "conditions": conditions}
+    run = bench.resolved("simple_cnn", "tiny", (8, 16, 3), options=options)
+    algorithm = build(run)
+    state = jax.jit(algorithm.init)(jax.random.key(0), bench.random_batch(algorithm.batch_spec, 8))
+    step = importlib.import_module("benchmarks.peers.simple_cnn").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
+    (module,), ours = step.modules.values(), state.params["classifier"]
+    assert sum(x.size for x in jax.tree.leaves(ours)) == sum(p.numel() for p in module.parameters())
+    load(None, zip([ours["conv_0"], ours["conv_1"]], convs(module), strict=True))
+    rng, heads = np.random.default_rng(0), ours["heads"]
+    heads = jax.tree.map(lambda x: np.asarray(rng.normal(size=x.shape), np.float32), heads)
+    theirs = module.heads
+    named = {"look": theirs.look, "score": theirs.score, "out": theirs.common}
+    for name, layer in {**named, **{f"out_{i}": layer for i, layer in enumerate(theirs.own)}}.items():
+        if layer is not None:
+            copy(layer.weight, heads[name]["kernel"].T)
+        if layer is not None and layer.bias is not None:
+            copy(layer.bias, heads[name]["bias"])
+    for own, name in ((theirs.rows, "place_0"), (theirs.columns, "place_1"), (theirs.line, "line")):
+        copy(own, heads[name])
+    images = rng.uniform(-1, 1, (4, 8, 16, 3)).astype(np.float32)
+    apply = algorithm.networks["classifier"].module.apply
+    scores = jax.jit(lambda x: apply({"params": {**ours, "heads": heads}}, x)[0])(images)
+    with torch.no_grad():
+        wanted = module.eval()(torch.from_numpy(images).permute(0, 3, 1, 2))
+    np.testing.assert_allclose(scores, wanted, atol=1e-4)

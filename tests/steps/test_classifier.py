@@ -8,6 +8,7 @@ import pytest
 
 import genart_jax as ga
 from genart_jax.config import heads_of
+from genart_jax.models import simple_cnn
 from genart_jax.steps import classifier
 from tests import zoo
 
@@ -134,3 +135,21 @@ def test_with_a_margin_the_true_class_is_made_worse_in_training_alone():
     _, metrics = jax.jit(algorithm.step)(state, batch, KEY)
     np.testing.assert_allclose(metrics["loss"], -log_softmax(8 * worse)[np.arange(8), labels].mean(), rtol=1e-4)
     np.testing.assert_allclose(algorithm.predict(state, batch["image"]), log_softmax(8.0 * cosines), atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [(4, 4, 4), (2, 3, 4)])
+def test_heads_of_a_line_look_from_left_to_right_at_first(classes):
+    config = simple_cnn.Config(conditions=tuple((f"sign_{i}", n) for i, n in enumerate(classes)), attend=5, hidden=0)
+    heads, x = simple_cnn.Heads(config), np.array(jax.random.normal(KEY, (2, 4, 6, 8)))
+    params = heads.init(KEY, x)["params"]
+    params = jax.tree.map(lambda p: jax.random.normal(KEY, p.shape), params) | {"line": 1000 * params["line"]}
+    logits = heads.apply({"params": params}, x)
+    assert logits.shape == (2, sum(classes))
+    x[:, :, 2:4] += 1.0  # what the second of three sees
+    changed = np.abs(heads.apply({"params": params}, x) - logits).min(0) > 1e-3
+    assert changed.tolist() == [i == 1 for i, n in enumerate(classes) for _ in range(n)]
+
+
+def test_heads_of_a_line_have_no_dense_layer_before_them():
+    with pytest.raises(ga.UserError, match="attend takes neither hidden nor embedding"):
+        ga.build(ga.configure("simple_cnn", preset="tiny", image_shape=(8, 8, 3), conditions=(("who", 4),), attend=3))
