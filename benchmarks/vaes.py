@@ -54,12 +54,13 @@ class Recipe(NamedTuple):
 RECIPES = {
     "icons_conv_vae": Recipe("conv_vae", 4000, preset="residual"),
     "icons_hvae": Recipe("hvae", 3000, options={"step": {"mixtures": 3}, "train": {"batch": 8}}),
-    "icons_swap": Recipe("conv_vae", 2400, preset="residual", options={"conditions": ("style", "shape")}),
+    "icons_swap": Recipe("conv_vae", 9000, preset="residual", options={"conditions": ("style", "shape")}),
     "clothes_mlp_vae": Recipe("mlp_vae", 3000, "fashion_mnist", options={"step": {"likelihood": "discrete_gaussian"}}),
     "clothes_conv_vae": Recipe("conv_vae", 2000, "fashion_mnist", "residual", {"train": {"batch": 32}}),
     "icons_latent_gan": Recipe("latent_gan", 1500, options={"train": {"batch": 64}}, first="icons_conv_vae"),
     "avatars_conv_vae": Recipe("conv_vae", 3200, "avatars", "residual", {"stages": 3}),
-    "icons_vae_gan": Recipe("vae_gan", 2000, options={"step": {"critic_start": 200}, "train": {"batch": 16}}),
+    "icons_vae_gan": Recipe("vae_gan", 2000, options={"conditions": ("style", "shape", "color"),
+                                                      "step": {"critic_start": 200}, "train": {"batch": 16}}),
     "icons_vqgan": Recipe("vqgan", 2000, options={"step": {"critic_start": 200}, "train": {"batch": 16}}),
 }  # fmt: skip
 
