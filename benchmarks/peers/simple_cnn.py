@@ -57,9 +57,10 @@ class Heads(nn.Module):
         super().__init__()
         self.classes, channels = [classes for _, classes in c.conditions], c.features[-1]
         count, self.dropout, alike = len(self.classes), c.dropout, len({*self.classes}) == 1
-        self.look, self.score = nn.Linear(channels, c.attend), nn.Linear(c.attend, count, bias=False)
-        self.rows = nn.Parameter(0.1 * torch.randn(height, 1, c.attend))
-        self.columns = nn.Parameter(0.1 * torch.randn(1, width, c.attend))
+        self.look = nn.Conv2d(channels, c.attend, (1, 9), padding=(0, 4))
+        self.score = nn.Conv2d(c.attend, count, (1, 9), padding=(0, 4), bias=False)
+        self.rows = nn.Parameter(0.1 * torch.randn(c.attend, height, 1))
+        self.columns = nn.Parameter(0.1 * torch.randn(c.attend, 1, width))
         middle = lambda number: (torch.arange(number) + 0.5) / number
         self.line = nn.Parameter(-0.5 * (count * (middle(width)[:, None] - middle(count))) ** 2)
         self.own = nn.ModuleList([nn.Linear(channels, classes) for classes in self.classes])
@@ -69,10 +70,10 @@ class Heads(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, channels, height, width) -> (batch, classes of all conditions)."""
-        x = x.permute(0, 2, 3, 1)
-        scores = self.score(torch.tanh(self.look(x) + self.rows + self.columns)) + self.line
+        scores = self.score(torch.tanh(self.look(x) + self.rows + self.columns)).permute(0, 2, 3, 1) + self.line
         weights = scores.flatten(1, 2).softmax(1)
-        seen = functional.dropout(weights.transpose(1, 2) @ x.flatten(1, 2), self.dropout, self.training)
+        seen = weights.transpose(1, 2) @ x.permute(0, 2, 3, 1).flatten(1, 2)
+        seen = functional.dropout(seen, self.dropout, self.training)
         logits = torch.cat([layer(seen[:, i]) for i, layer in enumerate(self.own)], 1)
         return logits if self.common is None else logits + self.common(seen).flatten(1)
 

@@ -462,18 +462,20 @@ def test_the_heads_of_a_line(classes):
     step = importlib.import_module("benchmarks.peers.simple_cnn").Step(Context(dataclasses.asdict(run), "cpu", "eager"))
     (module,), ours = step.modules.values(), state.params["classifier"]
     assert sum(x.size for x in jax.tree.leaves(ours)) == sum(p.numel() for p in module.parameters())
-    load(None, zip([ours["conv_0"], ours["conv_1"]], convs(module), strict=True))
+    load(None, zip([ours["conv_0"], ours["conv_1"]], module.conv, strict=True))
     rng, heads = np.random.default_rng(0), ours["heads"]
     heads = jax.tree.map(lambda x: np.asarray(rng.normal(size=x.shape), np.float32), heads)
     theirs = module.heads
-    named = {"look": theirs.look, "score": theirs.score, "out": theirs.common}
+    load(None, [(heads["look"], theirs.look), (heads["score"], theirs.score)])
+    named = {"out": theirs.common}
     for name, layer in {**named, **{f"out_{i}": layer for i, layer in enumerate(theirs.own)}}.items():
         if layer is not None:
             copy(layer.weight, heads[name]["kernel"].T)
         if layer is not None and layer.bias is not None:
             copy(layer.bias, heads[name]["bias"])
-    for own, name in ((theirs.rows, "place_0"), (theirs.columns, "place_1"), (theirs.line, "line")):
-        copy(own, heads[name])
+    for own, name in ((theirs.rows, "place_0"), (theirs.columns, "place_1")):
+        copy(own, heads[name].transpose(2, 0, 1))
+    copy(theirs.line, heads["line"])
     images = rng.uniform(-1, 1, (4, 8, 16, 3)).astype(np.float32)
     apply = algorithm.networks["classifier"].module.apply
     scores = jax.jit(lambda x: apply({"params": {**ours, "heads": heads}}, x)[0])(images)

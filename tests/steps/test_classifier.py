@@ -143,6 +143,7 @@ def test_heads_of_a_line_look_from_left_to_right_at_first(classes):
     heads, x = simple_cnn.Heads(config), np.array(jax.random.normal(KEY, (2, 4, 6, 8)))
     params = heads.init(KEY, x)["params"]
     params = jax.tree.map(lambda p: jax.random.normal(KEY, p.shape), params) | {"line": 1000 * params["line"]}
+    params["score"] = jax.tree.map(jnp.zeros_like, params["score"])
     logits = heads.apply({"params": params}, x)
     assert logits.shape == (2, sum(classes))
     x[:, :, 2:4] += 1.0  # what the second of three sees
