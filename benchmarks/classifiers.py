@@ -62,16 +62,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "data": {"flip": True, "crop": 4, "image_size": (64,)},
         "strides": (1, 1, 2, 2, 1, 2, 1),
     },
-    "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 3000}},
-    "plates": {
-        "source": "plates",
-        "conditions": CHARACTERS,
-        "data": {"crop": 3},
-        "again": 3,
-        "dropout": 0.5,
-        "optimizer": {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "nesterov": False, "l2": 0.0},
-        "train": {"steps": 5000},
+    "avatars": {
+        "source": "avatars",
+        "conditions": ("hair", "glasses"),
+        "data": {"flip": True, "crop": 4},
+        "step": {"cutmix": 1.0},
+        "train": {"steps": 6000},
     },
+    "plates": {"source": "plates:64", "preset": "plates", "conditions": CHARACTERS},
 }
 Found = dict[str, dict[str, dict[str, Any]]]
 """Curve, figures and machine of trainings by recipe and seed."""
