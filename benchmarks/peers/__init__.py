@@ -15,15 +15,16 @@ from typing import Any
 from genart_jax.config import UserError
 
 MODELS = (
-    "adain", "conv_vae", "dcgan", "fastgan", "gan3d", "hvae", "kl_autoencoder", "mlp_vae", "r3gan", "resnet",
-    "simple_cnn", "sngan", "stylegan2", "super_resolution", "vgg", "vgg_features", "video_gan", "vqvae",
+    "adain", "biggan", "conv_vae", "dcgan", "fastgan", "gan3d", "hvae", "kl_autoencoder", "mlp_gan", "mlp_vae",
+    "modgan", "r3gan", "resnet", "sagan", "simple_cnn", "sngan", "stylegan2", "super_resolution", "vgg", "vgg_features",
+    "video_gan", "vqvae", "wgan_gp",
 )  # fmt: skip
 
 
 def variants(name: str) -> tuple[str, ...]:
     """The ways to run a model that are tried; the best counts."""
     plain = ("eager", "compile")
-    return plain if name == "mlp_vae" else (*plain, "channels_last", "compile+channels_last")
+    return plain if name in ("mlp_gan", "mlp_vae") else (*plain, "channels_last", "compile+channels_last")
 
 
 def check() -> None:

@@ -157,10 +157,12 @@ def average(modules: Iterable[nn.Module], gan: Any, batch: int) -> Ema:
 class ConditionEmbed(nn.Module):
     """Our `nn.embed.ConditionEmbed`: a table for each condition, with a row for a hidden one."""
 
-    def __init__(self, conditions: Iterable[tuple[str, int]], features: int) -> None:
+    def __init__(self, conditions: Iterable[tuple[str, int]], features: int, stddev: float = 1.0) -> None:
         super().__init__()
         self.names = [name for name, _ in conditions]
         self.tables = nn.ModuleList([nn.Embedding(classes + 1, features) for _, classes in conditions])
+        for table in self.tables:
+            nn.init.normal_(table.weight, 0.0, stddev)
 
     def forward(self, condition: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         """One (batch, features) vector a condition."""

@@ -12,8 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.peers import gan3d
+from benchmarks.peers import adversarial
+from benchmarks.peers.adversarial_terms import with_deviation
 from benchmarks.peers.common import ConditionEmbed, Context
+from benchmarks.peers.residual import Modulated
 from genart_jax.config import UserError
 from genart_jax.nn.pyramid import halvings
 
@@ -37,19 +39,6 @@ class Path(nn.Module):
             memory = (1 - z) * torch.tanh(n + r * (hn + self.bias)) + z * memory
             out.append(memory)
         return torch.stack(out, dim=1)
-
-
-class Modulated(nn.Module):
-    """BatchNorm whose scale and shift are linear in w, and a leaky ReLU."""
-
-    def __init__(self, features: int, style: int) -> None:
-        super().__init__()
-        self.norm, self.affine = nn.BatchNorm2d(features, affine=False), nn.Linear(style, 2 * features)
-
-    def forward(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """Of x's shape."""
-        scale, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
-        return functional.leaky_relu(self.norm(x) * (1 + scale) + shift, 0.2)
 
 
 class Generator(nn.Module):
@@ -123,7 +112,7 @@ class Half(nn.Module):
             stages.append(x)
         x = x.float()
         pooled = x.flatten(1) if self.places else x.flatten(2).sum(dim=2)
-        score = self.out(gan3d.with_deviation(x, self.group).flatten(1))[:, 0]
+        score = self.out(with_deviation(x, self.group).flatten(1))[:, 0]
         vectors = self.embed(condition)
         return score + (sum(vectors) * pooled).sum(1) if vectors else score, stages[1]
 
@@ -144,21 +133,18 @@ class Critic(nn.Module):
         return scores if self.patches is None else scores | {"patches": self.patches(stage).float()}
 
 
-def made(model: Any, context: Context) -> tuple[Generator, Critic]:
-    """Both networks.
+class Step(adversarial.Step):
+    """One step a call."""
 
-    Raises:
-      UserError: frames that are drawn, an LSTM, or an odd number of frames that no peer is written for.
-    """
-    if model.frames != "moved" or model.cell != "gru" or model.image_shape[0] not in (2, 4, 8, 16):
-        raise UserError("--against torch: video_gan moves pictures by a GRU, over 2, 4, 8 or 16 frames")
-    return Generator(model, context), Critic(model)
+    def made(self, model: Any, context: Context) -> tuple[nn.Module, nn.Module]:
+        """Both networks.
 
-
-class Step(gan3d.Step):
-    """One step a call, as `gan3d`'s."""
-
-    made = staticmethod(made)
+        Raises:
+          UserError: frames that are drawn, an LSTM, or an odd number of frames that no peer is written for.
+        """
+        if model.frames != "moved" or model.cell != "gru" or model.image_shape[0] not in (2, 4, 8, 16):
+            raise UserError("--against torch: video_gan moves pictures by a GRU, over 2, 4, 8 or 16 frames")
+        return Generator(model, context), Critic(model)
 
     def latent_dim(self) -> int:
         """The content's length, and each frame's."""
