@@ -55,3 +55,113 @@ def test_efficientnet_lite0(project_bias):
     )
     module.train()
     finite(step)
+
+
+def unet_order(ours, levels):
+    """Our layers of a U-Net of so many resolutions, in the order of the peer's modules."""
+    block = lambda name: [ours[name][part] for part in ("conv_0", "conv_1", "told") if part in ours[name]]
+    down = [ours[f"down_{i}"] for i in range(1, levels)]
+    encode = [layer for i in range(levels) for layer in block(f"encode_{i}_0")]
+    up = [ours[f"up_{i}"] for i in range(levels - 1)]
+    decode = [layer for i in range(levels - 1) for layer in block(f"decode_{i}_0")]
+    return [ours["first"], *down, *encode, *up, *decode, ours["out"]]
+
+
+def fill(module, order):
+    """Our layers into a module's convolutions and dense layers, in their order."""
+    theirs = [m for m in module.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    for one, other in zip(order, theirs, strict=True):
+        if isinstance(other, torch.nn.Conv2d):
+            load(None, [(one, other)])
+        else:
+            copy(other.weight, one["kernel"].T)
+            copy(other.bias, one["bias"])
+
+
+@pytest.mark.parametrize("name", ["inpaint", "enhance", "dehaze"])
+def test_restoration(name):
+    from benchmarks.peers import restoring
+
+    options = {"step.crop": 12, "step.turns": True}
+    algorithm, state, step, batch = started(name, (18, 14, 3), shapes, **options)
+    params, rng = random_like(state.params), np.random.default_rng(1)
+    fill(step.modules["generator"], unet_order(params["generator"]["unet"], 2))
+    apply = lambda role, *x: algorithm.networks[role].module.apply({"params": params[role]}, *x)
+    images = batch["image"]
+    if name == "inpaint":
+        beside = np.float32(rng.uniform(size=(4, 18, 14, 1)) < 0.4)
+        told = channels_first(beside)
+    else:
+        own = params["overview"]
+        fill(step.modules["overview"], [*(own[f"conv_{i}"] for i in range(3)), own["out"]])
+        small = jax.image.resize(images, (4, 8, 8, 3), "linear", antialias=True)
+        beside = jax.jit(lambda x: apply("overview", x)[0])(small)
+        told = step.modules["overview"](restoring.reduced(channels_first(images), 8))
+        same(told, beside)
+    ours = jax.jit(lambda x, y: apply("generator", x, y)[0])(images, beside)
+    same(step.modules["generator"](channels_first(images), told), ours)
+    finite(step)
+    assert step.loss > 0
+    assert torch.isfinite(step.loss)
+
+
+def test_cut_and_turned_alike():
+    _, _, step, batch = started("inpaint", (16, 16, 3), shapes, **{"step.crop": 8, "step.turns": True})
+    given, target, mask, _ = step._pairs(channels_first(batch["image"]))
+    assert given.shape == target.shape == (4, 3, 8, 8)
+    np.testing.assert_array_equal(torch.where(mask > 0, 0.0, target), given)
+
+
+def test_degradations():
+    from benchmarks.peers import degrade as theirs
+    from genart_jax.data import degrade as ours
+    from genart_jax.data.degrade.base import draw
+    from genart_jax.data.degrade.named import flat
+    from genart_jax.nn.random import example_keys
+
+    keys, rng = example_keys(jax.random.key(0), 3), np.random.default_rng(0)
+    images = np.float32(rng.uniform(-1, 1, (3, 24, 19, 3)))
+    images[0] = np.linspace(-1, 1, 19)[:, None]
+    x = 0.5 * (channels_first(images) + 1)
+    told = lambda drawn: torch.from_numpy(np.array(drawn))
+    for one, other, names in (
+        (ours.low_light, theirs.low_light, ("gain", "exponent", "exposure")),
+        (ours.gamma, lambda x, power: theirs.low_light(x, torch.ones(3), power), ("exponent",)),
+        (ours.color_cast, theirs.cast, ("gains",)),
+        (flat, theirs.flat, ("contrast",)),
+    ):
+        image, drawn = one(images, keys)
+        same(2 * other(x, *(told(drawn[name]) for name in names)) - 1, image)
+    image, drawn = jax.jit(ours.jpeg)(images, keys)
+    found = (2 * theirs.Jpeg()(x, told(drawn["quality"])) - 1).permute(0, 2, 3, 1)
+    assert np.mean(np.abs(found.numpy() - image) < 1e-4) > 0.99  # halves may be rounded either way
+    image, drawn = ours.haze(images, keys)
+    coarse = channels_first(draw(keys, "depth", (0.0, 1.0), (4, 4, 1)))
+    same(2 * theirs.hazy(x, coarse, told(drawn["beta"]), told(drawn["airlight"])) - 1, image)
+    sigma = torch.full((3,), 0.05)
+    assert abs((theirs.noisy(torch.full((3, 3, 64, 64), 0.5), sigma) - 0.5).std() - 0.05) < 0.002
+
+
+def test_strokes():
+    from benchmarks.peers import degrade as theirs
+    from genart_jax.data.degrade import free_form
+    from genart_jax.data.degrade.base import draw
+    from genart_jax.nn.random import example_keys
+
+    keys, images = example_keys(jax.random.key(0), 3), np.zeros((3, 24, 19, 3), np.float32)
+    mask = free_form(images, keys)[1]["mask"]
+    told = lambda name, low, high, *shape: torch.from_numpy(np.array(draw(keys, name, (low, high), shape)))
+    angle = told("angle", 0, 2 * np.pi, 4, 1) + told("turns", -1.2, 1.2, 4, 5).cumsum(2)
+    start = told("start", 0, 1, 4, 1, 2) * torch.tensor([24, 19])
+    reach, radius = 19 * told("length", 0.1, 0.3, 4, 5), 9.5 * told("thickness", 0.04, 0.12, 4)
+    found = theirs.strokes(start, angle, reach, radius, 24, 19)
+    np.testing.assert_array_equal(found[:, 0].numpy(), mask[..., 0])
+    assert 0.02 < np.mean(mask) < 0.9
+
+
+def test_faults():
+    _, _, step, batch = started("enhance", (24, 16, 3), shapes, **{"step.degradation": "faults"})
+    given, mask = step.spoil(channels_first(batch["image"]))
+    assert mask is None
+    assert -1 <= given.min() < given.max() <= 1
+    finite(step)
