@@ -15,9 +15,9 @@ from typing import Any
 from genart_jax.config import UserError
 
 MODELS = (
-    "adain", "conv_vae", "dcgan", "dehaze", "efficientnet_lite0", "enhance", "fastgan", "gan3d", "hvae", "inpaint",
-    "kl_autoencoder", "mlp_vae", "r3gan", "resnet", "simple_cnn", "sngan", "stylegan2", "super_resolution", "vgg",
-    "vgg_features", "video_gan", "vqvae",
+    "adain", "conv_vae", "cyclegan", "dcgan", "dehaze", "efficientnet_lite0", "enhance", "fastgan", "gan3d", "hvae",
+    "inpaint", "kl_autoencoder", "mlp_vae", "pix2pix", "r3gan", "resnet", "simple_cnn", "sngan", "stylegan2",
+    "super_resolution", "vgg", "vgg_features", "video_gan", "vqvae",
 )  # fmt: skip
 
 

@@ -165,3 +165,97 @@ def test_faults():
     assert mask is None
     assert -1 <= given.min() < given.max() <= 1
     finite(step)
+
+
+def judge(module, ours, u):
+    """Our critic of patches into the peer's, with the vectors of the spectral normalisation."""
+    names = [*(f"conv_{i}" for i in range(len(module.convs))), "out"]
+    for name, conv in zip(names, [*module.convs, module.out], strict=True):
+        kernel, norm = ours[name]["kernel"], conv.parametrizations.weight
+        copy(norm.original, np.transpose(kernel, (3, 2, 0, 1)))
+        copy(conv.bias, ours[name]["bias"])
+        first = torch.from_numpy(np.array(u[name]["kernel_u"]))
+        copy(norm[0]._u, first)
+        copy(norm[0]._v, torch.nn.functional.normalize(norm.original.detach().flatten(1).T @ first, dim=0))
+
+
+def normed(module, params, names):
+    """Our convolutions and their normalisations into a module's, in the order of the names."""
+    kinds = torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.InstanceNorm2d
+    order = [params[name] for base in names for name in (base, f"{base}_norm") if name in params]
+    for one, other in zip(order, (m for m in module.modules() if isinstance(m, kinds)), strict=True):
+        if "scale" in one:
+            copy(other.weight, one["scale"])
+            copy(other.bias, one["bias"])
+        else:
+            load(None, [(one, other)])
+
+
+def test_pix2pix():
+    options = {"halvings": 4, "step.critic_learning_rate": 2e-3}
+    algorithm, state, step, batch = started("pix2pix", (16, 16, 3), dropout=0.0, **options)
+    params = {role: random_like(tree, 0.1) for role, tree in state.params.items()}
+    order = [*(f"down_{i}" for i in range(4)), *(f"up_{i}" for i in range(3, -1, -1))]
+    normed(step.generator, params["generator"], order)
+    judge(step.critic, params["critic"], state.mutable["critic"]["spectral"])
+    network = algorithm.networks["generator"].module
+    images, target = channels_first(batch["image"]), channels_first(batch["target"])
+    made = jax.jit(lambda x: network.apply({"params": params["generator"]}, x)[0])(batch["image"])
+    same(step.generator(images), made)
+    step.context.images, step.target = images, target
+    state, metrics = jax.jit(algorithm.step)(state.replace(params=params), batch, jax.random.key(0))
+    finite(step)
+    np.testing.assert_allclose(step.lost.item(), metrics["critic_loss"], rtol=1e-4)
+    np.testing.assert_allclose(step.loss.item(), metrics["generator_loss"], rtol=1e-4)
+    after = np.transpose(state.params["critic"]["conv_0"]["kernel"], (3, 2, 0, 1))
+    np.testing.assert_allclose(step.critic.convs[0].parametrizations.weight.original.detach(), after, atol=1e-4)
+
+
+def test_pix2pix_drops():
+    _, _, step, _ = started("pix2pix", (16, 16, 3), shapes, halvings=4)
+    assert [any(isinstance(m, torch.nn.Dropout) for m in up) for up in step.generator.up] == [True, True, True, False]
+    assert (step.generate(step.context.images) != step.generate(step.context.images)).any()
+
+
+MAP = ["first", "down_0", "down_1", "block_0_0", "block_0_1", "up_1", "up_0", "out"]
+
+
+def test_cyclegan():
+    options = {"step.identity_weight": 0.5, "step.critic_learning_rate": 2e-3}
+    algorithm, state, step, batch = started("cyclegan", (16, 16, 3), **options)
+    params = {role: random_like(tree, 0.1) for role, tree in state.params.items()}
+    for role, module in step.modules.items():
+        if role in ("there", "back"):
+            normed(module, params[role], MAP)
+        else:
+            judge(module, params[role], state.mutable[role]["spectral"])
+    step.context.images, step.other = channels_first(batch["image"]), channels_first(batch["other"])
+    state, metrics = jax.jit(algorithm.step)(state.replace(params=params), batch, jax.random.key(0))
+    finite(step)
+    np.testing.assert_allclose(step.lost.item(), metrics["critics_loss"], rtol=1e-4)
+    np.testing.assert_allclose(step.loss.item(), metrics["maps_loss"], rtol=1e-4)
+    same(step.pools[0].pictures, state.extra["pool_other"])
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_cyclegan_maps(paper):
+    options = {"normalized": paper, "added": not paper, "step.pixel": "l2"}
+    algorithm, state, step, batch = started("cyclegan", (16, 16, 3), shapes, **options)
+    params = random_like(state.params["there"], 0.1)
+    normed(step.modules["there"], params, MAP)
+    network = algorithm.networks["there"].module
+    made = jax.jit(lambda x: network.apply({"params": params}, x)[0])(batch["image"])
+    same(step.modules["there"](channels_first(batch["image"])), made)
+    finite(step)
+
+
+def test_cyclegan_sees_earlier_pictures():
+    from benchmarks.peers.cyclegan import Pool
+
+    pool, seen = Pool(5, torch.zeros(2, 1, 2, 2)), []
+    for i in range(40):
+        seen.append(pool(torch.full((2, 1, 2, 2), float(i)))[:, 0, 0, 0])
+    new = torch.stack(seen) == torch.arange(40.0)[:, None]
+    assert new[:2].all()  # while it fills
+    assert 0.3 < new[2:].float().mean() < 0.7
+    assert Pool(1, torch.zeros(2, 1, 2, 2))(torch.ones(2, 1, 2, 2)).shape == (2, 1, 2, 2)
