@@ -16,8 +16,8 @@ from genart_jax.config import UserError
 
 MODELS = (
     "adain", "conv_vae", "cyclegan", "dcgan", "dehaze", "efficientnet_lite0", "enhance", "fastgan", "gan3d", "hvae",
-    "inpaint", "kl_autoencoder", "mlp_vae", "pix2pix", "r3gan", "resnet", "simple_cnn", "sngan", "stylegan2",
-    "super_resolution", "vgg", "vgg_features", "video_gan", "vqvae",
+    "inpaint", "kl_autoencoder", "mlp_vae", "multistyle", "pix2pix", "r3gan", "resnet", "simple_cnn", "sngan",
+    "stylegan2", "super_resolution", "vgg", "vgg_features", "video_gan", "vqvae",
 )  # fmt: skip
 
 

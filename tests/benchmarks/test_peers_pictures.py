@@ -259,3 +259,28 @@ def test_cyclegan_sees_earlier_pictures():
     assert new[:2].all()  # while it fills
     assert 0.3 < new[2:].float().mean() < 0.7
     assert Pool(1, torch.zeros(2, 1, 2, 2))(torch.ones(2, 1, 2, 2)).shape == (2, 1, 2, 2)
+
+
+@pytest.mark.parametrize("style", ["gram", "moments"])
+def test_multistyle(style):
+    options = {"step.style": style, "step.tv_weight": 0.5, "step.reduce": 2 if style == "gram" else 1}
+    algorithm, state, step, batch = started("multistyle", (32, 32, 3), **options)
+    params = random_like(state.params["painter"])
+    load(None, zip(state.frozen["features"]["params"].values(), convs(step.encoder), strict=True))
+    painter = step.painter
+    theirs = [*painter.contract, *(layer for block in painter.blocks for layer in block), *painter.expand, painter.out]
+    counts = {"contract": range(3), "block_0": range(2), "expand": range(3)}
+    for name, layer in zip([f"{k}_{i}" for k, n in counts.items() for i in n], theirs, strict=True):
+        load(None, [(params[name], layer.conv)])
+        norm = params[f"{name}_norm"]
+        copy(layer.scale, norm["scale"])
+        if "shift" in norm:
+            copy(layer.shift, norm["shift"])
+    step.style = torch.from_numpy(np.array(*batch["condition"].values())).long()
+    network, told = algorithm.networks["painter"].module, batch["condition"]
+    ours = jax.jit(lambda x: network.apply({"params": params}, x, told)[0])(batch["other"])
+    contents, styles = channels_first(batch["other"]), channels_first(batch["image"])
+    same(painter(contents, step.style), ours)
+    _, metrics = jax.jit(algorithm.step)(state.replace(params={"painter": params}), batch, jax.random.key(0))
+    np.testing.assert_allclose(step._objective(contents, styles).item(), metrics["loss"], rtol=1e-4)
+    finite(step)
