@@ -15,8 +15,8 @@ from typing import Any
 from genart_jax.config import UserError
 
 MODELS = (
-    "adain", "conv_vae", "cyclegan", "dcgan", "dehaze", "efficientnet_lite0", "enhance", "fastgan", "gan3d", "hvae",
-    "inpaint", "kl_autoencoder", "mlp_vae", "multistyle", "pix2pix", "r3gan", "resnet", "simple_cnn", "sngan",
+    "adain", "conv_vae", "cyclegan", "dcgan", "dehaze", "efficientnet_lite0", "enhance", "fastgan", "gan3d", "gatys",
+    "hvae", "inpaint", "kl_autoencoder", "mlp_vae", "multistyle", "pix2pix", "r3gan", "resnet", "simple_cnn", "sngan",
     "stylegan2", "super_resolution", "vgg", "vgg_features", "video_gan", "vqvae",
 )  # fmt: skip
 

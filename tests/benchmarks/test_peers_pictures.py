@@ -284,3 +284,22 @@ def test_multistyle(style):
     _, metrics = jax.jit(algorithm.step)(state.replace(params={"painter": params}), batch, jax.random.key(0))
     np.testing.assert_allclose(step._objective(contents, styles).item(), metrics["loss"], rtol=1e-4)
     finite(step)
+
+
+def test_gatys():
+    from genart_jax.steps import common
+
+    algorithm, state, step, batch = started("gatys", (16, 16, 3))
+    state = jax.jit(algorithm.begin)(state, batch)
+    load(None, zip(state.frozen["features"]["params"].values(), convs(step.encoder), strict=True))
+    step.begin(*(channels_first(common.select(batch, i, 2)["image"]) for i in range(2)))
+    copy(step.picture.offset, np.transpose(state.params["pixels"]["offset"], (2, 0, 1)))
+    ours, losses = jax.jit(algorithm.step), []
+    loss = step._objective().item()
+    for _ in range(step.period + 1):
+        state, metrics = ours(state, batch, jax.random.key(0))
+        losses.append(metrics["loss"].item())
+    np.testing.assert_allclose(loss, losses[0], rtol=1e-4)
+    finite(step)
+    assert step._objective() < 0.5 * losses[0]
+    np.testing.assert_allclose(step._objective().item(), losses[-1], rtol=0.2)
