@@ -43,7 +43,8 @@ class Step:
         last = max(known.index(name) for name in (*c.content_layers, *c.style_layers))
         encoder = Encoder(known[: last + 1], c.widths, c.image_shape[2], c.pooling)
         self.encoder, self.config = context.place(encoder).requires_grad_(False), c
-        self.picture = Offset(context.layout(self.options.noise * torch.randn_like(context.images[:1])))
+        start = self.options.noise * torch.randn(context.images[:1].shape, device=context.device)
+        self.picture = Offset(start)  # L-BFGS takes one layout alone
         self.modules: dict[str, Any] = {"pixels": self.picture}
         self.begin(context.images, context.layout(torch.rand_like(context.images) * 2 - 1))
         self.optimizer = torch.optim.LBFGS(
@@ -63,7 +64,7 @@ class Step:
 
     def _objective(self) -> torch.Tensor:
         c, o = self.config, self.options
-        picture = self.picture(self.start)
+        picture = self.context.layout(self.picture(self.start))
         with self.context.autocast():
             found = self.encoder(picture, [*c.content_layers, *c.style_layers])
             grams = {name: gram(found[name]) for name in c.style_layers}

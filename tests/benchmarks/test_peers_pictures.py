@@ -1,8 +1,13 @@
 """PyTorch peers of models from picture to picture: as many parameters, and the same numbers from the same weights."""
 
+import dataclasses
+import importlib
+
 import jax
 import numpy as np
 import pytest
+
+from genart_jax.train import bench
 
 torch = pytest.importorskip("torch")
 
@@ -303,3 +308,14 @@ def test_gatys():
     finite(step)
     assert step._objective() < 0.5 * losses[0]
     np.testing.assert_allclose(step._objective().item(), losses[-1], rtol=0.2)
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "dehaze", "efficientnet_lite0", "enhance", "gatys", "inpaint",
+                                  "multistyle", "pix2pix"])  # fmt: skip
+def test_channels_last_in_bfloat16(name):
+    """As a GPU runs them."""
+    from benchmarks.peers.common import Context
+
+    run = bench.resolved(name, "tiny", (16, 16, 3), batch=4, precision="bfloat16")
+    context = Context(dataclasses.asdict(run), "cpu", "channels_last")
+    finite(importlib.import_module(f"benchmarks.peers.{name}").Step(context))
