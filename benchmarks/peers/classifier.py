@@ -20,8 +20,9 @@ class ClassifierStep:
 
     def __init__(self, context: Context, network: Callable[[Any], nn.Module]) -> None:
         self.context, self.options, self.count = context, context.run.step, 0
-        if self.options.mixup or self.options.cutmix or self.options.balance:
-            raise UserError("--against torch: has no mixup, cutmix and balance")
+        o = self.options
+        if o.mixup or o.cutmix or o.balance or o.probe or o.margin:
+            raise UserError("--against torch: has no mixup, cutmix, balance, probe and margin")
         self.modules = {"classifier": context.place(network(context.run.model))}
         self.optimizer = context.optimizer(self.modules["classifier"].parameters(), clips=True)
         self.ema = Ema(self.modules.values(), self.options.ema_decay)
