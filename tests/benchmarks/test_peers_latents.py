@@ -1,0 +1,83 @@
+"""PyTorch peers over latents, codes and frozen features: as many parameters, the same numbers from the same weights."""
+
+import jax
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.benchmarks.test_peers import channels_first, copy, load, started, tables  # noqa: E402  # after torch
+
+
+def random(tree, seed=0):
+    """As many numbers, none of them 0 at first."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: np.float32(0.3 * rng.standard_normal(x.shape)), dict(tree))
+
+
+def told(batch):
+    return {name: torch.from_numpy(np.array(value)).long() for name, value in batch["condition"].items()}
+
+
+def dense(pairs):
+    """Our dense layers into theirs."""
+    for ours, theirs in pairs:
+        copy(theirs.weight, ours["kernel"].T)
+        if "bias" in ours:
+            copy(theirs.bias, ours["bias"])
+
+
+def finite(step):
+    step(0)
+    assert all(torch.isfinite(p).all() for m in step.modules.values() for p in m.parameters())
+
+
+def perceptron(module, ours):
+    layers = [ours["in"], *(ours[f"block_0_{i}"] for i in range(2)), ours["out"]]
+    dense(zip(layers, [module.first, *module.blocks[0], module.out], strict=True))
+    tables(module, ours)
+
+
+def conv_encoder(theirs, ours):
+    """A conv_vae's encoder."""
+    load(None, [(ours[f"down_{i}"], layer) for i, layer in enumerate(theirs.down)])
+    kernel, channels = np.array(ours["hidden"]["kernel"]), theirs.down[-1].out_channels
+    side = int((len(kernel) // channels) ** 0.5)  # of (height, width, channels) here, of channels first there
+    copy(theirs.hidden.weight, kernel.reshape(side, side, channels, -1).transpose(3, 2, 0, 1))
+    copy(theirs.hidden.bias, ours["hidden"]["bias"])
+    dense([(ours["out"], theirs.out)])
+
+
+def test_latent_gan():
+    algorithm, state, step, batch = started("latent_gan", (16, 16, 3), **{"step.critic_terms": ("r1=0.25",)})
+    state = jax.jit(algorithm.begin)(state, batch)
+    params = random(state.params)
+    state = state.replace(params=params)
+    conv_encoder(step.encoder, state.frozen["tokenizer"]["encoder"]["params"])
+    for role in ("generator", "critic"):
+        perceptron(step.modules[role], params[role]["layers"])
+    images, condition = channels_first(batch["image"]), told(batch)
+    step.begin(images)
+    np.testing.assert_allclose(step.mean, state.extra["latent_mean"], rtol=1e-4)
+    np.testing.assert_allclose(step.scale, state.extra["latent_scale"], rtol=1e-4)
+    z = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
+
+    @jax.jit
+    def ours(params):
+        apply = lambda role, x: algorithm.networks[role].module.apply({"params": params[role]}, x, batch["condition"])[
+            0
+        ]
+        made = apply("generator", z)
+        return made, apply("critic", made)
+
+    made, scores = ours(params)
+    with torch.no_grad():
+        drawn = step.generator(torch.from_numpy(z), condition)
+        judged = step.critic(drawn, condition)[:, 0]
+    np.testing.assert_allclose(drawn, made, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(judged, scores, rtol=1e-4, atol=1e-5)
+    _, metrics = jax.jit(algorithm.step)(state, batch, jax.random.key(0))
+    real = step._judged(images)
+    np.testing.assert_allclose(step.critic(real, condition).mean().item(), metrics["real_score"], rtol=1e-4)
+    np.testing.assert_allclose(step._penalty(real, condition).item(), metrics["r1"], rtol=1e-4)
+    finite(step)
