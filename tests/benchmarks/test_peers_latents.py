@@ -81,3 +81,50 @@ def test_latent_gan():
     np.testing.assert_allclose(step.critic(real, condition).mean().item(), metrics["real_score"], rtol=1e-4)
     np.testing.assert_allclose(step._penalty(real, condition).item(), metrics["r1"], rtol=1e-4)
     finite(step)
+
+
+def vq_encoder(theirs, ours):
+    """A vqvae's encoder of one residual block."""
+    residual = theirs.residual
+    load(None, [(ours[f"down_{i}"], layer) for i, layer in enumerate(theirs.down)])
+    load(None, [(ours["residual"]["wide_0"], residual.wide[0]), (ours["residual"]["narrow_0"], residual.narrow[0])])
+    load(None, [(ours["out"], theirs.out)])
+
+
+def layer_norm(theirs, ours):
+    copy(theirs.weight, ours["scale"])
+    copy(theirs.bias, ours["bias"])
+
+
+def test_code_prior():
+    shown = {"dropout": 0.0, "step.condition_dropout": 0.0, "optimizer.name": "adamw", "optimizer.weight_decay": 0.05}
+    algorithm, state, step, batch = started("code_prior", (16, 16, 3), **shown)
+    frozen = state.frozen["tokenizer"]
+    vq_encoder(step.encoder, frozen["encoder"]["params"])
+    step.embedding = torch.from_numpy(np.array(frozen["quantizer"]["codebook"]["embedding"]))
+    params, prior = random(state.params), step.modules["prior"]
+    ours = params["prior"]
+    copy(prior.tokens.weight, ours["tokens"])
+    copy(prior.positions, ours["positions"])
+    tables(prior, ours)
+    layer_norm(prior.norm, ours["norm"])
+    for i, block in enumerate(prior.blocks):
+        own = ours[f"blocks_{i}"]
+        dense([(own[name], getattr(block, name)) for name in ("qkv", "project", "wide", "narrow")])
+        layer_norm(block.norm_1, own["norm_1"])
+        layer_norm(block.norm_2, own["norm_2"])
+    dense([(ours["out"], prior.out)])
+    codes = step._tokenize(channels_first(batch["image"]))
+    apply = lambda p, codes: algorithm.networks["prior"].module.apply({"params": p}, codes, batch["condition"])[0]
+    with torch.no_grad():
+        logits = prior(codes, told(batch))
+        loss, accuracy = step._objective(codes, told(batch))
+    expected = jax.jit(apply)(ours, codes.numpy())
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+    _, metrics = jax.jit(algorithm.step)(state.replace(params=params), batch, jax.random.key(0))
+    np.testing.assert_allclose(loss, metrics["loss"], rtol=1e-4)
+    np.testing.assert_allclose(accuracy, metrics["accuracy"], rtol=1e-6)
+    decayed, rest = step.optimizer.param_groups
+    assert len(decayed["params"]) == 9
+    assert rest["weight_decay"] == 0
+    finite(step)
