@@ -128,3 +128,59 @@ def test_code_prior():
     assert len(decayed["params"]) == 9
     assert rest["weight_decay"] == 0
     finite(step)
+
+
+def on_maps(theirs, ours, height, width):
+    """A dense layer of maps: of (height, width, channels) here, of channels first there."""
+    kernel = ours["kernel"].reshape(height, width, -1, ours["kernel"].shape[-1])
+    copy(theirs.weight, kernel.transpose(3, 2, 0, 1))
+    copy(theirs.bias, ours["bias"])
+
+
+def frame_weights(params, modules):
+    encoder, decoder = params["encoder"], params["decoder"]
+    theirs, both = modules["decoder"], (modules["encoder"].frame, modules["decoder"].frame)
+    for module, ours in zip(both, (encoder["frame"], decoder["frame"]), strict=True):
+        load(None, [(ours[f"down_{i}"], layer) for i, layer in enumerate(module.down)])
+    memories = [("prior_memory", theirs.prior_memory), ("predictor_memory", theirs.predictor_memory)]
+    load(None, [(encoder["memory"]["gates"], modules["encoder"].memory.gates)])
+    load(None, [(decoder[name]["gates"], memory.gates) for name, memory in memories])
+    for name in ("prior", "posterior"):
+        on_maps(getattr(theirs, name), decoder[name]["out"], 8, 8)
+    dense([(decoder["enter"], theirs.enter)])
+    picture = decoder["picture"]
+    load(None, [(picture["up_0"], theirs.picture.up[0]), (picture["join_0"], theirs.picture.join[0])])
+    load(None, [(picture["out"], theirs.picture.out)])
+    tables(modules["encoder"], encoder)
+    tables(theirs, decoder)
+
+
+def test_frame_rnn():
+    options = {"conditions": None, "optimizer.clip_norm": 1.0}
+    algorithm, state, step, batch = started("frame_rnn", (3, 16, 16, 3), **options)
+    params = random(state.params)
+    frame_weights(params, step.modules)
+    videos, shown = batch["image"], batch["condition"]
+    noise = np.random.default_rng(0).standard_normal((4, 3, 2)).astype(np.float32)
+
+    @jax.jit
+    def ours(params):
+        apply = lambda role, *x: algorithm.networks[role].module.apply({"params": params[role]}, *x)
+        maps, _ = apply("encoder", videos, shown)
+        frames, aux = apply("decoder", noise.reshape(4, -1), shown, maps)
+        return maps[1], frames, aux["kl"]
+
+    maps, frames, kl = ours(params)
+    first = torch.from_numpy(videos).permute(0, 4, 1, 2, 3)
+    with torch.no_grad():
+        seen = step.modules["encoder"](first, told(batch))
+        made, cost = step.modules["decoder"](first, seen, told(batch), torch.from_numpy(noise))
+        loss, error = step._objective(first, told(batch), torch.from_numpy(noise))
+    np.testing.assert_allclose(seen.permute(0, 1, 3, 4, 2), maps, atol=1e-4 * np.abs(maps).max())
+    np.testing.assert_allclose(made.permute(0, 2, 3, 4, 1), frames, atol=1e-4 * np.abs(frames).max())
+    np.testing.assert_allclose(cost, kl, rtol=1e-4)
+    # The pixels are made continuous by noise of one level, which moves the error a little.
+    np.testing.assert_allclose(error, np.mean(np.square(videos - frames)), rtol=1e-2)
+    fit = 0.5 * np.log(2 * np.pi * error.item()) + 0.5 + np.log(127.5)
+    np.testing.assert_allclose(loss, fit + np.mean(np.sum(kl, 1)) / videos[0].size, rtol=1e-3)
+    finite(step)
