@@ -16,8 +16,8 @@ from genart_jax.config import UserError
 
 MODELS = (
     "adain", "code_prior", "conv_vae", "dcgan", "drift", "fastgan", "frame_rnn", "gan3d", "hvae", "kl_autoencoder",
-    "latent_gan", "mlp_vae", "r3gan", "resnet", "simple_cnn", "sngan", "stylegan2", "super_resolution", "vae_gan",
-    "vgg", "vgg_features", "video_gan", "vqgan", "vqvae",
+    "latent_gan", "mlp_vae", "projected_gan", "r3gan", "resnet", "simple_cnn", "sngan", "stylegan2", "super_resolution",
+    "vae_gan", "vgg", "vgg_features", "video_gan", "vqgan", "vqvae",
 )  # fmt: skip
 
 

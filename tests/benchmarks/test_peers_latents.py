@@ -420,3 +420,64 @@ def test_drift():
     np.testing.assert_allclose(found, loss, rtol=1e-4)
     np.testing.assert_allclose(drift, size, rtol=1e-3)
     finite(step)
+
+
+def scale(theirs, ours, vectors, name):
+    """A critic's scale of one convolution."""
+    normalized(theirs.layers[0], ours[f"{name}_0"], vectors[f"{name}_0"]["kernel_u"])
+    normalized(theirs.out, ours[f"{name}_out"], vectors[f"{name}_out"]["kernel_u"])
+    for told_of, table in zip(theirs.embed.names, theirs.embed.tables, strict=True):
+        value, v = ours[f"{name}_embed"][told_of], vectors[f"{name}_embed"][f"{told_of}_u"]
+        u, spectral = value @ np.array(v), table.parametrizations.weight
+        copy(spectral.original, value)
+        copy(spectral[0]._u, u / np.linalg.norm(u))
+        copy(spectral[0]._v, v)
+
+
+def test_projected_gan():
+    algorithm, state, step, batch = started("projected_gan", (16, 16, 3), init=shapes)
+    params = ordinary(state.params)
+    fastgan_generator(params["generator"], step.generator)
+    tables(step.generator, params["generator"])
+    features, mixing = lite(step.projection.features, state.frozen["features"]), random(state.frozen["mixing"])
+    kernels = [mixing["params"][name] for name in ("channels_0", "channels_1", "scales_1")]
+    load(None, zip(kernels, convs(step.projection.mixing), strict=True))
+    vectors = jax.tree.map(lambda u: u / np.linalg.norm(u), random(state.mutable["critic"]["spectral"], 1))
+    for i, theirs in enumerate(step.critic.scales):
+        scale(theirs, params["critic"], vectors, f"scale_{i}")
+    z, shown = np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32), batch["condition"]
+
+    @jax.jit
+    def ours(params, features, mixing):
+        module = lambda role: algorithm.networks[role].module
+        made = generated(algorithm, params["generator"], state, z, shown)
+        maps = module("mixing").apply(mixing, module("features").apply(features, made)[0])[0]
+        critic = {"params": params["critic"], "spectral": vectors}
+        return made, maps, module("critic").apply(critic, maps, shown, train=True)[0]
+
+    made, maps, scores = ours(params, features, mixing)
+    with torch.no_grad():
+        drawn = step.generator(torch.from_numpy(z), told(batch))
+        seen = step.projection(drawn)
+        judged = step.critic.eval()(seen, told(batch))
+        loss = step._generator_loss(seen, told(batch))
+    np.testing.assert_allclose(drawn.permute(0, 2, 3, 1), made, atol=1e-4 * np.abs(made).max())
+    for one, other in zip(seen, maps, strict=True):
+        np.testing.assert_allclose(one.permute(0, 2, 3, 1), other, atol=1e-4 * np.abs(other).max())
+    for one, other in zip(judged, scores.values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+    np.testing.assert_allclose(loss, -np.mean([x.mean() for x in scores.values()]), rtol=1e-3)
+    step.critic.train()
+    finite(step)
+    assert torch.isfinite(step.loss)
+
+
+def test_cutout():
+    from benchmarks.peers.projected_gan import cutout
+
+    holes = 1 - cutout(torch.ones(500, 1, 8, 8))
+    sides = holes.amax((1, 3)).sum(1), holes.amax((1, 2)).sum(1)
+    for side in sides:
+        assert set(side.tolist()) == {2.0, 3.0, 4.0}  # of 4, cut off at the edges
+    assert (holes.sum((1, 2, 3)) == sides[0] * sides[1]).all()
+    assert holes.mean() == pytest.approx(np.mean([2, 3, 4, 4, 4, 4, 4, 3, 2]) ** 2 / 64, rel=0.05)
