@@ -21,8 +21,9 @@ def first_stage(c: Any, name: str) -> Any:
     if c.tokenizer_config:
         run = json.loads(c.tokenizer_config)
     else:
-        source, _, preset = (c.tokenizer or "").removeprefix(UNTRAINED).partition("/")
-        if source != name or not c.tokenizer.startswith(UNTRAINED):
+        given = c.tokenizer or ""
+        source, _, preset = given.removeprefix(UNTRAINED).partition("/")
+        if source != name or not given.startswith(UNTRAINED):
             raise UserError(f"--against torch: only with --model.tokenizer {UNTRAINED}{name}")
         run = {"name": source, "model": dataclasses.asdict(registry.get_config(source, preset or "default").model)}
     if run["name"] != name:

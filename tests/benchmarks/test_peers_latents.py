@@ -1,11 +1,16 @@
 """PyTorch peers over latents, codes and frozen features: as many parameters, the same numbers from the same weights."""
 
+import dataclasses
+import importlib
+
 import jax
 import numpy as np
 import pytest
 
+from genart_jax.config import UserError
 from genart_jax.losses import drifting, elbo
 from genart_jax.nn import efficientnet
+from genart_jax.train import bench
 
 torch = pytest.importorskip("torch")
 
@@ -481,3 +486,31 @@ def test_cutout():
         assert set(side.tolist()) == {2.0, 3.0, 4.0}  # of 4, cut off at the edges
     assert (holes.sum((1, 2, 3)) == sides[0] * sides[1]).all()
     assert holes.mean() == pytest.approx(np.mean([2, 3, 4, 4, 4, 4, 4, 3, 2]) ** 2 / 64, rel=0.05)
+
+
+NAMES = ("code_prior", "drift", "frame_rnn", "latent_gan", "projected_gan", "vae_gan", "vqgan")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_bfloat16(name):
+    """As a GPU runs them."""
+    from benchmarks.peers.common import Context
+
+    run = bench.resolved(name, "tiny", (3, 16, 16, 3) if name == "frame_rnn" else (16, 16, 3), 4, "bfloat16")
+    step = importlib.import_module(f"benchmarks.peers.{name}").Step(
+        Context(dataclasses.asdict(run), "cpu", "channels_last")
+    )
+    finite(step)
+    step(1)
+
+
+@pytest.mark.parametrize("name", ["code_prior", "latent_gan"])
+def test_first_stages(name):
+    """Only those that the peer has too."""
+    from benchmarks.peers.common import Context
+
+    run = bench.resolved(name, "tiny", (16, 16, 3))
+    step = importlib.import_module(f"benchmarks.peers.{name}").Step
+    other = dataclasses.replace(run, model=dataclasses.replace(run.model, tokenizer="untrained:kl_autoencoder"))
+    with pytest.raises(UserError, match=r"only with --model.tokenizer untrained"):
+        step(Context(dataclasses.asdict(other), "cpu", "eager"))
