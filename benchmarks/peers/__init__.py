@@ -15,10 +15,10 @@ from typing import Any
 from genart_jax.config import UserError
 
 MODELS = (
-    "adain", "biggan", "conv_vae", "cyclegan", "dcgan", "dehaze", "efficientnet_lite0", "enhance", "fastgan", "gan3d",
-    "gatys", "hvae", "inpaint", "kl_autoencoder", "mlp_gan", "mlp_vae", "modgan", "multistyle", "pix2pix", "r3gan",
-    "resnet", "sagan", "simple_cnn", "sngan", "stylegan2", "super_resolution", "vgg", "vgg_features", "video_gan",
-    "vqvae", "wgan_gp",
+    "adain", "biggan", "code_prior", "conv_vae", "cyclegan", "dcgan", "dehaze", "drift", "efficientnet_lite0",
+    "enhance", "fastgan", "frame_rnn", "gan3d", "gatys", "hvae", "inpaint", "kl_autoencoder", "latent_gan", "mlp_gan",
+    "mlp_vae", "modgan", "multistyle", "pix2pix", "projected_gan", "r3gan", "resnet", "sagan", "simple_cnn", "sngan",
+    "stylegan2", "super_resolution", "vae_gan", "vgg", "vgg_features", "video_gan", "vqgan", "vqvae", "wgan_gp",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class Context:
     """
 
     def __init__(self, run: dict[str, Any], platform: str, variant: str) -> None:
-        self.run: Any = _namespace(run)
+        self.run: Any = namespace(run)
         self.device = torch.device("cuda" if platform in ("gpu", "cuda") else "cpu")
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise UserError("--against torch: this PyTorch has no CUDA, so there is no peer on the GPU")
@@ -207,7 +207,8 @@ class Subject:
         return (time.perf_counter() - start) / steps
 
 
-def _namespace(value: Any) -> Any:
+def namespace(value: Any) -> Any:
+    """Dictionaries as namespaces, also inside of one another."""
     if isinstance(value, dict):
-        return SimpleNamespace(**{key: _namespace(item) for key, item in value.items()})
-    return [_namespace(item) for item in value] if isinstance(value, list) else value
+        return SimpleNamespace(**{key: namespace(item) for key, item in value.items()})
+    return [namespace(item) for item in value] if isinstance(value, list) else value

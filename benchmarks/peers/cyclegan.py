@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from benchmarks.peers.common import Context, Ema
 from benchmarks.peers.patches import LOSSES, PatchCritic
+from benchmarks.peers.residual import UpConv
 from benchmarks.peers.restoring import DISTANCES
-from benchmarks.peers.sngan import UpConv
 from benchmarks.peers.unet import padded
 from genart_jax.config import UserError
 

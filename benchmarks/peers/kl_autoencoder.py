@@ -78,20 +78,37 @@ class Up(nn.Module):
         return self.conv(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
+def down(c: Any) -> nn.Sequential:
+    """Images -> features of the smallest stage, normalised."""
+    layers: list[nn.Module] = [nn.Conv2d(c.image_shape[2], c.widths[0], 3, padding=1)]
+    before = c.widths[0]
+    for i, width in enumerate(c.widths):
+        for _ in range(c.blocks):
+            layers.append(Block(before, width, c.groups))
+            before = width
+        layers += [Down(width)] if i + 1 < len(c.widths) else []
+    return nn.Sequential(*layers, Middle(before, c.groups), _norm(c.groups, before), nn.SiLU())
+
+
+def up(c: Any, inputs: int) -> nn.Sequential:
+    """The smallest stage's features, of so many channels -> the largest's, normalised."""
+    before = c.widths[-1]
+    layers: list[nn.Module] = [nn.Conv2d(inputs, before, 3, padding=1), Middle(before, c.groups)]
+    for i, width in enumerate(reversed(c.widths)):
+        layers += [Up(before)] if i else []
+        for _ in range(c.blocks + 1):
+            layers.append(Block(before, width, c.groups))
+            before = width
+    return nn.Sequential(*layers, _norm(c.groups, before), nn.SiLU())
+
+
 class Encoder(nn.Module):
     """Images -> mean and log variance, (batch, latent_channels, *grid) each."""
 
     def __init__(self, c: Any) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(c.image_shape[2], c.widths[0], 3, padding=1)]
-        before = c.widths[0]
-        for i, width in enumerate(c.widths):
-            for _ in range(c.blocks):
-                layers.append(Block(before, width, c.groups))
-                before = width
-            layers += [Down(width)] if i + 1 < len(c.widths) else []
-        self.layers = nn.Sequential(*layers, Middle(before, c.groups), _norm(c.groups, before), nn.SiLU())
-        self.out = nn.Conv2d(before, 2 * c.latent_channels, 3, padding=1)
+        self.layers = down(c)
+        self.out = nn.Conv2d(c.widths[-1], 2 * c.latent_channels, 3, padding=1)
         self.moments = nn.Conv2d(2 * c.latent_channels, 2 * c.latent_channels, 1)
 
     def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> Any:
@@ -105,16 +122,9 @@ class Decoder(nn.Module):
 
     def __init__(self, c: Any) -> None:
         super().__init__()
-        before = c.widths[-1]
-        layers: list[nn.Module] = [nn.Conv2d(c.latent_channels, c.latent_channels, 1)]
-        layers += [nn.Conv2d(c.latent_channels, before, 3, padding=1), Middle(before, c.groups)]
-        for i, width in enumerate(reversed(c.widths)):
-            layers += [Up(before)] if i else []
-            for _ in range(c.blocks + 1):
-                layers.append(Block(before, width, c.groups))
-                before = width
-        last = nn.Conv2d(before, c.image_shape[2], 3, padding=1)
-        self.layers = nn.Sequential(*layers, _norm(c.groups, before), nn.SiLU(), last)
+        codes = nn.Conv2d(c.latent_channels, c.latent_channels, 1)
+        last = nn.Conv2d(c.widths[0], c.image_shape[2], 3, padding=1)
+        self.layers = nn.Sequential(codes, up(c, c.latent_channels), last)
 
     def forward(self, z: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
         """(batch, channels, height, width)."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.peers.sngan import DownConv, UpConv
+from benchmarks.peers.residual import DownConv, UpConv
 
 
 def padded(x: torch.Tensor, side: int) -> torch.Tensor:

@@ -15,6 +15,17 @@ from genart_jax.config import UserError
 LEVEL = 1 / 127.5
 
 
+def gaussian_nll(images: torch.Tensor, output: torch.Tensor, options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """-log p of 8-bit pixels that are made continuous, (batch,), and the mean squared error."""
+    x = images + LEVEL * (torch.rand_like(images) - 0.5)
+    error = torch.mean(torch.square(x - output))
+    variance = error if options.scale == "optimal" else torch.full_like(error, options.fixed_scale**2)
+    log_scale = 0.5 * torch.log(variance + 1e-8)
+    squared = torch.square(x - output).flatten(1).sum(1)
+    level = log_scale + 0.5 * math.log(2 * math.pi) - math.log(LEVEL)
+    return 0.5 * squared * torch.exp(-2 * log_scale) + images[0].numel() * level, error
+
+
 class VaeStep:
     """One step a call. `modules` has the encoder and the decoder."""
 
@@ -47,14 +58,7 @@ class VaeStep:
             output = self.modules["decoder"](z, condition).float()
         error = torch.zeros((), device=images.device)
         if options.likelihood == "gaussian":
-            x = images + LEVEL * (torch.rand_like(images) - 0.5)
-            error = torch.mean(torch.square(x - output))
-            variance = error if options.scale == "optimal" else torch.full_like(error, options.fixed_scale**2)
-            log_scale = 0.5 * torch.log(variance + 1e-8)
-            squared = torch.square(x - output).flatten(1).sum(1)
-            reconstruction = 0.5 * squared * torch.exp(-2 * log_scale) + dimensions * (
-                log_scale + 0.5 * math.log(2 * math.pi) - math.log(LEVEL)
-            )
+            reconstruction, error = gaussian_nll(images, output, options)
         else:
             x = 0.5 * (images + 1)
             reconstruction = functional.binary_cross_entropy_with_logits(output, x, reduction="none").flatten(1).sum(1)

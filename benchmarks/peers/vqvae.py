@@ -64,40 +64,26 @@ class Decoder(nn.Module):
         return self.up[-1](x)
 
 
-class Step:
-    """One step a call."""
+class Codebook:
+    """Vectors that follow the encodings by moving averages."""
 
-    period = 1
-
-    def __init__(self, context: Context) -> None:
-        self.context, self.c, self.beta = context, context.run.model, context.run.step.beta
-        c = self.c
-        if c.levels:
-            raise UserError("--against torch: only a learned codebook, without levels")
-        self.modules = {"encoder": context.place(Encoder(c)), "decoder": context.place(Decoder(c))}
-        self.optimizer = context.optimizer([p for module in self.modules.values() for p in module.parameters()])
-        self.embedding = (torch.rand(c.codes, c.code_dim, device=context.device) * 2 - 1) / c.codes
-        self.size = torch.zeros(c.codes, device=context.device)
+    def __init__(self, c: Any, device: torch.device) -> None:
+        self.c = c
+        self.embedding = (torch.rand(c.codes, c.code_dim, device=device) * 2 - 1) / c.codes
+        self.size = torch.zeros(c.codes, device=device)
         self.total = torch.zeros_like(self.embedding)
-        self.count = 0
-        self.objective, self.update = context.compile(self._objective), context.compile(self._update)
 
-    def _objective(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        with self.context.autocast():
-            z = self.modules["encoder"](images)
-        z = z.float()
+    def _nearest(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(batch, code_dim, *grid) -> the nearest vectors with the gradient passed straight through, the commitment,
+        which code is taken by each place (places, codes), and the encodings (places, code_dim).
+        """
         flat = z.permute(0, 2, 3, 1).reshape(-1, self.c.code_dim)
         fixed = flat.detach()
         codes = (self.embedding.square().sum(1) - 2 * fixed @ self.embedding.T).argmin(1)
         rows = self.embedding[codes]
         quantized = rows.reshape(len(z), *z.shape[2:], -1).permute(0, 3, 1, 2)
-        with self.context.autocast():
-            output = self.modules["decoder"](z + (quantized - z).detach())
-        mse = functional.mse_loss(output.float(), images)
-        loss = mse + self.beta * functional.mse_loss(flat, rows)
         taken = functional.one_hot(codes, self.c.codes).float()
-        share = taken.mean(0)
-        return loss, torch.exp(-torch.xlogy(share, share).sum()), taken, fixed
+        return z + (quantized - z).detach(), functional.mse_loss(flat, rows), taken, fixed
 
     def _update(self, taken: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
         """The codebook's averages; returns which codes are dead."""
@@ -117,6 +103,38 @@ class Step:
             even = self.size.sum() / self.c.codes
             rows = flat[torch.randint(len(flat), (len(which),), device=flat.device)]
             self.embedding[which], self.total[which], self.size[which] = rows, rows * even, even
+
+
+def perplexity(taken: torch.Tensor) -> torch.Tensor:
+    """How many codes are in use, of which code each place takes."""
+    share = taken.mean(0)
+    return torch.exp(-torch.xlogy(share, share).sum())
+
+
+class Step(Codebook):
+    """One step a call."""
+
+    period = 1
+
+    def __init__(self, context: Context) -> None:
+        c = context.run.model
+        super().__init__(c, context.device)
+        self.context, self.beta = context, context.run.step.beta
+        if c.levels:
+            raise UserError("--against torch: only a learned codebook, without levels")
+        self.modules = {"encoder": context.place(Encoder(c)), "decoder": context.place(Decoder(c))}
+        self.optimizer = context.optimizer([p for module in self.modules.values() for p in module.parameters()])
+        self.count = 0
+        self.objective, self.update = context.compile(self._objective), context.compile(self._update)
+
+    def _objective(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        with self.context.autocast():
+            z = self.modules["encoder"](images)
+        quantized, commitment, taken, flat = self._nearest(z.float())
+        with self.context.autocast():
+            output = self.modules["decoder"](quantized)
+        loss = functional.mse_loss(output.float(), images) + self.beta * commitment
+        return loss, perplexity(taken), taken, flat
 
     def __call__(self, index: int) -> None:
         """One step."""

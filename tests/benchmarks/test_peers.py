@@ -96,16 +96,23 @@ def r3gan_weights(params, modules):
         copy(theirs, start.transpose(2, 0, 1))
 
 
-def fastgan_weights(params, modules):
-    g, d, generator = params["generator"], params["critic"], modules["generator"]
+def gated(ours):
+    return {"kernel": ours["kernel"]}
+
+
+def fastgan_generator(g, generator):
     features, height, width = generator.shape
     copy(generator.first.weight, g["in"]["kernel"].reshape(-1, height, width, features).transpose(3, 1, 2, 0))
-    gated = lambda p: {"kernel": p["kernel"]}
     load(None, zip([gated(g["up_1"]), gated(g["conv_1"]), gated(g["up_2"]), g["out"]], convs(generator), strict=True))
     for i, theirs in enumerate(generator.excites, 1):
         squeeze = g[f"excite_{i}"]["squeeze"]["kernel"]
         copy(theirs.squeeze.weight, squeeze.reshape(height, width, -1, squeeze.shape[1]).transpose(3, 2, 0, 1))
         copy(theirs.excite.weight, g[f"excite_{i}"]["excite"]["kernel"].T)
+
+
+def fastgan_weights(params, modules):
+    d = params["critic"]
+    fastgan_generator(params["generator"], modules["generator"])
     first = [d["in"], *(d["down_1"][name] for name in ("conv_0", "conv_1", "direct")), d["mix"], d["out"]]
     last = [gated(d["whole"]["up_0"]), d["whole"]["out"], d["part"]["out"]]
     load(None, zip([*first, *last], convs(modules["critic"]), strict=True))
