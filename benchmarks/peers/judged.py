@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from benchmarks.peers.adain import content, relative
 from benchmarks.peers.common import Context, Ema
+from benchmarks.peers.painting import content, relative
 from genart_jax.config import UserError
 from genart_jax.nn import vgg
 from genart_jax.nn.judges import LAYERS
