@@ -197,7 +197,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine")
 _SGD = Optimizer(name="sgd", learning_rate=0.1, b1=0.9, nesterov=True, schedule="cosine", warmup_steps=200, l2=5e-4)
 _NORMED = Config(features=(32, 64, 128), hidden=0, norm=True, again=1)
-_LINE = Config(features=(16, 32, 64), hidden=0, norm=True, again=3, attend=64, dropout=0.2)
+_LINE = Config(features=(24, 48, 96), hidden=0, norm=True, again=3, attend=64, dropout=0.2)
 _WIDER = dataclasses.replace(_NORMED, features=(48, 96, 192), again=2)
 
 
@@ -211,7 +211,7 @@ PRESETS = {
     "normed": _trained(Data(crop=2), 3000, 64),
     "icons": _trained(Data(flip=True, crop=2), 20_000, 64, _WIDER, cutmix=1.0),
     "plates": dataclasses.replace(
-        _trained(Data(crop=6), 3000, 64, _LINE), optimizer=dataclasses.replace(_ADAM, warmup_steps=200)
+        _trained(Data(crop=4), 3000, 64, _LINE), optimizer=dataclasses.replace(_ADAM, warmup_steps=200)
     ),
     "fashion": _trained(Data(flip=True), 5700, 128),
     "digits": _trained(Data(crop=2), 2200, 128),
