@@ -193,7 +193,7 @@ def test_the_models_of_the_package(capsys):
     assert packaged.names() == ALL
     assert sum(path.stat().st_size for path in packaged.root().rglob("*")) < 20_000_000
     assert main(["list", "--trained"]) == 0
-    models = {"icons": "modgan", "icons_shape": "simple_cnn", "icons_style": "simple_cnn", "icons_vae": "conv_vae"}
+    models = {"icons": "modgan", "icons_shape": "simple_cnn", "icons_style": "simple_cnn", "icons_vae": "vae_gan"}
     models["beautify"] = "enhance"
     listed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
     assert listed == [[name, models.get(name, name.partition("_x")[0])] for name in ALL]

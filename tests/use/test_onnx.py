@@ -85,7 +85,7 @@ def test_what_is_written_has_been_checked(converter, tmp_path, capsys):
     assert "gives something else than JAX, 0.1 off; nothing was written" in capsys.readouterr().err
     converter["off"], converter["raises"] = 0.0, NotImplementedError("no plugin for sort\nand more")
     assert main(["export", "icons_vae", str(out), "--onnx"]) == 2
-    assert "jax2onnx 9 cannot convert conv_vae (no plugin for sort)" in capsys.readouterr().err
+    assert "jax2onnx 9 cannot convert vae_gan (no plugin for sort)" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     converter["raises"] = None
     assert main(["export", "icons_vae", str(out), "--onnx"]) == 0
