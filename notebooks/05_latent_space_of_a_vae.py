@@ -103,7 +103,8 @@ ga.make_grid(jnp.concatenate(shown), columns=12, scale=2)
 # ## Another style
 #
 # The latent of an icon, decoded with the condition changed: the icons, then all five styles of each. This wants a decoder that has
-# learnt what a style is, and so more steps than the one above had; one with four times its width comes with the package.
+# learnt what a style is, and so more steps than the one above had. One that was trained with a critic and with the features of
+# a frozen network beside its bound (`vae_gan`) comes with the package.
 
 # %%
 icons = ga.load("icons_vae")
@@ -117,5 +118,6 @@ ga.make_grid(jnp.concatenate(rows), columns=12, scale=2)
 
 # %% [markdown]
 # The last style, black lines and strong contrast, shows; the first four differ in strokes that are finer than what is drawn here.
-# Blurred, as an average is what a Gaussian decoder is asked for. A GAN in the same latent space, or codes and a prior over them
-# (`vqvae`, `code_prior`), draw sharper.
+# The icons above are blurred, as an average is what a Gaussian decoder is asked for; with the critic lines are lines. What is drawn
+# of the prior instead of an icon is textures still: a GAN in the latent space (`latent_gan`), or codes and a prior over them
+# (`vqvae`, `code_prior`), are better at that.
