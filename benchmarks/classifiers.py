@@ -62,13 +62,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "data": {"flip": True, "crop": 4, "image_size": (64,)},
         "strides": (1, 1, 2, 2, 1, 2, 1),
     },
-    "avatars": {
-        "source": "avatars",
-        "conditions": ("hair", "glasses"),
-        "data": {"flip": True, "crop": 4},
-        "step": {"cutmix": 1.0},
-        "train": {"steps": 6000},
-    },
+    "avatars": {"source": "avatars", "conditions": ("hair", "glasses"), "train": {"steps": 3000}},
     "plates": {"source": "plates:64", "preset": "plates", "conditions": CHARACTERS},
 }
 Found = dict[str, dict[str, dict[str, Any]]]
