@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
@@ -11,30 +10,9 @@ from torch.nn import functional
 
 from benchmarks.peers import adversarial
 from benchmarks.peers.common import ConditionEmbed, Context
-from benchmarks.peers.residual import ConditionalNorm, GeneratorBlock, critic_blocks, projected
+from benchmarks.peers.residual import critic_blocks, projected
+from benchmarks.peers.sngan import Generator
 from genart_jax.models import wgan_gp
-from genart_jax.nn.pyramid import halvings
-
-
-class Generator(nn.Module):
-    """z -> images."""
-
-    def __init__(self, c: Any, context: Context) -> None:
-        super().__init__()
-        features, (_, (height, width)) = wgan_gp.channels(c)[0], halvings("wgan_gp", c.image_shape)
-        self.shape, self.layout = (features[0], height, width), context.layout
-        norm = lambda size: ConditionalNorm(c.conditions, size)
-        self.start = nn.Linear(c.latent_dim, features[0] * height * width)
-        self.blocks = nn.ModuleList([GeneratorBlock(norm, a, b) for a, b in itertools.pairwise(features)])
-        self.norm = norm(features[-1])
-        self.out = nn.Conv2d(features[-1], c.image_shape[2], 3, 1, 1)
-
-    def forward(self, z: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(batch, channels, height, width) in [-1, 1]."""
-        x = self.layout(self.start(z).reshape(-1, *self.shape))
-        for block in self.blocks:
-            x = block(x, condition)
-        return torch.tanh(self.out(self.norm(x, condition))).float()
 
 
 class Critic(nn.Module):
@@ -61,4 +39,4 @@ class Step(adversarial.Step):
 
     def made(self, model: Any, context: Context) -> tuple[nn.Module, nn.Module]:
         """Both networks."""
-        return Generator(model, context), Critic(model)
+        return Generator(model, wgan_gp.channels(model)[0], context), Critic(model)
