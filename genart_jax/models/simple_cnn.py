@@ -16,8 +16,8 @@ Presets, with what benchmarks/results/quality.md measured (two seeds):
   92.2 and 91.8 % for style and 71.0 and 72.4 % for shape, both and the colour at once, in 24. `normed` is for other
   small pictures.
 - `plates`: a line of characters at 64 pixels, by heads that look for their places (`attend`). Drawn plates
-  (`genart train simple_cnn --preset plates --data plates:64 --model.conditions char_1 ... char_7`): 99.3 % of characters
-  and 95.9 % of plates of the test split, in 23 CPU minutes (one seed).
+  (`genart train simple_cnn --preset plates --data plates:64 --model.conditions char_1 ... char_7`): 99.3 % of
+  characters and 95.9 % of plates of the test split, in 23 CPU minutes (one seed).
 - `tiny`: for tests.
 """
 
