@@ -12,6 +12,7 @@ from rich import progress
 
 from genart_jax.app.words import collapsed
 from genart_jax.config import Run
+from genart_jax.runtime import packaged
 from genart_jax.runtime.values import Json
 from genart_jax.runtime.watch import clock
 from genart_jax.train.records import pictures_of
@@ -132,6 +133,8 @@ class Progress:
             commands.insert(0, f"genart sample {directory}{member}" + (f" --condition {words}" if words else ""))
         else:
             commands.insert(1, f"cat {directory / 'summary.json'}")
+        for name in packaged.longer(summary["model"], self._run.data.source, values["step"]) if self._run else ():
+            commands.append(f"genart sample {name}  # comes with the package, trained for longer")
         self._print("next:\n" + "\n".join(f"  {command}" for command in commands))
 
 

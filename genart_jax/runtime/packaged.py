@@ -27,6 +27,16 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in root().glob(f"*/{WEIGHTS}"))
 
 
+def longer(model: str, source: str, steps: int) -> list[str]:
+    """The models that come with the package, of one of the zoo's, on the same data, and trained for more steps."""
+    found = []
+    for name in names():
+        run = json.loads((root() / name / "config.json").read_text(encoding="utf-8"))["run"]
+        if (run["name"], run["data"]["source"]) == (model, source) and run["train"]["steps"] > steps:
+            found.append(name)
+    return found
+
+
 def results(run: str | Path) -> Path:
     """Where what is made of a model is written: its directory; of one of the package, the folder NAME-results here."""
     path = place(run)

@@ -60,3 +60,14 @@ def test_a_collapse_is_said_at_the_end(capsys, tmp_path):
     out = capsys.readouterr().out
     assert "warning: the latents carry 0.02 nats a picture: the posterior has collapsed" in out
     assert out.index("warning") < out.index("next:")
+
+
+@pytest.mark.parametrize(("steps", "said"), [(9, True), (10**9, False)])
+def test_what_was_trained_longer_and_comes_with_the_package_is_named(steps, said, capsys, tmp_path):
+    run = ga.configure("modgan", image_shape=(32, 32, 3), data={"source": "emoji"})
+    end = {"directory": tmp_path, "interrupted": False, "samples": True, "class_names": {}, "step": steps}
+    with progress.Progress() as told:
+        told("data", {"source": SimpleNamespace(report=(), warnings=()), "run": run, "devices": 1})
+        told("end", end | {"summary": {"model": "modgan", "test": {}}})
+    lines = capsys.readouterr().out.splitlines()
+    assert ("  genart sample icons  # comes with the package, trained for longer" in lines) == said
