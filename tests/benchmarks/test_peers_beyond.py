@@ -12,7 +12,7 @@ from genart_jax.train import bench
 
 torch = pytest.importorskip("torch")
 
-from tests.benchmarks.test_peers import copy, tables  # noqa: E402  # after torch is known to be there
+from tests.benchmarks.peer_weights import copy, tables  # noqa: E402  # after torch is known to be there
 
 
 def both(run, size):

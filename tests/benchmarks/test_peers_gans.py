@@ -22,7 +22,7 @@ from genart_jax.train import bench
 
 torch = pytest.importorskip("torch")
 
-from tests.benchmarks.test_peers import channels_first, copy  # noqa: E402  # after torch is known to be there
+from tests.benchmarks.peer_weights import channels_first, copy  # noqa: E402  # after torch is known to be there
 
 
 def own(module):

@@ -11,7 +11,7 @@ from genart_jax.train import bench
 
 torch = pytest.importorskip("torch")
 
-from tests.benchmarks.test_peers import channels_first, convs, copy, load, shapes, started  # noqa: E402
+from tests.benchmarks.peer_weights import channels_first, convs, copy, load, shapes, started  # noqa: E402
 
 
 def random_like(tree, scale=0.3):
