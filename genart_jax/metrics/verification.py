@@ -25,9 +25,12 @@ class Roc(NamedTuple):
 
 
 def pairs(embeddings: Array, identities: Array) -> tuple[Floats, Floats]:
-    """Cosines of all pairs of one identity, and of all of two: from (n, d), not 0, and (n,)."""
-    x = np.asarray(embeddings, np.float64)
-    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    """Cosines of all pairs of one identity, and of all of two: from (n, d) and (n,).
+
+    Raises:
+      ValueError: an embedding is 0 or not finite.
+    """
+    x = _directions(embeddings)
     i, j = np.triu_indices(len(x), 1)
     same = np.asarray(identities)[i] == np.asarray(identities)[j]
     cosine = np.einsum("nd,nd->n", x[i], x[j]) if len(x) < 300 else (x @ x.T)[i, j]
@@ -51,9 +54,22 @@ def roc(same: Array, different: Array) -> Roc:
 
 
 def top_1(embeddings: Array, identities: Array) -> float:
-    """The share whose nearest other picture, by the cosine, is of the same identity."""
-    x = np.asarray(embeddings, np.float64)
-    x, own = x / np.linalg.norm(x, axis=1, keepdims=True), np.asarray(identities)
+    """The share whose nearest other picture, by the cosine, is of the same identity.
+
+    Raises:
+      ValueError: an embedding is 0 or not finite.
+    """
+    x, own = _directions(embeddings), np.asarray(identities)
     cosine = x @ x.T
     np.fill_diagonal(cosine, -np.inf)
     return float(np.mean(own[cosine.argmax(axis=1)] == own))
+
+
+def _directions(embeddings: Array) -> Floats:
+    """(n, d) of length 1: without a direction there is no cosine, and pairs of what is not a number would all pass."""
+    x = np.asarray(embeddings, np.float64)
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    if bad := int((~(np.isfinite(lengths) & (lengths > 0))).sum()):
+        raise ValueError(f"{bad} of {len(x)} embeddings are 0 or not finite: the network has not been trained, or died")
+    directions: Floats = x / lengths
+    return directions

@@ -1,6 +1,7 @@
 """Verification and nearest neighbours by formulas of their own."""
 
 import numpy as np
+import pytest
 
 from genart_jax.metrics import verification
 
@@ -29,3 +30,12 @@ def test_pairs_and_nearest_neighbours():
     np.testing.assert_allclose(same[0], cosine(x[0], x[1]), rtol=1e-12)
     near = [max((j for j in range(7) if j != i), key=lambda j, i=i: cosine(x[i], x[j])) for i in range(7)]
     assert verification.top_1(x, who) == np.mean(who[near] == who)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("figure", [verification.pairs, verification.top_1])
+def test_an_embedding_without_a_direction_is_refused(figure, bad):
+    vectors = np.ones((4, 3))
+    vectors[2] = bad
+    with pytest.raises(ValueError, match="1 of 4 embeddings are 0 or not finite"):
+        figure(vectors, np.array([0, 0, 1, 1]))
