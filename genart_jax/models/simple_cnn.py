@@ -135,8 +135,8 @@ class Heads(nn.Module):
     v * tanh(W * f + the place's own), with what is the place's own learned for each row and each column (Wojna et al.
     2017, arXiv:1704.03549, its attention with coordinates, without recurrence). v and W are convolutions along the
     width: which character is the fourth is seen by counting. At first the conditions look at even parts of the width,
-    from left to right: without that, nothing was learned from 5,400 plates in 700 steps. Where all have as many
-    classes, as characters have, what tells these apart is in part one for all.
+    from left to right: a head that begins anywhere finds nothing for long (benchmarks/results/tried.md). Where all have
+    as many classes, as characters have, what tells these apart is in part one for all.
     """
 
     config: Config
