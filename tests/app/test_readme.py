@@ -9,6 +9,7 @@ import pytest
 import genart_jax as ga
 from genart_jax.app import cli
 from genart_jax.config import BatchSpec, override, resolve
+from genart_jax.data.build.plates import CHARACTERS, LENGTH
 from genart_jax.steps import stages
 from genart_jax.train import bench, trainer
 
@@ -21,6 +22,7 @@ COMMANDS = [part.strip() for line in LINES for part in line.partition("#")[0].sp
 
 OF_SETS = {
     "moving": BatchSpec((8, 32, 32, 3), (("motion", 9), ("style", 5), ("shape", 9))),
+    "plates": BatchSpec((64, 64, 3), tuple((f"char_{place}", len(CHARACTERS)) for place in range(1, LENGTH + 1))),
     "shapes3d": BatchSpec((32, 32, 32, 1), (("kind", 4),)),
 }
 """What batches of sets hold that are no pictures, or have other conditions than icons."""
