@@ -51,18 +51,48 @@ class Recipe(NamedTuple):
     first: str = ""
 
 
+_OPEN = {"likelihood": "discrete_gaussian"}
+
+
+def _judged(batch: int, **options: Any) -> dict[str, Any]:
+    """Options of vae_gan and vqgan: small batches, and a critic nearly from the start."""
+    return {"step": {"critic_start": 200}, "train": {"batch": batch}, **options}
+
+
+def _batch(batch: int, **options: Any) -> dict[str, Any]:
+    return {"train": {"batch": batch}, **options}
+
+
 RECIPES = {
+    "icons_mlp_vae": Recipe("mlp_vae", 3000, preset="400-32", options={"step": _OPEN}),
     "icons_conv_vae": Recipe("conv_vae", 4000, preset="residual"),
-    "icons_hvae": Recipe("hvae", 3000, options={"step": {"mixtures": 3}, "train": {"batch": 8}}),
+    "icons_hvae": Recipe("hvae", 3000, options=_batch(8, step={"mixtures": 3})),
     "icons_swap": Recipe("conv_vae", 9000, preset="residual", options={"conditions": ("style", "shape")}),
-    "clothes_mlp_vae": Recipe("mlp_vae", 3000, "fashion_mnist", options={"step": {"likelihood": "discrete_gaussian"}}),
-    "clothes_conv_vae": Recipe("conv_vae", 2000, "fashion_mnist", "residual", {"train": {"batch": 32}}),
-    "icons_latent_gan": Recipe("latent_gan", 1500, options={"train": {"batch": 64}}, first="icons_conv_vae"),
+    "icons_kl_autoencoder": Recipe("kl_autoencoder", 1500, options=_batch(16)),
+    "icons_vae_gan": Recipe("vae_gan", 2000, options=_judged(16, conditions=("style", "shape", "color"))),
+    "icons_latent_gan": Recipe("latent_gan", 1500, options=_batch(64), first="icons_conv_vae"),
+    "icons_vqvae": Recipe("vqvae", 5000, options=_batch(32)),
+    "icons_vqgan": Recipe("vqgan", 2000, options=_judged(16)),
+    "icons_code_prior": Recipe("code_prior", 1000, options=_batch(32), first="icons_vqvae"),
+    "clothes_mlp_vae": Recipe("mlp_vae", 3000, "fashion_mnist", options={"step": _OPEN}),
+    "clothes_conv_vae": Recipe("conv_vae", 2000, "fashion_mnist", "residual", _batch(32)),
+    "clothes_hvae": Recipe("hvae", 4000, "fashion_mnist", options=_batch(8, step={"mixtures": 3}, layers=(3, 2, 1))),
+    "clothes_kl_autoencoder": Recipe("kl_autoencoder", 1500, "fashion_mnist", options=_batch(16)),
+    "clothes_vae_gan": Recipe("vae_gan", 1000, "fashion_mnist", options=_judged(16)),
+    "clothes_latent_gan": Recipe("latent_gan", 1500, "fashion_mnist", options=_batch(64), first="clothes_conv_vae"),
+    "clothes_vqvae": Recipe("vqvae", 5000, "fashion_mnist", options=_batch(32)),
+    "clothes_vqgan": Recipe("vqgan", 1000, "fashion_mnist", options=_judged(16)),
+    "clothes_code_prior": Recipe("code_prior", 1000, "fashion_mnist", options=_batch(32), first="clothes_vqvae"),
+    "avatars_mlp_vae": Recipe("mlp_vae", 3000, "avatars", "12288-400-32", {"step": _OPEN}),
     "avatars_conv_vae": Recipe("conv_vae", 3200, "avatars", "residual", {"stages": 3}),
-    "icons_vae_gan": Recipe("vae_gan", 2000, options={"conditions": ("style", "shape", "color"),
-                                                      "step": {"critic_start": 200}, "train": {"batch": 16}}),
-    "icons_vqgan": Recipe("vqgan", 2000, options={"step": {"critic_start": 200}, "train": {"batch": 16}}),
-}  # fmt: skip
+    "avatars_hvae": Recipe("hvae", 1200, "avatars", options=_batch(8, step={"mixtures": 3})),
+    "avatars_kl_autoencoder": Recipe("kl_autoencoder", 1000, "avatars", options=_batch(8)),
+    "avatars_vae_gan": Recipe("vae_gan", 700, "avatars", options=_judged(8)),
+    "avatars_latent_gan": Recipe("latent_gan", 1500, "avatars", options=_batch(64), first="avatars_conv_vae"),
+    "avatars_vqvae": Recipe("vqvae", 5000, "avatars", options=_batch(16, stages=3)),
+    "avatars_vqgan": Recipe("vqgan", 700, "avatars", options=_judged(8, widths=(32, 64, 64, 64))),
+    "avatars_code_prior": Recipe("code_prior", 1000, "avatars", options=_batch(32), first="avatars_vqvae"),
+}
 
 
 class Budget:
