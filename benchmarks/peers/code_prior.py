@@ -107,11 +107,12 @@ class Step:
 
     def _hidden(self, condition: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Each condition of an example is hidden at times; the row after the last class stands for that."""
-        share = self.context.run.step.condition_dropout
-        if not share:
+        step, classes = self.context.run.step, dict(self.context.run.model.conditions)
+        if not (classes and step.condition_dropout + step.unconditional):
             return condition
-        classes = dict(self.context.run.model.conditions)
-        hidden = lambda value: torch.rand(len(value), device=value.device) < share
+        lot = lambda value, share: torch.rand(len(value), device=value.device) < share
+        alone = lot(next(iter(condition.values())), step.unconditional)
+        hidden = lambda value: lot(value, step.condition_dropout) | alone
         return {name: torch.where(hidden(value), classes[name], value) for name, value in condition.items()}
 
     def _objective(self, codes: torch.Tensor, condition: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,6 +38,7 @@ class Asked(NamedTuple):
     source: Path | None = None
     first: Path | None = None
     length: int = 0
+    numbers: Mapping[str, float] = {}
 
 
 def draw(run: str, member: int | None, asked: Asked) -> Iterator[Path]:
@@ -84,6 +85,9 @@ def _one(run: Path, asked: Asked) -> Iterator[Path]:
     given = parse_conditions(asked.words, names)
     numbers = {"truncation": asked.truncation} if asked.truncation != 1.0 else {}
     numbers |= {"frames": float(asked.length)} if asked.length else {}
+    numbers |= asked.numbers
+    if asked.numbers and (asked.source is not None or asked.first is not None):
+        raise UserError(f"--{min(asked.numbers)} says how pictures are drawn; leave --from and --first out")
     if asked.length and (asked.source is not None or asked.save is not None):
         raise UserError("--length draws other latents than --from and --save have; leave one of them out")
     if asked.length and media.is_volume((asked.length, *saved.run.model.image_shape[1:])):
@@ -114,6 +118,7 @@ def _name(asked: Asked) -> str:
     first = f"sample_seed{asked.seed}" if asked.source is None else f"sample_{asked.source.stem}"
     words = [*asked.words, *([f"truncation={asked.truncation:g}"] if asked.truncation != 1.0 else ())]
     words += [f"length={asked.length}"] if asked.length else []
+    words += [f"{name}={value:g}" for name, value in asked.numbers.items()]
     words += [f"from={asked.first.stem}"] if asked.first is not None else []
     words += [f"step={asked.step}"] if asked.step is not None else []
     return "_".join([first, *(re.sub(r"[^\w.=+-]", "-", word) for word in words)])[:_LONGEST]

@@ -190,7 +190,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 PRESETS = {
     "default": Run(
         Config(),
-        Autoregressive(),
+        Autoregressive(unconditional=0.1),
         Optimizer(name="adamw", learning_rate=1e-3, b2=0.99, schedule="cosine", warmup_steps=100, weight_decay=0.05,
                   clip_norm=1.0),
         Data(),

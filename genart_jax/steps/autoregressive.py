@@ -1,27 +1,31 @@
 """The autoregressive step: the likelihood of a picture's codes, each given those before it.
 
 The codes are those of a tokenizer, an algorithm of its own whose parameters are frozen (van den Oord et al. 2017,
-section 3.3: the prior is fitted when the autoencoder is done).
+section 3.3: the prior is fitted when the autoencoder is done). They are drawn with classifier-free guidance, if it is
+asked for (Ho & Salimans 2022, arXiv:2207.12598, eq. 6, where the weight w is `guidance` less 1).
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from genart_jax.config import Autoregressive, Run
+from genart_jax.config import Autoregressive, Run, UserError
 from genart_jax.nn import random
 from genart_jax.steps import common, networks, play, stages, uses
 from genart_jax.steps.family import Family
 from genart_jax.steps.networks import Networks
 from genart_jax.types import (
+    HIDDEN,
     Algorithm,
     Batch,
+    Input,
     Module,
     Network,
     Outcome,
@@ -41,7 +45,7 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     condition = uses.condition(made.spec)
     table = uses.table(
         decode=(made.decode, (made.code, condition)),
-        sample=(made.sample, (uses.KEY, uses.NUM, condition)),
+        sample=(made.sample, (uses.KEY, uses.NUM, condition, *made.chosen())),
         encode=(made.encode, (uses.pictures(made.spec), uses.KEY, condition)),
     )
     return made.algorithm(table)
@@ -65,8 +69,23 @@ class Prior(Family):
         codes, _ = self.roles["tokenizer"].module.apply(frozen["tokenizer"], images)
         return codes.reshape(codes.shape[0], self.length)
 
+    def chosen(self) -> tuple[Input, ...]:
+        """The numbers that samples may choose."""
+        number = lambda name, low, high, usual: Input(
+            name, "number", low=min(low, usual), high=max(high, usual), default=usual
+        )
+        temperature = number("temperature", 0.1, 2.0, self.options.temperature)
+        if not (self.spec.conditions and self.options.condition_dropout):
+            return (temperature,)
+        return temperature, number("guidance", 0.0, 10.0, self.options.guidance)
+
     def _prepare(self, batch: Batch, key: jax.Array) -> Batch:
-        return self.told(batch, key, self.options.condition_dropout)
+        told = self.told(batch, key, self.options.condition_dropout)
+        if not self.options.unconditional:
+            return told
+        keys = random.example_keys(random.stream(key, "hide all"), batch["image"].shape[0], self.axis_name)
+        alone = random.uniform(keys) < self.options.unconditional
+        return {**told, "condition": {n: jnp.where(alone, HIDDEN, value) for n, value in told["condition"].items()}}
 
     def _draw(self, state: State, batch: Batch, key: jax.Array) -> Scene:
         keys = random.example_keys(random.stream(key, "dropout"), batch["image"].shape[0], self.axis_name)
@@ -98,27 +117,57 @@ class Prior(Family):
         images, _ = self.roles["tokenizer"].module.apply(state.frozen["tokenizer"], latents, method="decode")
         return images
 
-    def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
-        """Pictures of drawn latents."""
+    def sample(
+        self,
+        state: State,
+        key: jax.Array,
+        num: int,
+        condition: Told = None,
+        temperature: float | jax.Array | None = None,
+        guidance: float | jax.Array | None = None,
+    ) -> jax.Array:
+        """Pictures of drawn latents; `temperature` and `guidance` as in the options, which they are where left out."""
         key = random.stream(key, "sample")
         wanted = common.wanted_condition(self.spec, condition, num, key)
         keys = random.example_keys(random.stream(key, "codes"), num)
-        apply = functools.partial(networks.apply, self.roles, networks.averaged(state), "prior")
+        temperature = self.options.temperature if temperature is None else temperature
+        logits_of, caches = self._drawing(state, wanted, num, guidance)
 
         def draw(carry: Tree, index: jax.Array) -> tuple[Tree, jax.Array]:
             last, cache = carry
-            (logits, cache), _ = apply(last, index, cache, wanted, method="next")
+            logits, cache = logits_of(last, index, cache)
             here = jax.vmap(lambda key: jax.random.fold_in(key, index))(keys)
-            last = jax.vmap(jax.random.categorical)(here, logits / self.options.temperature).astype(jnp.int32)
+            last = jax.vmap(jax.random.categorical)(here, logits / temperature).astype(jnp.int32)
             return (last, cache), last
 
         # The code that begins a picture is the one after the last.
-        begin = (
-            jnp.full((num,), self.code.classes, jnp.int32),
-            cast(Cached, self.roles["prior"].module).empty_cache(num),
-        )
+        begin = jnp.full((num,), self.code.classes, jnp.int32), caches
         _, codes = jax.lax.scan(draw, begin, jnp.arange(self.length))
         return self.decode(state, codes.T.reshape(num, *self.code.shape))
+
+    def _drawing(
+        self, state: State, wanted: Mapping[str, jax.Array], num: int, guidance: float | jax.Array | None
+    ) -> tuple[Callable[[jax.Array, jax.Array, Tree], tuple[jax.Array, Tree]], Tree]:
+        """(codes before, place, cache) -> the logits to draw from and the cache; and the empty cache.
+
+        With guidance, those without conditions are computed in the same batch.
+        """
+        scale = self.options.guidance if guidance is None else guidance
+        guided = isinstance(scale, jax.core.Tracer) or scale != 1
+        if guided and not (wanted and wanted.keys() <= set(self.spec.hidden)):
+            raise UserError("guidance: wanted conditions that training hides at times, by step.condition-dropout")
+        apply = functools.partial(networks.apply, self.roles, networks.averaged(state), "prior", method="next")
+        empty = cast(Cached, self.roles["prior"].module).empty_cache
+        if not guided:
+            return lambda last, index, cache: apply(last, index, cache, wanted)[0], empty(num)
+        both = {name: jnp.concatenate([value, jnp.full_like(value, HIDDEN)]) for name, value in wanted.items()}
+
+        def logits_of(last: jax.Array, index: jax.Array, cache: Tree) -> tuple[jax.Array, Tree]:
+            (logits, cache), _ = apply(jnp.concatenate([last, last]), index, cache, both)
+            told, untold = jnp.split(logits, 2)
+            return untold + scale * (told - untold), cache
+
+        return logits_of, empty(2 * num)
 
     def encode(self, state: State, images: jax.Array, key: jax.Array, condition: Told = None) -> jax.Array:
         """Pictures -> latents."""

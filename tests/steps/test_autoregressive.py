@@ -13,6 +13,8 @@ from scipy import special
 import genart_jax as ga
 from genart_jax import registry
 from genart_jax.app.cli import main
+from genart_jax.steps import autoregressive
+from genart_jax.steps.stages import complete
 from genart_jax.train import bench, checkpoint
 from tests import zoo
 from tests.train.test_trainer import fit, small_data  # noqa: F401  # a fixture
@@ -42,8 +44,6 @@ def started():
 
 
 def _config():
-    from genart_jax.steps.stages import complete
-
     run = ga.configure("code_prior", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS)
     return complete(run).model
 
@@ -230,3 +230,51 @@ def test_wrong_tokenizers(tmp_path):
     with pytest.raises(ga.UserError, match=r"for pictures of \(16, 16, 3\), these have \(32, 32, 3\)"):
         ga.build("code_prior", tokenizer=str(tmp_path / "vqvae"), image_shape=(32, 32, 3))
     assert not (tmp_path / "a").exists()
+
+
+def test_guidance_draws_from_logits_moved_away_from_those_without_conditions(started):
+    _, state, _, prior, variables = started
+    algorithm = zoo.tiny("code_prior", step={"temperature": 1e-4})
+    told = {name: jnp.zeros(3, jnp.int32) for name, _ in zoo.CONDITIONS}
+    untold = {name: jnp.full(3, -1) for name in told}
+    codes = jnp.zeros((3, LENGTH), jnp.int32)
+    for place in range(LENGTH):  # the likeliest code of each place, over and over from the beginning
+        with_them, without = (logits_of(prior, variables, codes, given) for given in (told, untold))
+        codes = codes.at[:, place].set(jnp.argmax((without + 2.5 * (with_them - without))[:, place], -1))
+    guided = algorithm.sample(state, KEY, 3, told, guidance=2.5)
+    np.testing.assert_allclose(guided, algorithm.decode(state, codes.reshape(3, 4, 4)), atol=1e-5)
+    plain = algorithm.sample(state, KEY, 3, told)
+    assert np.abs(guided - plain).max() > 1e-3  # else nothing was guided
+    traced = jax.jit(lambda scale: algorithm.sample(state, KEY, 3, told, temperature=1.0, guidance=scale))
+    np.testing.assert_allclose(traced(1.0), algorithm.sample(state, KEY, 3, told, temperature=1.0), atol=1e-5)
+
+
+def test_samples_choose_numbers_within_their_ranges():
+    numbers = {one.name: one for one in zoo.tiny("code_prior").use("sample").of_kind("number")}
+    assert {name: (one.low, one.high, one.default) for name, one in numbers.items()} == {
+        "temperature": (0.1, 2.0, 1.0), "guidance": (0.0, 10.0, 1.0),
+    }  # fmt: skip
+    shown = zoo.tiny("code_prior", step={"condition_dropout": 0.0, "temperature": 3.0})
+    (only,) = shown.use("sample").of_kind("number")
+    assert (only.name, only.high, only.default) == ("temperature", 3.0, 3.0)
+
+
+def test_guidance_without_hidden_conditions_is_refused():
+    algorithm = zoo.tiny("code_prior", step={"condition_dropout": 0.0, "guidance": 2.0})
+    state = jax.eval_shape(lambda: zoo.start(algorithm, KEY, zoo.batch(algorithm.batch_spec, 2)))
+    with pytest.raises(ga.UserError, match="condition-dropout"):
+        jax.eval_shape(lambda s: algorithm.sample(s, KEY, 2), state)
+
+
+def test_all_conditions_are_hidden_together_besides(started):
+    options = {"condition_dropout": 0.1, "unconditional": 0.3}
+    run = ga.configure("code_prior", preset="tiny", image_shape=zoo.SHAPE, conditions=zoo.CONDITIONS, step=options)
+    run = complete(run)
+    prior = autoregressive.Prior(registry.model_module("code_prior").networks(run.model), run, None)
+    batch = zoo.batch(started[0].batch_spec, 4000)
+    shown = prior.game.prepare(batch | {"image": batch["image"][:, :1, :1]}, KEY)["condition"]
+    values = np.stack([np.asarray(value) for value in shown.values()])
+    hidden = values < 0
+    np.testing.assert_allclose(hidden.mean(1), 1 - 0.9 * 0.7, atol=0.02)
+    np.testing.assert_allclose(hidden.all(0).mean(), 0.3 + 0.7 * 0.1 ** len(hidden), atol=0.02)
+    np.testing.assert_array_equal(values[~hidden], np.stack([batch["condition"][name] for name in shown])[~hidden])

@@ -29,6 +29,11 @@ class Options:
     model was trained with step.condition-dropout."""
     truncation: float = 1.0
     """Below 1: styles pulled towards their mean by this factor, less varied and more typical (needs a mapping)."""
+    temperature: float | None = None
+    """Of priors over codes: below 1, the likelier codes are drawn more often still; None: as the run says."""
+    guidance: float | None = None
+    """Of priors over codes: above 1, pictures show what --condition asks for more clearly, and vary less; None: as the
+    run says."""
     step: str = ""
     """Which checkpoint: its step, or best (by train.best); empty: the newest."""
     member: int | None = None
@@ -71,6 +76,7 @@ def run(args: Sequence[str]) -> None:
     asked = Asked(
         options.num, options.seed, options.condition, options.truncation, checkpoint_word(options.step),
         provenance=options.provenance, sheet=options.sheet, frames=options.frames, length=options.length,
+        numbers={name: value for name in ("temperature", "guidance") if (value := getattr(options, name)) is not None},
         **paths,
     )  # fmt: skip
     for path in draw(run, options.member, asked):
