@@ -15,6 +15,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 if kept := compiled.directory():  # for programs that tests start, too; who set another has chosen
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+if place := compiled.memory_disk():  # whoever says `--basetemp`, or set another, has chosen
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # where each operation was written: a tenth of lowering
 os.environ["MALLOC_TRIM_THRESHOLD_"] = "131072"  # so that `heap.keep` leaves the heap alone: tests are short of memory
 

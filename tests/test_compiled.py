@@ -20,6 +20,12 @@ def test_programs_are_kept_in_a_private_place(tmp_path, monkeypatch):
     assert compiled.directory() is None
 
 
+def test_files_are_in_memory_where_there_is_enough(tmp_path):
+    assert compiled.memory_disk(str(tmp_path), needed=0) == str(tmp_path)
+    assert compiled.memory_disk(str(tmp_path), needed=1 << 60) is None
+    assert compiled.memory_disk(str(tmp_path / "none"), needed=0) is None
+
+
 def test_the_programs_that_were_not_used_for_longest_go_first(tmp_path):
     for age in (3, 1, 2):
         path = tmp_path / f"{age}"
