@@ -46,9 +46,10 @@ def test_a_picture_is_drawn(runs, run, method, pictures, words, capsys):
         assert min(picture.size) > 16
     generated = method in ("dream", "visualise")
     assert provenance.read(path) == (ga.load(runs / run).provenance if generated else None)
-    before = path.read_bytes()
-    assert main([*call, "--seed", "5"]) == 0
-    assert path.read_bytes() == before
+    if method in ("visualise", "filters"):  # a seed changes the one, and not the other
+        before = path.read_bytes()
+        assert main([*call, "--seed", "5"]) == 0
+        assert path.read_bytes() == before
 
 
 def test_where_a_picture_comes_from_can_be_left_out(runs, tmp_path):

@@ -92,8 +92,8 @@ LAYOUTS = {"8x1": meshed(8, 1), "4x2": meshed(4, 2), "2x4": meshed(2, 4), "shard
 
 @pytest.fixture
 def _enough(family_model, layout, full):
-    if layout not in ("4x2", "shard_map") and family_model != "dcgan" and not full:
-        pytest.skip("every family over both axes of a mesh and under shard_map; the others with --full")
+    if layout != "4x2" and family_model != "dcgan" and not full:
+        pytest.skip("every family over both axes of a mesh, and in test_models under shard_map; the others with --full")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

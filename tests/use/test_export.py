@@ -1,4 +1,4 @@
-"""Exported models: the same pictures, with jax alone and with NumPy alone."""
+"""Exported models: the same pictures, with jax alone and with NumPy alone; each model's program in test_models.py."""
 
 import ast
 import functools
@@ -23,7 +23,6 @@ from genart_jax.train.checkpoint import Model, Saved
 from genart_jax.use import export, reference
 from genart_jax.use.predict import classify, load_classifier
 from tests import zoo
-from tests.conftest import FAMILIES
 from tests.data import odd_pictures as odd
 
 CLASS_NAMES = {name: [str(i) for i in range(classes)] for name, classes in zoo.CONDITIONS}
@@ -52,28 +51,6 @@ def inputs_of(program, batch, seed=0):
     if "seed" in out:
         out["seed"] = np.uint32(7)
     return out
-
-
-def test_every_model_for_every_platform_and_batch(model, full):
-    """As far as lowering goes: what it draws, of a model of each family."""
-    algorithm = zoo.tiny(model)
-    run = ga.configure(model, preset="tiny")
-    saved = Saved(run, {"class_names": CLASS_NAMES})
-    state = zoo.start(algorithm, jax.random.key(0), zoo.full_batch(algorithm, 8))
-    model = Model(algorithm, state)
-    if algorithm.sample is None and algorithm.predict is None:
-        with pytest.raises(ga.UserError, match="cannot be exported"):
-            export.program_of(model, saved)
-        return
-    program = export.program_of(model, saved)
-    exported = jax.export.deserialize(bytearray(export.serialize(program, export.PLATFORMS)))
-    assert exported.platforms == export.PLATFORMS
-    for batch in (1, 3) if full or run.name in FAMILIES.values() else ():
-        inputs = inputs_of(program, batch)
-        # Two programs of the same sums: their rounding differs.
-        np.testing.assert_allclose(
-            exported.call(**inputs), program.function(*map(jnp.asarray, inputs.values())), rtol=1e-3, atol=1e-4
-        )
 
 
 def test_a_prior_without_conditions():
