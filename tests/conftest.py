@@ -24,7 +24,9 @@ import jax
 import pytest
 
 from genart_jax import registry
-from tests import zoo
+from tests import art, zoo
+
+art.install()
 
 # Tracing makes many objects that live on: to look through them again and again is a seventh of the time. (`gc.freeze`
 # would hide from Hypothesis, on Python 3.14, what it asks the collector for.)

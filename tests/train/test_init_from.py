@@ -24,7 +24,8 @@ def filled(name, value, conditions=(("style", 5),), **options):
     shape = run.model.image_shape or zoo.shape_of(name, (32, 32, 3))
     shapes = {name: shape for name in ("image_shape", "other_shape", "target_shape") if hasattr(run.model, name)}
     algorithm = ga.build(dataclasses.replace(run, model=dataclasses.replace(run.model, **shapes)))
-    return jax.tree.map(lambda x: jnp.full(x.shape, value, x.dtype), checkpoint.abstract_state(algorithm))
+    # By NumPy: `jnp.full` is a program for each shape.
+    return jax.tree.map(lambda x: jnp.asarray(np.full(x.shape, value, x.dtype)), checkpoint.abstract_state(algorithm))
 
 
 def take(monkeypatch, mine, theirs, there, name=""):

@@ -1,7 +1,6 @@
 """The trainer: resume, cadences, signals, refusals. On a handful of the embedded icons, shrunk."""
 
 import dataclasses
-import functools
 import json
 import os
 import shutil
@@ -24,11 +23,6 @@ LAYERS = {"moving": (3, 1), "shapes3d": (8, 2)}
 """Sets of more than single pictures: frames or layers, and of how many pixels one is taken."""
 
 
-@functools.cache
-def icons():
-    return source_module.open_source(ga.get_config("dcgan").data)
-
-
 @pytest.fixture(autouse=True)
 def small_data(monkeypatch):
     """Forty icons of 16x16 for training and ten for testing: seven steps of eight run over the end of an epoch.
@@ -36,7 +30,7 @@ def small_data(monkeypatch):
     Any second set is the same icons once more; the target of any pair is the picture upside down; icons move down a
     line each frame, and volumes are grey icons of 8x8, shifted so from layer to layer.
     """
-    whole = icons()
+    whole = source_module.open_source(ga.get_config("dcgan").data)
 
     def cut(split, n):
         arrays = {name: values[:n] for name, values in split.arrays.items()}
