@@ -111,11 +111,11 @@ def test_mixing(runs, said):
     assert Image.open(table).width > 4 * 64
     (sums,) = said("latent", runs / "dcgan", "mix", "--seeds", "0", "1", "--add", "2", "--subtract", "3:1")
     assert Path(sums).name.startswith("mix_+2-")
-    words = "--add", "style=noto", "--subtract", "style=fluent-flat", "--num", "300"
+    words = "--add", "style=noto", "--subtract", "style=fluent-flat", "--num", "120"
     (rows,) = said("latent", "icons_vae", "mix", *words)
     assert Path(rows).parent == Path("icons_vae-results/latent")
     assert Path(rows).name.startswith("mix_+style=noto--style=fluent-flat")
-    lines = said("latent", "icons_vae", "directions", "--by", "style=noto", "--num", "300", "--frames", "3")
+    lines = said("latent", "icons_vae", "directions", "--by", "style=noto", "--num", "120", "--frames", "3")
     assert lines[0].startswith("style=noto")
     assert "parts held-out encoded training pictures" in lines[0]
 

@@ -4,6 +4,8 @@ import dataclasses
 import io
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,11 +41,10 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def test_evaluate_compare_and_plot(runs, capsys):
     gan, vae = str(runs / "dcgan"), str(runs / "conv_vae")
-    for run in (gan, vae):
-        assert main(["evaluate", run, "--extractor", "pixels:4", "--num", "40", "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert found["examples"] == 754
-        assert {s["name"] for s in found["scores"]} >= {"fd_pixels_4", "kd_pixels_4", "precision_pixels_4"}
+    assert main(["evaluate", vae, "--extractor", "pixels:4", "--num", "40", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["examples"] == 754
+    assert {s["name"] for s in found["scores"]} >= {"fd_pixels_4", "kd_pixels_4", "precision_pixels_4"}
     judge = ["--classifier", str(runs / "simple_cnn")]
     assert main(["evaluate", gan, "--extractor", "pixels:4", "--num", "40", *judge]) == 0
     out = capsys.readouterr().out
@@ -69,14 +70,14 @@ def test_evaluate_compare_and_plot(runs, capsys):
     assert files[-1] == "both/report.html"
 
 
-def test_scores_of_other_contracts_are_refused(runs, capsys):
-    for run, num in (("dcgan", "41"), ("conv_vae", "42")):
-        assert main(["evaluate", str(runs / run), "--extractor", "pixels:3", "--num", num]) == 0
+def test_scores_of_other_contracts_are_refused(runs, capsys, tmp_path):
+    assert main(["evaluate", str(runs / "dcgan"), "--extractor", "pixels:3", "--num", "41"]) == 0
     capsys.readouterr()
-    both = [str(runs / "dcgan"), str(runs / "conv_vae")]
-    for run in both:
-        scores = json.loads((runs / run / "scores.json").read_text())
-        (runs / run / "scores.json").write_text(json.dumps([s for s in scores if "pixels_3" in s["name"]]))
+    both = [str(shutil.copytree(runs / "dcgan", tmp_path / name)) for name in ("a", "b")]
+    scores = json.loads((runs / "dcgan" / "scores.json").read_text())
+    other = [s | {"contract": s["contract"] | {"num_real": 42, "num_fake": 42}} for s in scores]
+    for run, found in zip(both, (scores, other), strict=True):
+        (Path(run) / "scores.json").write_text(json.dumps([s for s in found if "pixels_3" in s["name"]]))
     assert main(["compare", *both]) == 2
     assert "num_real 41 and 42, num_fake 41 and 42" in capsys.readouterr().err
     assert main(["compare", *both, "--allow", "num_real", "num_fake"]) == 0
@@ -199,8 +200,9 @@ def test_scores_over_steps_and_other_contracts(runs, tmp_path):
     grids = [(i, tmp_path / "grid.png") for i in range(5)]
     # What does not fit is a warning, and so an error here.
     for drawn in figures.draw([Line(run.label, [run._replace(scores=many, grids=grids)]) for run in (one, two)]):
-        figures.write_caption(drawn)
-        plots.rendered(drawn, "png")
+        if drawn.name.startswith(("sample", "score")):
+            figures.write_caption(drawn)
+            plots.rendered(drawn, "png")
 
 
 @pytest.mark.parametrize(
