@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import shutil
 from pathlib import Path
 
 from tests import compiled, shapes
@@ -23,6 +24,7 @@ os.environ["MALLOC_TRIM_THRESHOLD_"] = "131072"  # so that `heap.keep` leaves th
 import jax
 import pytest
 
+import genart_jax as ga
 from genart_jax import registry
 from tests import art, zoo
 
@@ -70,6 +72,19 @@ def full(request):
 def tiny(model):
     """(algorithm, batch of 8) of each model's `tiny` preset."""
     return zoo.tiny(model), zoo.batch(zoo.tiny(model).batch_spec, 8)
+
+
+@pytest.fixture(scope="session")
+def brief_run(tmp_path_factory):
+    """brief_run(model, place): a run of two steps of a tiny preset, on the art set. Trained once, and copied there."""
+    root = tmp_path_factory.mktemp("brief")
+
+    def copy(model, place):
+        if not (root / model).exists():
+            ga.fit(ga.configure(model, preset="tiny", train={"steps": 2}, parallel={"data": 1}), root / model)
+        return shutil.copytree(root / model, place)
+
+    return copy
 
 
 @pytest.fixture(autouse=True)

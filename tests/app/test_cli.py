@@ -18,11 +18,11 @@ FAST = ["--preset", "tiny", "--steps", "2", "--parallel.data", "1"]
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, brief_run):
     """A run of two steps for each family."""
     root = tmp_path_factory.mktemp("runs")
     for name in ("dcgan", "conv_vae", "simple_cnn"):
-        assert main(["train", name, "--run", str(root / name), *FAST]) == 0
+        brief_run(name, root / name)
     return root
 
 

@@ -18,7 +18,7 @@ def another_seed(run, copy):
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, brief_run):
     """Runs of two steps by name: a GAN, a VAE, a classifier, and two on (stacked) digits.
 
     gan_1 is a copy of the GAN that says it had another seed.
@@ -26,13 +26,12 @@ def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("evaluated")
     write(root / "digits", size=(16, 16), classes=3)
 
-    def fit(place, model, source="emoji"):
+    def fit(place, model, source):
         options = {"train": {"steps": 2}, "parallel": {"data": 1}, "data": {"source": source}}
         ga.fit(ga.configure(model, preset="tiny", **options), root / place)
 
-    fit("gan", "dcgan")
-    fit("vae", "conv_vae")
-    fit("classifier", "simple_cnn")
+    for place, model in (("gan", "dcgan"), ("vae", "conv_vae"), ("classifier", "simple_cnn")):
+        brief_run(model, root / place)
     fit("stacked", "dcgan", f"stacked:{root / 'digits'}")
     fit("digits_classifier", "simple_cnn", f"idx:{root / 'digits'}")
     another_seed(root / "gan", root / "gan_1")

@@ -29,14 +29,14 @@ CLASS_NAMES = {name: [str(i) for i in range(classes)] for name, classes in zoo.C
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, brief_run):
     """A short run of each small model."""
     directory = tmp_path_factory.mktemp("runs")
 
     def run(name):
         path = directory / name
         if not path.exists():
-            ga.fit(ga.configure(name, preset="tiny", train={"steps": 2, "sample_every": 0}, parallel={"data": 1}), path)
+            brief_run(name, path)
         return path
 
     return run
