@@ -206,10 +206,10 @@ BREAKAGES = (
     Breakage(
         "words: a number before a name",
         "genart_jax/data/conditions.py",
-        "        if value in classes:\n            out[name] = classes.index(value)\n        elif value in numbers:\n"
-        "            out[name] = numbers.index(value)\n",
-        "        if value in numbers:\n            out[name] = numbers.index(value)\n        elif value in classes:\n"
-        "            out[name] = classes.index(value)\n",
+        "    if word in classes:\n        return list(classes).index(word)\n    if word in numbers:\n"
+        "        return numbers.index(word)\n",
+        "    if word in numbers:\n        return numbers.index(word)\n    if word in classes:\n"
+        "        return list(classes).index(word)\n",
         ("tests/test_floor.py", "-k", "condition_words"),
     ),
     Breakage(

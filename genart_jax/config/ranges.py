@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
+
+_hints = functools.cache(typing.get_type_hints)
 
 
 class Range(NamedTuple):
@@ -54,7 +57,8 @@ def complaints(config: Any, section: str = "") -> Iterator[str]:
 
     Numbers that only the device knows, such as those of a sweep, are passed over.
     """
-    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+    cls: type = type(config)
+    for name, hint in _hints(cls, include_extras=True).items():
         value = getattr(config, name)
         path = f"{section}.{name}" if section else name
         if dataclasses.is_dataclass(value):
