@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from benchmarks.peers import adversarial
 from benchmarks.peers.common import ConditionEmbed, Context
 from benchmarks.peers.residual import GeneratorBlock, SelfAttention
-from benchmarks.peers.sagan import Critic
+from benchmarks.peers.sagan import critic
 from genart_jax.nn.pyramid import growth, halvings
 
 
@@ -73,7 +73,7 @@ class Step(adversarial.Step):
         """Both networks, with orthogonal kernels."""
         features = [model.width * times for times in growth(halvings("biggan", model.image_shape)[0])]
         attention = SelfAttention(features[model.attention - 1], model.gamma, 2, pool=True)
-        made = Generator(model, context), Critic(model, features, model.attention, attention)
+        made = Generator(model, context), critic(model, features, model.attention, attention)
         for module in made:
             for name, p in module.named_parameters():
                 if p.ndim > 1 and "tables." not in name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -125,6 +125,23 @@ def critic_blocks(
 def projected(score: torch.Tensor, features: torch.Tensor, vectors: list[torch.Tensor]) -> torch.Tensor:
     """Scores (batch,) with the products of features (batch, n) with each condition's vector."""
     return score + (sum(vectors) * features).sum(1) if vectors else score
+
+
+class ProjectionCritic(nn.Module):
+    """Images -> scores (batch,), by sums over places of what `blocks` give; all with spectral normalisation."""
+
+    def __init__(self, blocks: Sequence[nn.Module], features: int, conditions: Any, stddev: float = 1.0) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+        self.out = spectral_norm(nn.Linear(features, 1))
+        self.embed = ConditionEmbed(conditions, features, stddev)
+        for table in self.embed.tables:
+            spectral_norm(table)
+
+    def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(batch,)."""
+        pooled = functional.relu(self.blocks(x)).sum(dim=(2, 3), dtype=torch.float32)
+        return projected(self.out(pooled)[:, 0].float(), pooled, self.embed(condition))
 
 
 class SelfAttention(nn.Module):

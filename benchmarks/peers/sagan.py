@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from benchmarks.peers import adversarial
-from benchmarks.peers.common import ConditionEmbed, Context
-from benchmarks.peers.residual import ConditionalNorm, GeneratorBlock, SelfAttention, critic_blocks, projected
+from benchmarks.peers.common import Context
+from benchmarks.peers.residual import ConditionalNorm, GeneratorBlock, ProjectionCritic, SelfAttention, critic_blocks
 from genart_jax.models.sagan import attends
 from genart_jax.nn.pyramid import growth, halvings
 
@@ -42,22 +41,10 @@ class Generator(nn.Module):
         return torch.tanh(self.out(self.norm(x, condition))).float()
 
 
-class Critic(nn.Module):
+def critic(c: Any, features: list[int], attends: int, attention: nn.Module) -> nn.Module:
     """Images -> scores; the maps after `attends` halvings look at all places."""
-
-    def __init__(self, c: Any, features: list[int], attends: int, attention: nn.Module) -> None:
-        super().__init__()
-        blocks = critic_blocks(c.image_shape[2], features, len(features) - 1, spectral_norm)
-        self.blocks = nn.Sequential(*blocks[:attends], attention, *blocks[attends:])
-        self.out = spectral_norm(nn.Linear(features[-1], 1))
-        self.embed = ConditionEmbed(c.conditions, features[-1], 0.1)
-        for table in self.embed.tables:
-            spectral_norm(table)
-
-    def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(batch,)."""
-        pooled = functional.relu(self.blocks(x)).sum(dim=(2, 3), dtype=torch.float32)
-        return projected(self.out(pooled)[:, 0].float(), pooled, self.embed(condition))
+    blocks = critic_blocks(c.image_shape[2], features, len(features) - 1, spectral_norm)
+    return ProjectionCritic([*blocks[:attends], attention, *blocks[attends:]], features[-1], c.conditions, 0.1)
 
 
 class Step(adversarial.Step):
@@ -69,5 +56,5 @@ class Step(adversarial.Step):
         """Both networks."""
         features = [model.critic_width * times for times in growth(halvings("sagan", model.image_shape)[0])]
         at = attends(model)
-        critic = Critic(model, features, at, SelfAttention(features[at - 1], model.gamma))
-        return Generator(model, context), critic
+        attention = SelfAttention(features[at - 1], model.gamma)
+        return Generator(model, context), critic(model, features, at, attention)

@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from benchmarks.peers import adversarial
-from benchmarks.peers.common import ConditionEmbed, Context
+from benchmarks.peers.common import Context
 from benchmarks.peers.dcgan import stages
-from benchmarks.peers.residual import ConditionalNorm, GeneratorBlock, critic_blocks, projected
+from benchmarks.peers.residual import ConditionalNorm, GeneratorBlock, ProjectionCritic, critic_blocks
 from genart_jax.models import sngan
 
 
@@ -38,23 +37,6 @@ class Generator(nn.Module):
         return torch.tanh(self.out(self.norm(x, condition))).float()
 
 
-class Critic(nn.Module):
-    """Images -> scores."""
-
-    def __init__(self, c: Any, features: list[int], halving: int) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*critic_blocks(c.image_shape[2], features, halving, spectral_norm))
-        self.out = spectral_norm(nn.Linear(features[-1], 1))
-        self.embed = ConditionEmbed(c.conditions, features[-1])
-        for table in self.embed.tables:
-            spectral_norm(table)
-
-    def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(batch,)."""
-        pooled = functional.relu(self.blocks(x)).sum(dim=(2, 3), dtype=torch.float32)
-        return projected(self.out(pooled)[:, 0].float(), pooled, self.embed(condition))
-
-
 class Step(adversarial.Step):
     """One step a call: five critic updates, and one of the generator, by default."""
 
@@ -63,4 +45,6 @@ class Step(adversarial.Step):
     def made(self, model: Any, context: Context) -> tuple[nn.Module, nn.Module]:
         """Both networks."""
         features, critic_features, halving = sngan.channels(model)
-        return Generator(model, features, context), Critic(model, critic_features, halving)
+        blocks = critic_blocks(model.image_shape[2], critic_features, halving, spectral_norm)
+        critic = ProjectionCritic(blocks, critic_features[-1], model.conditions)
+        return Generator(model, features, context), critic
