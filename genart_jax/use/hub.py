@@ -17,6 +17,7 @@ from genart_jax.runtime.paths import expanded
 from genart_jax.runtime.values import Array, Json
 from genart_jax.train import hub
 from genart_jax.train.checkpoint import Model, content, load
+from genart_jax.use.heads import of_one
 
 _TAGS = {
     "sample": "unconditional-image-generation",
@@ -35,7 +36,7 @@ leaves out. Pictures that the command line writes say in their metadata that the
 
 
 def export_folder(
-    run: str | Path, out: str | Path, dtype: hub.DTypes = "float16", name: str = "", scores: str = ""
+    run: str | Path, out: str | Path, dtype: hub.DTypes = "float16", name: str = "", scores: str = "", keep: str = ""
 ) -> Path:
     """Writes a run's newest model to the folder `out`, whole or not at all; returns the folder.
 
@@ -48,9 +49,10 @@ def export_folder(
       dtype: of the parameters.
       name: for the card's title; "": the folder's.
       scores: lines about its pictures, for the card.
+      keep: of a classifier of several conditions, the one that it is to know; "": all of them.
 
     Raises:
-      UserError: no run there, `out` is there already, or it cannot be written.
+      UserError: no run there, `out` is there already, or it cannot be written; nothing to keep by that name.
     """
     from safetensors.numpy import save
 
@@ -60,6 +62,8 @@ def export_folder(
     model = load(run)
     if model.saved is None or "fingerprint" not in model.saved.data:
         raise UserError(f"{run} is no run with a config.json; only runs are exported")
+    model = of_one(model, keep) if keep else model
+    assert model.saved is not None
     elsewhere = {role: source for role, source in model.algorithm.frozen if source.startswith("asset:")}
     tensors = hub.pack(model.state, elsewhere, dtype)
     packed = save(tensors, metadata={"format": "np"})
@@ -104,11 +108,14 @@ def _portable(config: Json) -> Json:
 
 
 def _figures(model: Model) -> Json:
-    """The test figures of the run's summary, where it is of this state."""
+    """The test figures of the run's summary, where it is of this state; of several conditions, the kept one's."""
     try:
         assert model.run is not None
         summary = json.loads((model.run / "summary.json").read_text(encoding="utf-8"))
-        return dict(summary["test"]) if summary["step"] == int(model.state.step) else {}
+        found = dict(summary["test"]) if summary["step"] == int(model.state.step) else {}
+        label = f"_{getattr(model.config.model, 'label', None)}"
+        own = {name.removesuffix(label): value for name, value in found.items() if name.endswith(label)}
+        return own or found
     except (OSError, ValueError, LookupError, TypeError, AssertionError):
         return {}
 

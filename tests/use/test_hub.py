@@ -279,6 +279,50 @@ def test_classifiers_of_the_package_know_the_art_set():
         assert np.mean(seen == data.test.arrays[label][:200]) > least
 
 
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory):
+    """A run of a classifier of two conditions."""
+    directory = tmp_path_factory.mktemp("of_two") / "run"
+    rng = np.random.default_rng(0)
+    arrays = {"image": rng.integers(0, 256, (40, 8, 8, 3), np.uint8)}
+    arrays |= {"label": rng.integers(0, 2, 40), "size": rng.integers(0, 3, 40)}
+    data = ga.open_data(arrays, class_names={"label": ("cat", "dog"), "size": ("small", "middle", "large")})
+    options = {"steps": 2, "batch": 4, "sample_every": 0}
+    run = ga.configure("simple_cnn", preset="tiny", conditions=("label", "size"), train=options, parallel={"data": 1})
+    ga.fit(run, directory, data=data)
+    return directory
+
+
+@pytest.mark.parametrize(("keep", "columns", "classes"), [
+    ("label", slice(0, 2), ["cat", "dog"]), ("size", slice(2, 5), ["small", "middle", "large"]),
+])  # fmt: skip
+def test_one_condition_of_a_classifier_is_kept(of_two, tmp_path, keep, columns, classes):
+    out = tmp_path / keep
+    assert main(["export", str(of_two), str(out), "--hub", "--dtype", "float32", "--keep", keep]) == 0
+    whole, one = ga.load(of_two), ga.load(out)
+    assert one.algorithm.batch_spec.conditions == ((keep, len(classes)),)
+    assert {name: list(words) for name, words in one.class_names.items()} == {keep: classes}
+    images = ga.to_float(np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), np.uint8))
+    told = np.asarray(whole.algorithm.predict(whole.state, images))[:, columns]
+    np.testing.assert_allclose(one.algorithm.predict(one.state, images), told, rtol=1e-5, atol=1e-6)
+    figures = json.loads((of_two / "summary.json").read_text())["test"]
+    card = (out / "README.md").read_text()
+    assert f"| accuracy | {figures[f'accuracy_{keep}']:.4g} |" in card
+    assert "joint_accuracy" not in card
+    table = np.asarray(ga.read_config(out).data["condition_table"])
+    counts = np.asarray(ga.read_config(of_two).data["condition_table"])
+    assert table[:, 1].sum() == counts[:, 2].sum()
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (["--hub", "--keep", "colour"], "classifies label, size here, not 'colour'"), (["--keep", "label"], "add --hub"),
+])  # fmt: skip
+def test_what_cannot_be_kept(of_two, tmp_path, capsys, words, says):
+    assert main(["export", str(of_two), str(tmp_path / "out"), *words]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_written_into_the_package(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert packaged.results("icons") == packaged.results(packaged.root() / "icons").relative_to(".")

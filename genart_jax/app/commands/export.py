@@ -27,6 +27,8 @@ class Options:
     """As ONNX instead, for onnxruntime and its like; needs pip install 'genart_jax[onnx]'."""
     dtype: Literal["float16", "float32"] = "float16"
     """Of the parameters, with --hub."""
+    keep: str = ""
+    """With --hub, of a classifier of several conditions: the one that is kept, such as style."""
 
 
 def run(args: Sequence[str]) -> None:
@@ -41,6 +43,8 @@ def run(args: Sequence[str]) -> None:
     out, rest = peel(rest, "export RUN", "out")
     options: Options = parse(Options, rest, prog, text)
 
+    if options.keep and not options.hub:
+        raise UserError("--keep cuts a classifier for --hub; add --hub")
     if options.hub and options.onnx:
         raise UserError("--hub and --onnx make different folders; run the command twice")
     if options.onnx:
@@ -54,7 +58,7 @@ def run(args: Sequence[str]) -> None:
         from genart_jax.use.hub import export_folder
 
         measured = tables.scores(read_scores(run)) if (expanded(run) / FILE).is_file() else ""
-        print(export_folder(run, out, options.dtype, scores=measured))
+        print(export_folder(run, out, options.dtype, scores=measured, keep=options.keep))
         return
     from genart_jax.use.export import export_run
 
