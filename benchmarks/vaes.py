@@ -83,7 +83,7 @@ RECIPES = {
     "clothes_vqvae": Recipe("vqvae", 5000, "fashion_mnist", options=_batch(32)),
     "clothes_vqgan": Recipe("vqgan", 1000, "fashion_mnist", options=_judged(16)),
     "clothes_code_prior": Recipe("code_prior", 1000, "fashion_mnist", options=_batch(32), first="clothes_vqvae"),
-    "avatars_mlp_vae": Recipe("mlp_vae", 3000, "avatars", "12288-400-32", {"step": _OPEN}),
+    "avatars_mlp_vae": Recipe("mlp_vae", 1500, "avatars", "12288-400-32", {"step": _OPEN}),
     "avatars_conv_vae": Recipe("conv_vae", 3200, "avatars", "residual", {"stages": 3}),
     "avatars_hvae": Recipe("hvae", 1200, "avatars", options=_batch(8, step={"mixtures": 3})),
     "avatars_kl_autoencoder": Recipe("kl_autoencoder", 1000, "avatars", options=_batch(8)),
