@@ -73,7 +73,7 @@ RECIPES = {
     "icons_latent_gan": Recipe("latent_gan", 1500, options=_batch(64), first="icons_conv_vae"),
     "icons_vqvae": Recipe("vqvae", 5000, options=_batch(32)),
     "icons_vqgan": Recipe("vqgan", 2000, options=_judged(16)),
-    "icons_code_prior": Recipe("code_prior", 1000, first="icons_vqvae"),
+    "icons_code_prior": Recipe("code_prior", 2500, first="icons_vqvae"),
     "clothes_mlp_vae": Recipe("mlp_vae", 3000, "fashion_mnist", options={"step": _OPEN}),
     "clothes_conv_vae": Recipe("conv_vae", 2000, "fashion_mnist", "residual", _batch(32)),
     "clothes_hvae": Recipe("hvae", 4000, "fashion_mnist", options=_batch(8, step={"mixtures": 3}, layers=(3, 2, 1))),
