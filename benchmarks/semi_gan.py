@@ -42,7 +42,7 @@ class Config:
     label: str | None = None
     conditions: tuple[tuple[str, int], ...] | tuple[str, ...] | None = None
     latent_dim: int = 64
-    width: int = 64
+    width: int = 32
 
 
 class Generator(nn.Module):
@@ -70,11 +70,10 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, condition: Condition = None, train: bool = False) -> Output:
-        """Also returns `features` (batch, 2 width)."""
+        """Also returns `features` (batch, 4 width)."""
         x = images
         for i in range(3):
-            features = self.config.width * min(2, i + 1)
-            x = max_pool(nn.leaky_relu(Conv(features, (3, 3))(x), 0.2), (2, 2), (2, 2))
+            x = max_pool(nn.leaky_relu(Conv(self.config.width * 2**i, (3, 3))(x), 0.2), (2, 2), (2, 2))
         x = jnp.mean(x, axis=(1, 2))
         return nn.Dense(scores_of(self.config.conditions))(x), {"features": x}
 
