@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from genart_jax.config.ranges import Count, Natural, Share, Weight
 
@@ -20,6 +21,9 @@ class Data:
     image_size: tuple[Count, ...] = ()
     """One number, or height and width, to resize pictures of folders and tfds to; empty: 64 for a folder, else their
     own."""
+    resize: Literal["lanczos", "fast"] = "lanczos"
+    """How pictures of folders and tfds are brought to their size. `fast`: a JPEG is decoded at the least of its halves
+    that is large enough, and resized linearly; for sets that are streamed, and other pixels."""
     channels: Count = 3
     """3 for colour, 1 for grey (folders and tfds)."""
     frames: Count = 8

@@ -44,7 +44,7 @@ def load(directory: str | Path, data: Data) -> Source:
       UserError: no such folder, no picture in it that can be read, or with `data.strict` one that cannot.
     """
     directory = expanded(directory)
-    size, channels = picture.picture_size(data.image_size), data.channels
+    size, channels, fast = picture.picture_size(data.image_size), data.channels, data.resize == "fast"
     picture.check_channels(channels)
     found = find(directory)
     layout = arrange(found)
@@ -52,7 +52,7 @@ def load(directory: str | Path, data: Data) -> Source:
         raise UserError(words.nothing(directory, found, layout))
     shape = (*size, channels)
     stream = len(layout.items) * int(np.prod(shape)) > data.memory_limit_mb * 2**20
-    reads, images = decode_all([item.file for item in layout.items], size, channels, stream, data.workers)
+    reads, images = decode_all([item.file for item in layout.items], size, channels, stream, data.workers, fast)
     bad = [(item.file, r.error) for item, r in zip(layout.items, reads, strict=True) if r.error]
     if bad and data.strict:
         raise UserError(f"{bad[0][0]}: {bad[0][1]}; remove it, or read without data.strict")
@@ -73,7 +73,7 @@ def load(directory: str | Path, data: Data) -> Source:
     ]
     if found.others:
         report.append(f"{found.others} other files ignored")
-    now, former = _fingerprints(kept, str((shape, class_names, data.test_fraction)), test)
+    now, former = _fingerprints(kept, str((shape, class_names, data.test_fraction, *(["fast"] * fast))), test)
     return Source(
         name=f"folder:{directory}",
         train=splits[0],
@@ -89,23 +89,23 @@ def load(directory: str | Path, data: Data) -> Source:
 
 
 def decode_all(
-    files: Sequence[File], size: tuple[int, int], channels: int, stream: bool, workers: int
+    files: Sequence[File], size: tuple[int, int], channels: int, stream: bool, workers: int, fast: bool = False
 ) -> tuple[list[Read], Array | None]:
     """The first pass over all files: what each holds, and their pixels, uint8 (files, height, width, channels).
 
     Streamed sets have no array, and only their headers are looked at. Rows of files that cannot be read hold nothing.
-    What took long to decode is kept in the user's cache; see `cache`.
+    What took long to decode is kept in the user's cache, but for what is resized `fast`; see `cache`.
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        if not stream and cache.may_hold(len(files), (*size, channels)):
+        if not stream and not fast and cache.may_hold(len(files), (*size, channels)):
             digests = list(watched(pool.map(_digest, files), len(files), "pictures looked at"))
             if (found := cache.load(digests, (*size, channels))) is not None:
                 return [Read.of(digest, r) for digest, r in zip(digests, found.records, strict=True)], found.images
         images = None if stream else np.empty((len(files), *size, channels), np.uint8)
-        read = partial(_read, images=images, size=size, channels=channels)
+        read = partial(_read, images=images, size=size, channels=channels, fast=fast)
         started = time.monotonic()
         reads = list(watched(pool.map(read, range(len(files)), files), len(files), "pictures read"))
-    if images is not None and time.monotonic() - started > _WORTH_KEEPING:
+    if images is not None and not fast and time.monotonic() - started > _WORTH_KEEPING:
         cache.save([r.content for r in reads], cache.Decoded(images, [r.record() for r in reads]))
     return reads, images
 
@@ -118,7 +118,7 @@ def _digest(file: File) -> bytes:
         return b""
 
 
-def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int], channels: int) -> Read:
+def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int], channels: int, fast: bool) -> Read:
     """Hashes a file and decodes it into `images[index]`, or, where that is None, reads just its header."""
     notes: list[str] = []
     digest = b""
@@ -129,7 +129,7 @@ def _read(index: int, file: File, *, images: Array | None, size: tuple[int, int]
             seen = (opened.height, opened.width)
         if images is None:
             return Read(digest, digest, seen)
-        images[index] = picture.decode(content, size, channels, notes)
+        images[index] = picture.decode(content, size, channels, notes, fast)
         return Read(digest, hashlib.sha256(images[index].data).digest(), seen, notes=tuple(notes))
     except (OSError, picture.BadPictureError) as error:
         return Read(digest, error=str(error))
@@ -175,7 +175,7 @@ def _splits(kept: Readable, test: Array, data: Data) -> list[Split]:
         if kept.images is not None:
             out.append(Split(len(rows), {"image": kept.images[kept.rows[rows]], **labels}))
         else:
-            reader = _Reader([kept.items[i].file for i in rows], labels, size, data.channels, data.strict, _Told())
+            reader = _Reader([kept.items[i].file for i in rows], labels, size, data, _Told())
             out.append(Split(len(rows), labels, read=reader))
     return out
 
@@ -207,8 +207,7 @@ class _Reader:
     files: list[File]
     labels: dict[str, Array]
     size: tuple[int, int]
-    channels: int
-    strict: bool
+    data: Data
     told: _Told
 
     def __call__(self, index: int) -> Example:
@@ -216,9 +215,11 @@ class _Reader:
             i = (index + step) % len(self.files)
             notes: list[str] = []
             try:
-                image = picture.decode(self.files[i].read(), self.size, self.channels, notes)
+                image = picture.decode(
+                    self.files[i].read(), self.size, self.data.channels, notes, self.data.resize == "fast"
+                )
             except (OSError, picture.BadPictureError) as error:
-                if self.strict:
+                if self.data.strict:
                     raise UserError(f"{self.files[i]}: {error}; remove it, or read without data.strict") from error
                 self.told.warn(self.files[i], f"{error}; the next picture is taken", "error")
                 continue

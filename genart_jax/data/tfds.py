@@ -61,8 +61,9 @@ def load(name: str, data: Data) -> Source:
     if test is None:
         test, rows = train, _hold_out(train, key, stream, data)
     make = partial(
-        _split, name=name, key=key, labels=tuple(class_names), shape=shape, stream=stream, workers=data.workers
-    )
+        _split, name=name, key=key, labels=tuple(class_names), shape=shape, stream=stream, workers=data.workers,
+        fast=data.resize == "fast",
+    )  # fmt: skip
     splits = make(train, rows and rows[0]), make(test, rows and rows[1])
     report = [
         f"version {builder.version}, split {split}, {'streamed' if stream else 'held in memory'}, "
@@ -70,6 +71,7 @@ def load(name: str, data: Data) -> Source:
         f"evaluated on {'a share of ' + split + ' that is held out' if rows else 'the split test'}",
     ]
     files = [f"{file.name} {file.stat().st_size}" for file in sorted(folder.iterdir())]
+    about = (shape, split, class_names, data.test_fraction, *(["fast"] if data.resize == "fast" else []))
     in_memory = [part for s in splits for part in s.arrays.values()]
     return Source(
         name=f"tfds:{name}",
@@ -77,7 +79,7 @@ def load(name: str, data: Data) -> Source:
         test=splits[1],
         pictures={"image": Field(shape)},
         class_names=class_names,
-        fingerprint=fingerprint(str((shape, split, class_names, data.test_fraction)), *(in_memory or files)),
+        fingerprint=fingerprint(str(about), *(in_memory or files)),
         report=(*count_lines(class_names, *splits), *report),
         warnings=warnings,
     )
@@ -217,6 +219,7 @@ def _split(
     shape: tuple[int, int, int],
     stream: bool,
     workers: int,
+    fast: bool,
 ) -> Split:
     """The split of these rows of `records` (None: all)."""
     rows = np.arange(len(records)) if rows is None else rows
@@ -224,7 +227,7 @@ def _split(
     def read(index: int) -> Example:
         record = records[int(rows[index])]
         try:
-            image = picture.decode(_content(record, key), shape[:2], shape[2])
+            image = picture.decode(_content(record, key), shape[:2], shape[2], fast=fast)
         except picture.BadPictureError as error:
             raise UserError(f"tfds:{name}: picture {rows[index]} cannot be read: {error}") from error
         return {"image": image, **{label: np.int32(record[label]) for label in labels}}

@@ -356,6 +356,47 @@ def test_held_out_checks_its_fraction(fraction):
         held_out([b"x" * 32, b"y" * 32], fraction)
 
 
+def half_of(jpeg):
+    """As libjpeg decodes it at half its size."""
+    half = Image.open(io.BytesIO(jpeg))
+    half.draft("RGB", (half.width // 2, half.height // 2))
+    return half
+
+
+def test_fast_resizing_takes_the_least_half_that_is_large_enough():
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3)).astype(np.uint8))
+    file = io.BytesIO()
+    coarse.resize((256, 192), Image.Resampling.BICUBIC).save(file, "JPEG", quality=95)
+    content = file.getvalue()
+
+    np.testing.assert_array_equal(picture.decode(content, (96, 128), 3, fast=True), np.asarray(half_of(content)))
+    for size in ((96, 128), (60, 80), (96, 64), (300, 400)):  # a half, between, another aspect, larger than it is
+        fast, slow = (picture.decode(content, size, 3, fast=fast).astype(int) for fast in (True, False))
+        assert fast.shape == slow.shape == (*size, 3)
+        assert np.abs(fast - slow).mean() < 4
+        assert (fast != slow).any()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    turned = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(turned, "JPEG", quality="keep", exif=exif)
+    upright = np.asarray(half_of(turned.getvalue()).transpose(Image.Transpose.ROTATE_270))
+    np.testing.assert_array_equal(picture.decode(turned.getvalue(), (128, 96), 3, fast=True), upright)
+
+
+def test_fast_resizing_of_a_folder(tmp_path):
+    for i in range(20):
+        save(tmp_path / f"{i}.jpg", size=(40 + i, 40))
+    slow, memory, stream = (
+        opened(tmp_path, **options)
+        for options in ({}, {"resize": "fast"}, {"resize": "fast", "memory_limit_mb": 0})
+    )
+    assert stream.fingerprint == memory.fingerprint != slow.fingerprint
+    images = np.stack([stream.train.read(i)["image"] for i in range(stream.train.size)])
+    np.testing.assert_array_equal(images, memory.train.arrays["image"])
+    assert (images != slow.train.arrays["image"]).any()
+
+
 def test_streamed_equals_in_memory(tmp_path):
     for i in range(30):
         save(tmp_path / "ab"[i % 2] / f"{i}.png", size=(20 + i, 16))

@@ -24,23 +24,26 @@ TURNS = {
 _STRIP = 256  # rows
 
 
-def decode(data: bytes, size: tuple[int, int], channels: int, notes: list[str] | None = None) -> Array:
+def decode(
+    data: bytes, size: tuple[int, int], channels: int, notes: list[str] | None = None, fast: bool = False
+) -> Array:
     """An encoded picture as uint8 (height, width, channels); see `to_uint8_picture`.
 
     Args:
       notes: gets a line for what is odd about a picture that can be used.
+      fast: see `to_uint8_picture`.
 
     Raises:
       BadPictureError: it cannot be read.
     """
     notes = [] if notes is None else notes
     try:
-        pixels = _decode(data, size, channels, notes)
+        pixels = _decode(data, size, channels, notes, fast)
     except opening.CutShortError:
         mended = ending.with_jpeg_end(data)
         if mended is None:
             raise
-        pixels = _decode(mended, size, channels, notes)
+        pixels = _decode(mended, size, channels, notes, fast)
         notes.append(NO_END)
         return pixels
     if ending.lacks_end(data):
@@ -48,13 +51,13 @@ def decode(data: bytes, size: tuple[int, int], channels: int, notes: list[str] |
     return pixels
 
 
-def _decode(data: bytes, size: tuple[int, int], channels: int, notes: list[str]) -> Array:
+def _decode(data: bytes, size: tuple[int, int], channels: int, notes: list[str], fast: bool) -> Array:
     with opening.opened(data) as picture:
-        return to_uint8_picture(picture, size, channels, notes)
+        return to_uint8_picture(picture, size, channels, notes, fast)
 
 
 def to_uint8_picture(
-    picture: Image.Image, size: tuple[int, int], channels: int, notes: list[str] | None = None
+    picture: Image.Image, size: tuple[int, int], channels: int, notes: list[str] | None = None, fast: bool = False
 ) -> Array:
     """A Pillow image of any mode as uint8 (height, width, channels): upright, sRGB over white, cropped and resized.
 
@@ -65,6 +68,8 @@ def to_uint8_picture(
       size: (height, width).
       channels: 3 (RGB) or 1 (ITU-R 601 luma).
       notes: gets a line for what is odd about it.
+      fast: a JPEG is decoded at the least of 1/1, 1/2, 1/4 and 1/8 of its size that is large enough, and resized with a
+        linear filter (antialiasing too); else at twice the wanted size or more.
 
     Raises:
       BadPictureError: pixels without a fixed range (floats, 32-bit integers), or too many.
@@ -72,7 +77,7 @@ def to_uint8_picture(
     notes = [] if notes is None else notes
     height, width = size
     # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is much faster; twice the wanted size loses nothing.
-    picture.draft(None, (2 * max(size), 2 * max(size)))
+    picture.draft(None, _turned(picture, size) if fast else (2 * max(size), 2 * max(size)))
     if picture.width * picture.height > opening.MAX_PIXELS:
         raise opening.BadPictureError(f"{picture.width}x{picture.height} is too large, even decoded at a fraction")
     try:
@@ -89,8 +94,15 @@ def to_uint8_picture(
     if flat.mode != (mode := "L" if channels == 1 else "RGB"):
         flat = flat.convert(mode)
     if flat.size != (width, height):
-        flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
+        flat = ImageOps.fit(flat, (width, height), Image.Resampling.BILINEAR if fast else Image.Resampling.LANCZOS)
     return pixels(flat)
+
+
+def _turned(picture: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
+    """Pillow's (width, height) of `size` as a JPEG lies in its file; other formats are not asked, as a PNG would load."""
+    height, width = size
+    on_its_side = picture.format in ("JPEG", "MPO") and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (height, width) if on_its_side else (width, height)
 
 
 def pixels(image: Image.Image) -> Array:
