@@ -99,7 +99,7 @@ def to_uint8_picture(
 
 
 def _turned(picture: Image.Image, size: tuple[int, int]) -> tuple[int, int]:
-    """Pillow's (width, height) of `size` as a JPEG lies in its file; other formats are not asked, as a PNG would load."""
+    """Pillow's (width, height) of `size` as a JPEG lies in its file; other formats are not asked, a PNG would load."""
     height, width = size
     on_its_side = picture.format in ("JPEG", "MPO") and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (height, width) if on_its_side else (width, height)
