@@ -388,8 +388,7 @@ def test_fast_resizing_of_a_folder(tmp_path):
     for i in range(20):
         save(tmp_path / f"{i}.jpg", size=(40 + i, 40))
     slow, memory, stream = (
-        opened(tmp_path, **options)
-        for options in ({}, {"resize": "fast"}, {"resize": "fast", "memory_limit_mb": 0})
+        opened(tmp_path, **options) for options in ({}, {"resize": "fast"}, {"resize": "fast", "memory_limit_mb": 0})
     )
     assert stream.fingerprint == memory.fingerprint != slow.fingerprint
     images = np.stack([stream.train.read(i)["image"] for i in range(stream.train.size)])
