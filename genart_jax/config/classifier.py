@@ -31,5 +31,8 @@ class Classifier:
     """The margin: radians of arcface, or of the cosine."""
     margin_scale: Weight = 16.0
     """By which cosines are multiplied, to be scores."""
+    mirror: bool = False
+    """Predictions are the mean of what is seen in a picture and in its mirror image (Simonyan & Zisserman 2015, section
+    3.2): twice the time of a prediction, none of a training."""
     ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""

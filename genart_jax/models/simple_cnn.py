@@ -200,19 +200,20 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 _ADAM = Optimizer(learning_rate=1e-3, schedule="cosine")
 _SGD = Optimizer(name="sgd", learning_rate=0.1, b1=0.9, nesterov=True, schedule="cosine", warmup_steps=200, l2=5e-4)
 _NORMED = Config(features=(32, 64, 128), hidden=0, norm=True, again=1)
+_SMOOTHED = Classifier(label_smoothing=0.1, ema_decay=0.99)
+_MIXED = dataclasses.replace(_SMOOTHED, cutmix=1.0, mirror=True)
 _LINE = Config(features=(24, 48, 96), hidden=0, norm=True, again=3, attend=64, dropout=0.2)
 _WIDER = dataclasses.replace(_NORMED, features=(48, 96, 192), again=2)
 
 
-def _trained(data: Data, steps: int, batch: int, config: Config = _NORMED, cutmix: float = 0.0) -> Run:
-    step = Classifier(label_smoothing=0.1, cutmix=cutmix, ema_decay=0.99)
+def _trained(data: Data, steps: int, batch: int, config: Config = _NORMED, step: Classifier = _SMOOTHED) -> Run:
     return Run(config, step, _SGD, data, Train(steps, batch, save_every=500, sample_every=0))
 
 
 PRESETS = {
     "default": Run(Config(), Classifier(), _ADAM, Data(), Train(steps=1320, batch=64, save_every=500, sample_every=0)),
     "normed": _trained(Data(crop=2), 3000, 64),
-    "icons": _trained(Data(flip=True, crop=2), 20_000, 64, _WIDER, cutmix=1.0),
+    "icons": _trained(Data(flip=True, crop=2), 20_000, 64, _WIDER, _MIXED),
     "plates": dataclasses.replace(
         _trained(Data(crop=4), 3000, 64, _LINE), optimizer=dataclasses.replace(_ADAM, warmup_steps=200)
     ),

@@ -146,6 +146,13 @@ class Classification(Family):
         return scores, changed
 
     def _scores_of(self, state: State, images: jax.Array) -> jax.Array:
+        if not self.options.mirror:
+            return self._seen(state, images)
+        both = self._seen(state, images), self._seen(state, jnp.flip(images, axis=-2))
+        each = [[jax.nn.log_softmax(one[:, part]) for one in both] for part in self.heads.values()]
+        return jnp.concatenate([jnp.logaddexp(*pair) - jnp.log(2.0) for pair in each], axis=-1)
+
+    def _seen(self, state: State, images: jax.Array) -> jax.Array:
         scores: jax.Array = networks.apply(self.roles, networks.averaged(state), "classifier", images)[0][0]
         return self.options.margin_scale * scores if self.options.margin else scores
 

@@ -47,6 +47,24 @@ def scores_of(state, batch):
     return np.asarray(batch["image"], float).reshape(8, -1) @ layer["kernel"] + layer["bias"]
 
 
+def test_predictions_of_a_picture_and_its_mirror_image():
+    """The mean of both probabilities, of each head by itself; evaluation judges by them too."""
+    algorithm = linear(step={"mirror": True})
+    batch = labelled(algorithm, style=STYLES, shape=SHAPES)
+    state = zoo.start(algorithm, KEY, batch)
+    seen = np.asarray(algorithm.predict(state, batch["image"]))
+    mirrored = {"image": batch["image"][:, :, ::-1]}
+    both = scores_of(state, batch), scores_of(state, mirrored)
+    for name, part in heads_of(BOTH).items():
+        p = np.mean([np.exp(log_softmax(scores[:, part])) for scores in both], axis=0)
+        np.testing.assert_allclose(np.exp(seen[:, part]), p, rtol=1e-5)
+        sums = algorithm.evaluate(state, batch, KEY)
+        known = np.array(batch["condition"][name]) >= 0
+        right = (p.argmax(-1) == np.array(batch["condition"][name]))[known]
+        assert float(sums[f"accuracy_{name}"][0]) == right.sum()
+    np.testing.assert_allclose(algorithm.predict(state, mirrored["image"]), seen, rtol=1e-5)
+
+
 def test_the_losses_of_several_heads_are_added_each_over_what_is_labelled():
     algorithm = linear()
     batch = labelled(algorithm, style=STYLES, shape=SHAPES)
