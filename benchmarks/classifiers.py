@@ -162,7 +162,7 @@ def seen_again(name: str, directory: Path, hold_out: bool) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((directory / "result.json").read_text())
     recipe, saved = RECIPES[name], read_config(directory).run
     now = ga.configure(
-        recipe.get("model", "simple_cnn"), preset=recipe.get("preset", "normed"), step=recipe.get("step")
+        recipe.get("model", "simple_cnn"), preset=recipe.get("preset", "normed"), step=recipe.get("step", {})
     )
     run, whole = dataclasses.replace(saved, step=now.step), ga.open_data(recipe["source"])
     if hold_out:
