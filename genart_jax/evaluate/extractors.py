@@ -239,19 +239,21 @@ def _dinov2(file: Path) -> Extractor:
 def _classifier(run: Path) -> Extractor:
     """The last of the activations that the classifier names, averaged over places."""
     saved, (algorithm, state) = read_config(run), load(run)
-    algorithm.use("predict", f"{run}, a run of {saved.run.name},")
+    predict = algorithm.use("predict", f"{run}, a run of {saved.run.name},").function
     *size, channels = algorithm.batch_spec.image_shape
     resize = CUBIC if len(size) == 2 else "as they are"
 
     def apply(state: Any, images: jax.Array) -> Outputs:
         logits, found = run_network(algorithm, state, "classifier", images, capture=None)
         features = list(found.values())[-1] if found else logits
-        single = logits if len(algorithm.batch_spec.conditions) == 1 else None
+        single = predict(state, images) if len(algorithm.batch_spec.conditions) == 1 else None
         return jnp.mean(features, axis=range(1, features.ndim - 1)), single
 
     params, mutable = common.sampling_variables(state, "classifier")
     leaves = jax.tree.leaves(jax.device_get((params, mutable)))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves)).hexdigest()
+    if saved.run.step.mirror:  # another judge than the same weights without
+        digest = hashlib.sha256(f"{digest} mirror".encode()).hexdigest()
     name = f"{saved.run.name}_{'+'.join(label for label, _ in algorithm.batch_spec.conditions)}"
     return Extractor(name, digest, tuple(size), resize, apply, state.replace(opt={}), channels, batch=250)
 
