@@ -65,6 +65,8 @@ def test_one_of_many_and_lists_are_tuples():
 def test_unknown_options_are_named():
     with pytest.raises(ga.UserError, match="no option 'widht'"):
         ga.configure("dcgan", widht=3)
+    with pytest.raises(ga.UserError, match="step: wanted a dict of its options, got None"):
+        ga.configure("dcgan", step=None)
     with pytest.raises(ga.UserError, match="no option 'rate'"):
         ga.configure("dcgan", optimizer={"rate": 3})
     with pytest.raises(ga.UserError, match="another version"):

@@ -220,14 +220,17 @@ def override(config: Any, **changes: Any) -> Any:
     holds any number of them is a tuple of it, and a list is a tuple: `image_size=64`, `conditions=["style"]`.
 
     Raises:
-      UserError: no such field.
+      UserError: no such field, or something else where a field is a dataclass.
     """
     names = [f.name for f in dataclasses.fields(config)]
     for name, value in changes.items():
         if name not in names:
             raise UserError(f"{type(config).__name__} has no option {name!r}; it has {', '.join(names)}")
-        if isinstance(value, Mapping) and dataclasses.is_dataclass(getattr(config, name)):
+        part = dataclasses.is_dataclass(getattr(config, name))
+        if part and isinstance(value, Mapping):
             changes[name] = override(getattr(config, name), **value)
+        elif part and not dataclasses.is_dataclass(value):
+            raise UserError(f"{name}: wanted a dict of its options, got {value!r}")
         else:
             changes[name] = _checked(type(config), name, _several(type(config), name, value))
     return dataclasses.replace(config, **changes)
