@@ -1,14 +1,15 @@
 """The recipes of `benchmarks.classifiers` as PyTorch trains the same network; see `--against torch` there.
 
 The same batches in the same order, crops and flips of its own draws, the same optimizer, schedule, smoothing and moving
-averages (the network's, with its statistics), channels-last, not compiled. CPU minutes are those of the process.
+averages (the network's, with its statistics), CutMix of its own draws, channels-last, not compiled. CPU minutes are
+those of the process.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,14 +33,17 @@ def trained(run: ga.Run, data: Dataset, test: Part) -> dict[str, Any]:
       test: what it is tested on in the end.
     """
     torch.manual_seed(run.train.seed)
-    context = Context(dataclasses.asdict(run), "cpu", "channels_last")
+    unmixed = dataclasses.replace(run, step=dataclasses.replace(run.step, cutmix=0.0))  # it is mixed here
+    context = Context(dataclasses.asdict(unmixed), "cpu", "channels_last")
     torch.manual_seed(run.train.seed)
     step, begun = simple_cnn.Step(context), _cpu()
     names, curve = [name for name, _ in run.model.conditions], []
     rng = np.random.default_rng(run.train.seed)
     for count, batch in zip(range(1, run.train.steps + 1), data.batches(run.train.batch, run.train.seed), strict=False):
-        context.images = context.layout(_moved(_images(batch["image"]), run.data, rng))
-        step.labels = _labels(batch["condition"], names)
+        images, step.labels = _moved(_images(batch["image"]), run.data, rng), _labels(batch["condition"], names)
+        if run.step.cutmix:
+            images, step.labels = _mixed(images, step.labels, step.classes, run.step.cutmix, rng)
+        context.images = context.layout(images)
         step(count - 1)
         if count % run.train.eval_every == 0:
             curve.append(((_cpu() - begun) / 60, _figures(step, data.test, names)))
@@ -72,6 +76,23 @@ def _moved(images: torch.Tensor, data: ga.Data, rng: np.random.Generator) -> tor
     return torch.stack([one[:, y : y + height, x : x + width] for one, (y, x) in zip(wide, places, strict=True)])
 
 
+def _mixed(
+    images: torch.Tensor, labels: torch.Tensor, classes: Sequence[int], alpha: float, rng: np.random.Generator
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """CutMix of neighbours: pictures with a box of another, and of each condition (batch, classes) by area."""
+    count, _, height, width = images.shape
+    share, inside = rng.beta(alpha, alpha, count), []
+    for side, centre in zip((height, width), rng.random((2, count)), strict=True):
+        half = 0.5 * side * np.sqrt(1 - share)
+        low, high = (np.round(centre * side + d)[:, None] for d in (-half, half))
+        inside.append(torch.from_numpy((np.arange(side) >= low) & (np.arange(side) < high)))
+    box = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    kept = 1 - box.float().mean((1, 2, 3))[:, None]
+    other = torch.arange(count) ^ 1
+    named = [functional.one_hot(own, number).float() for own, number in zip(labels, classes, strict=True)]
+    return torch.where(box, images[other], images), [kept * own + (1 - kept) * own[other] for own in named]
+
+
 def _figures(step: simple_cnn.Step, split: Part, names: list[str]) -> dict[str, float]:
     """Accuracies of the moving averages, under the names of `genart evaluate`."""
     network, right = step.modules["classifier"].eval(), []
@@ -79,7 +100,11 @@ def _figures(step: simple_cnn.Step, split: Part, names: list[str]) -> dict[str, 
         for first in range(0, len(split), _TOGETHER):
             part = {name: values[first : first + _TOGETHER] for name, values in split.arrays.items()}
             images = step.context.layout(_images(part["image"]) / 127.5 - 1)
-            each = zip(network(images).split(step.classes, dim=1), _labels(part, names), strict=True)
+            views = [images, images.flip(-1)] if step.options.mirror else [images]
+            seen = [
+                torch.cat([head.softmax(1) for head in network(x).split(step.classes, dim=1)], dim=1) for x in views
+            ]
+            each = zip(sum(seen).split(step.classes, dim=1), _labels(part, names), strict=True)
             right.append(torch.stack([scores.argmax(1) == wanted for scores, wanted in each]).numpy())
     network.train()
     found, figures = np.concatenate(right, axis=1), {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,16 +28,19 @@ class ClassifierStep:
         self.ema = Ema(self.modules.values(), self.options.ema_decay)
         self.objective = context.compile(self._objective)
         self.classes = [classes for _, classes in context.run.model.conditions]
-        self.labels = torch.stack([*context.condition.values()])
+        self.labels: Sequence[torch.Tensor] = torch.stack([*context.condition.values()])
 
-    def _objective(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Labels are (conditions, batch); the loss is their heads' sum, the accuracy their mean."""
+    def _objective(self, images: torch.Tensor, labels: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels are (conditions, batch), or of each condition (batch, classes); the loss is their heads' sum, the
+        accuracy their mean.
+        """
         with self.context.autocast():
             logits = self.modules["classifier"](images)
         loss, right = torch.zeros(()), torch.zeros(())
         for scores, wanted in zip(logits.float().split(self.classes, dim=1), labels, strict=True):
             loss = loss + functional.cross_entropy(scores, wanted, label_smoothing=self.options.label_smoothing)
-            right = right + (scores.detach().argmax(1) == wanted).float().mean() / len(labels)
+            named = wanted if wanted.ndim == 1 else wanted.argmax(1)
+            right = right + (scores.detach().argmax(1) == named).float().mean() / len(labels)
         return loss, right
 
     def __call__(self, index: int) -> None:

@@ -38,7 +38,8 @@ def test_the_table_says_one_accuracy_or_several(tmp_path):
     assert "hair 70.0 (70.0), glasses 70.0 (70.0), all 90.00, together 60.00" in page
 
 
-def test_pytorch_trains_the_same_network(tmp_path):
+@pytest.mark.parametrize("mixed", [False, True])
+def test_pytorch_trains_the_same_network(mixed):
     """Two heads: as many parameters, and away from chance where one picture says all, by its moving averages."""
     pytest.importorskip("torch")
     from benchmarks import classifiers_torch
@@ -50,9 +51,10 @@ def test_pytorch_trains_the_same_network(tmp_path):
     data = ga.open_data({"train": {"image": images, "style": style, "shape": shape}} | {
         "test": {"image": images[:20], "style": style[:20], "shape": shape[:20]}})  # fmt: skip
     train = {"steps": 60, "batch": 32, "eval_every": 30}
+    step = {"cutmix": 1.0, "mirror": True} if mixed else {}
     run = ga.configure(
         "simple_cnn", preset="normed", features=(4, 4), conditions=(("style", 2), ("shape", 3)),
-        image_shape=(16, 16, 3), data={"flip": True, "crop": 1}, train=train, optimizer={"warmup_steps": 5},
+        image_shape=(16, 16, 3), data={"flip": True, "crop": 1}, train=train, optimizer={"warmup_steps": 5}, step=step,
     )  # fmt: skip
     found = classifiers_torch.trained(run, data, data.test)
     assert [set(figures) >= {"accuracy_style", "balanced_accuracy_shape"} for _, figures in found["curve"]] == [
@@ -60,3 +62,17 @@ def test_pytorch_trains_the_same_network(tmp_path):
     ] * 2
     assert found["test"]["accuracy"] > 0.9
     assert found["test"]["joint_accuracy"] <= found["test"]["accuracy_shape"]
+
+
+def test_pytorchs_boxes_of_a_neighbour_count_by_their_area():
+    torch = pytest.importorskip("torch")
+    from benchmarks import classifiers_torch
+
+    images = torch.arange(8.0)[:, None, None, None].expand(8, 3, 10, 12)
+    labels = torch.tensor([list(range(8)), [0, 1] * 4])
+    mixed, targets = classifiers_torch._mixed(images, labels, [8, 2], 1.0, np.random.default_rng(0))
+    for i in range(8):
+        shares = torch.stack([(mixed[i] == j).float().mean() for j in range(8)])
+        torch.testing.assert_close(targets[0][i], shares)
+        torch.testing.assert_close(targets[1][i], torch.stack([shares[::2].sum(), shares[1::2].sum()]))
+    assert 0.2 < targets[0].max(1).values.mean() < 1
