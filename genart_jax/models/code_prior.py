@@ -11,7 +11,7 @@ runs/vqvae`.
 Presets:
 
 - `default`: `genart train code_prior --model.tokenizer runs/vqvae`. 11 minutes on one CPU core; on the art set's test
-  split 3.30 bits a code, and the style that was asked for in 79 % of 1,000 samples (seed 0;
+  split 3.30 bits a code, and the style that was asked for in 66 % of 1,000 samples (seed 0;
   benchmarks/results/guidance.md).
 - `tiny`: for tests; its tokenizer is untrained.
 """
