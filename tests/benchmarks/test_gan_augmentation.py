@@ -75,3 +75,17 @@ def test_the_class_of_generated_pictures_has_score_0():
     new, metrics = jax.jit(algorithm.step)(state, batch, KEY)
     assert np.isfinite(metrics["generator_loss"])
     assert zoo.norm(zoo.moved(state.params["generator"], new.params["generator"])) > 0
+
+
+def test_large_pictures_are_halved_and_small_ones_are_as_they_are():
+    rng = np.random.default_rng(0)
+    for side in (64, 8):
+        part = {"image": rng.integers(0, 256, (3, side, side, 3), np.uint8), "kind": np.arange(3), "more": np.arange(3)}
+        made = experiment.opened({"train": part, "test": part}, "kind")
+        own = np.asarray(made.train.arrays["image"], float)
+        assert set(made.train.arrays) == {"image", "kind"}
+        if side == 8:
+            np.testing.assert_array_equal(own, part["image"])
+        else:
+            wanted = sum(part["image"][:, y::2, x::2].astype(float) for y in (0, 1) for x in (0, 1)) / 4
+            assert np.abs(own - wanted).max() <= 0.5
