@@ -70,7 +70,8 @@ def recipe(options: dict[str, Any], seed: int, steps: int | None) -> Run:
 
 def train(options: dict[str, Any], directory: Path, seed: int, budget: float, steps: int | None) -> float:
     """Trains a try, and returns the CPU seconds that its steps took; NaN of a run that is there already."""
-    if (directory / "summary.json").exists():
+    summary = directory / "summary.json"
+    if summary.exists() and not json.loads(summary.read_text())["interrupted"]:
         return math.nan
     if steps is None:
         probe = Clock()
@@ -79,6 +80,8 @@ def train(options: dict[str, Any], directory: Path, seed: int, budget: float, st
         print(f"{directory}: {1000 * probe.per_step():.1f} CPU ms a step, so {steps} steps", flush=True)
     clock = Clock()
     ga.fit(recipe(options, seed, steps), directory, callback=clock)
+    if json.loads(summary.read_text())["interrupted"]:
+        raise SystemExit(f"{directory} was interrupted; call again to go on")
     return clock.per_step() * steps
 
 

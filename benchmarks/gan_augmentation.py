@@ -86,17 +86,19 @@ def generated(data: Dataset, label: str, number: int, seed: int, steps: int, dir
     step = {"augment": "diffaugment"} if data.train.arrays["image"].shape[-1] == 3 else {}
     run = ga.configure("dcgan", conditions=(label,), train=train, step=step, data={"flip": True})
     ga.fit(run, directory, data=data)
+    finished(directory)
     saved, model = ga.read_config(directory), ga.load(directory)
     samples = draw_samples(model, saved, 10 * number * len(saved.data["class_names"][label]), seed)
     return samples.images, samples.condition[label]
 
 
-def accuracy(directory: Path) -> float:
-    """Of a finished run on its test split."""
+def finished(directory: Path) -> dict[str, float]:
+    """A run's figures of its test split; one that was stopped ends all."""
     summary = json.loads((directory / "summary.json").read_text())
-    if "test" not in summary:
+    if summary["interrupted"] or "test" not in summary:
         sys.exit(f"{directory} was interrupted; call again to go on")
-    return float(summary["test"]["accuracy"])
+    found: dict[str, float] = summary["test"]
+    return found
 
 
 def trained(way: str, case: tuple[str, str, int, int], args: argparse.Namespace, folder: Path) -> float:
@@ -122,7 +124,7 @@ def trained(way: str, case: tuple[str, str, int, int], args: argparse.Namespace,
             "simple_cnn", label=label, norm=True, features=(32, 64, 128), hidden=0, train=train, data=dict(augmented)
         )
         ga.fit(run, folder / way, data=data)
-    figure = accuracy(folder / way)
+    figure = float(finished(folder / way)["accuracy"])
     result.write_text(json.dumps(figure))
     return figure
 
