@@ -13,7 +13,7 @@
 The classifier, its steps and its batches of 32 are the same for all but `semi`. Figures are test accuracy: the mean
 over seeds with a 95 % interval by Student's t, and the difference to `plain`, seed by seed. The options above are the
 full experiment; a miniature is `--sets icons --pictures 10 --seeds 2 --gan-steps 300 --steps 150 --semi-steps 300`.
-What is in DIR is not done again. Faces are halved to 32 pixels. The table goes to benchmarks/results/gan_augmentation.md.
+What is in DIR is not done again. Faces are halved to 32 pixels. The table goes to results/gan_augmentation.md.
 """
 
 from __future__ import annotations
