@@ -18,6 +18,7 @@ import argparse
 import concurrent.futures
 import dataclasses
 import json
+import math
 import multiprocessing
 import resource
 from collections.abc import Mapping, Sequence
@@ -160,15 +161,15 @@ def _by_torch(source: str, directory: Path) -> dict[str, Any]:
 def seen_again(name: str, directory: Path, hold_out: bool) -> dict[str, Any]:
     """The result of a training that is done, with what the recipe as it is now sees of both test splits."""
     found: dict[str, Any] = json.loads((directory / "result.json").read_text())
-    recipe, saved = RECIPES[name], read_config(directory).run
+    recipe = RECIPES[name]
     now = ga.configure(
         recipe.get("model", "simple_cnn"), preset=recipe.get("preset", "normed"), step=recipe.get("step", {})
     )
-    run, whole = dataclasses.replace(saved, step=now.step), ga.open_data(recipe["source"])
+    whole = ga.open_data(recipe["source"])
     if hold_out:
         minutes, _ = found["curve"][-1]
-        found["curve"][-1] = minutes, tested(directory, run, parted(whole).source_for_training())
-    found |= {"test": tested(directory, run, whole.source_for_training()), "measured": machine.about()}
+        found["curve"][-1] = minutes, tested(directory, now, parted(whole).source_for_training())
+    found |= {"test": tested(directory, now, whole.source_for_training()), "measured": machine.about()}
     (directory / "result.json").write_text(json.dumps(found))
     return found
 
@@ -176,6 +177,7 @@ def seen_again(name: str, directory: Path, hold_out: bool) -> dict[str, Any]:
 def tested(directory: Path, run: ga.Run, source: Source) -> dict[str, float]:
     """Figures of the test split, with the step's options of `run`."""
     saved, (_, state) = read_config(directory), ga.load(directory)
+    run = dataclasses.replace(saved.run, step=run.step)
     algorithm = ga.build(run, class_names=saved.data["class_names"])
     evaluate = make_evaluator(algorithm, run.data, parallel.make_mesh(Parallel(data=1), 1))
     figures = evaluate(state, source.test, jax.random.key(0))
@@ -214,11 +216,15 @@ def table(found: Found) -> str:
         "| set | seed | CPU minutes | held out | test | held out, by CPU minutes |\n|---|---|---|---|---|---|",
     ]
     for name, seed, one in rows:
-        (minutes, last), key = one["curve"][-1], "accuracy"
-        curve, held = ", ".join(f"{100 * figures[key]:.1f} at {at:.1f}" for at, figures in one["curve"]), shown(last)
+        (minutes, last), key = (one["curve"] or [(math.nan, {})])[-1], "accuracy"  # none: it was trained before
+        spent = "not counted" if math.isnan(minutes) else f"{minutes:.1f}"
+        curve, held = (
+            ", ".join(f"{100 * figures[key]:.1f} at {at:.1f}" for at, figures in one["curve"]),
+            shown(last) if last else "",
+        )
         if "whole" in seed:
             curve, held = "", "none"
-        lines.append(f"| {name} | {seed} | {minutes:.1f} | {held} | {shown(one['test'])} | {curve} |")
+        lines.append(f"| {name} | {seed} | {spent} | {held} | {shown(one['test'])} | {curve} |")
     measured = sorted({one["measured"] for _, _, one in rows})
     return "\n".join([*lines, "", *(f"Measured on {line}." for line in measured)]) + "\n"
 

@@ -76,3 +76,26 @@ def test_pytorchs_boxes_of_a_neighbour_count_by_their_area():
         torch.testing.assert_close(targets[0][i], shares)
         torch.testing.assert_close(targets[1][i], torch.stack([shares[::2].sum(), shares[1::2].sum()]))
     assert 0.2 < targets[0].max(1).values.mean() < 1
+
+
+def test_a_recipe_from_training_to_its_row(tmp_path, monkeypatch):
+    recipe = {"source": "emoji", "preset": "tiny", "conditions": ("style", "shape")}
+    monkeypatch.setitem(classifiers.RECIPES, "few_steps", recipe)
+    words = [
+        "--runs",
+        str(tmp_path / "runs"),
+        "--recipes",
+        "few_steps",
+        "--seeds",
+        "0",
+        "--out",
+        str(tmp_path / "t.md"),
+    ]
+    classifiers.main(words)
+    first = (tmp_path / "t.md").read_text()
+    assert first.count("together") == 3  # what the page says, held out, test
+    monkeypatch.setitem(classifiers.RECIPES, "few_steps", recipe | {"step": {"mirror": True}})
+    classifiers.main([*words, "--again"])
+    rows = [text.splitlines()[6].split("|") for text in (first, (tmp_path / "t.md").read_text())]
+    assert rows[0][1:4] == rows[1][1:4]  # the training is as it was
+    assert rows[0][4:6] != rows[1][4:6]  # what is seen is not
