@@ -96,6 +96,6 @@ def test_a_recipe_from_training_to_its_row(tmp_path, monkeypatch):
     assert first.count("together") == 3  # what the page says, held out, test
     monkeypatch.setitem(classifiers.RECIPES, "few_steps", recipe | {"step": {"mirror": True}})
     classifiers.main([*words, "--again"])
-    rows = [text.splitlines()[6].split("|") for text in (first, (tmp_path / "t.md").read_text())]
+    rows = [text.splitlines()[6].split("|") for text in (first, page.read_text())]
     assert rows[0][1:4] == rows[1][1:4]  # the training is as it was
     assert rows[0][4:6] != rows[1][4:6]  # what is seen is not
