@@ -81,18 +81,10 @@ def test_pytorchs_boxes_of_a_neighbour_count_by_their_area():
 def test_a_recipe_from_training_to_its_row(tmp_path, monkeypatch):
     recipe = {"source": "emoji", "preset": "tiny", "conditions": ("style", "shape")}
     monkeypatch.setitem(classifiers.RECIPES, "few_steps", recipe)
-    words = [
-        "--runs",
-        str(tmp_path / "runs"),
-        "--recipes",
-        "few_steps",
-        "--seeds",
-        "0",
-        "--out",
-        str(tmp_path / "t.md"),
-    ]
+    page = tmp_path / "page.md"
+    words = ["--runs", str(tmp_path / "runs"), "--recipes", "few_steps", "--seeds", "0", "--out", str(page)]
     classifiers.main(words)
-    first = (tmp_path / "t.md").read_text()
+    first = page.read_text()
     assert first.count("together") == 3  # what the page says, held out, test
     monkeypatch.setitem(classifiers.RECIPES, "few_steps", recipe | {"step": {"mirror": True}})
     classifiers.main([*words, "--again"])
