@@ -150,7 +150,7 @@ def measure(directory: Path, args: argparse.Namespace) -> list[str]:
         lines.append(f"| {1e3 * step:.0f} | {times} | {waiting(loaders[best], step):.1%} |")
     each = most / machine.cores()
     lines += [
-        f"\n{each:,.0f} pictures/s a core: a GPU that takes {_GPU:,} a second needs {_GPU / each:.0f} such cores."
+        f"\n{each:,.0f} pictures/s a core: a GPU that takes {_GPU:,} a second needs {_GPU / each:.1f} such cores."
     ]
     return lines
 
