@@ -68,7 +68,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plates": {"source": "plates:64", "preset": "plates", "conditions": CHARACTERS},
 }
 HAIR = (
-    "Faces have 51 kinds of hair. What is confused on what was held out, all of it looked at: hair under hats, heads "
+    "Faces have 51 kinds of hair. What is confused, by a look at sixty mistakes on what was held out: hair under hats, heads "
     "that are shaved or nearly, and the fades of one cut, which differ by a few pixels at a side of 64."
 )
 Found = dict[str, dict[str, dict[str, Any]]]
