@@ -68,8 +68,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plates": {"source": "plates:64", "preset": "plates", "conditions": CHARACTERS},
 }
 HAIR = (
-    "Faces have 51 kinds of hair. What is confused, by a look at sixty mistakes on what was held out: hair under hats, heads "
-    "that are shaved or nearly, and the fades of one cut, which differ by a few pixels at a side of 64."
+    "Faces have 51 kinds of hair. What is confused, by a look at sixty mistakes on what was held out: hair under hats, "
+    "heads that are shaved or nearly, and the fades of one cut, which differ by a few pixels at a side of 64."
 )
 Found = dict[str, dict[str, dict[str, Any]]]
 """Curve, figures and machine of trainings by recipe and seed."""
