@@ -103,8 +103,8 @@ for name in ("saliency", "integrated_gradients", "grad_cam"):
 # ## What does it look for?
 #
 # Pictures that raise the score of each of the five styles, by ascent from noise, with a price on differences of neighbours; and
-# the kernels of the first convolution. In a network of two convolutions there are no drawings to be found, but the colours and
-# the grain that it goes by: the last style is that of black and white.
+# the kernels of the first convolution.
+# The networks have five small convolutions: there are no drawings to be found, but the gratings and edges that they go by.
 
 # %%
 from genart_jax.use.explain import channels, dream
@@ -136,8 +136,8 @@ from genart_jax.use.explain import space
 
 train = ga.open_data("emoji").train.arrays
 some = np.random.default_rng(0).permutation(len(train["image"]))[:1500]
-bank = space.features(see(shape), np.asarray(ga.to_float(train["image"][some])), "hidden")
-order, cosine = space.nearest(space.features(see(shape), np.asarray(images[:4]), "hidden"), bank, num=9)
+bank = space.features(see(shape), np.asarray(ga.to_float(train["image"][some])), "stage_2")
+order, cosine = space.nearest(space.features(see(shape), np.asarray(images[:4]), "stage_2"), bank, num=9)
 rows = [np.concatenate([pixels[i : i + 1], train["image"][some][order[i]]]) for i in range(4)]
 ga.make_grid(np.concatenate(rows), columns=10, scale=2)
 
@@ -157,9 +157,9 @@ ax.set(xlabel="first component", ylabel="second")
 _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
 
 # %% [markdown]
-# Is there a direction for a concept that nobody taught it, such as *yellow*? A linear classifier on a stage, averaged over places,
-# says how well it can be read there; and the gradient along it says for how many pictures of a class the answer uses it (Kim et
-# al. 2018).
+# Is there a direction for a concept that it does not answer with, such as *yellow*? (Its training named styles and colours too; what
+# is here is the head of shapes.) A linear classifier on a stage, averaged over places, says how well it can be read there; and the
+# gradient along it says for how many pictures of a class the answer uses it (Kim et al. 2018).
 
 # %%
 color, within = ga.open_data("emoji").class_names["color"], "stage_1"
@@ -190,7 +190,8 @@ print("channels", found.channels, "change a pixel by", [round(effect, 3) for eff
 ga.make_grid(np.concatenate([found.whole, *found.without]), columns=12, scale=2)
 
 # %% [markdown]
-# Yellow speaks for smileys and blue for symbols: it has learnt colours as much as shapes, which is why a blue smiley would
-# puzzle it. And single channels of a generator change a grin or a glance, not a whole face: none is *the* mouth.
+# Colours can be read almost without mistakes, and yellow speaks for most smileys. So does blue: such a number is of a direction in a
+# stage, and not of the colour alone. And single channels of a generator change a grin or a glance, not a whole face: none is
+# *the* mouth.
 #
 # On the command line the same is `genart explain icons_shape cat.png --method grad_cam`; [what each method says](../docs/explain.md).
