@@ -28,7 +28,7 @@ import numpy as np
 from genart_jax import assets, registry
 from genart_jax.api import run as run_network
 from genart_jax.assets.tensorfiles import read_tensors
-from genart_jax.config import UserError, override
+from genart_jax.config import Classifier, UserError, override
 from genart_jax.data.media import is_video
 from genart_jax.nn import dinov2, inception
 from genart_jax.runtime import compiler
@@ -252,7 +252,7 @@ def _classifier(run: Path) -> Extractor:
     params, mutable = common.sampling_variables(state, "classifier")
     leaves = jax.tree.leaves(jax.device_get((params, mutable)))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves)).hexdigest()
-    if saved.run.step.mirror:  # another judge than the same weights without
+    if isinstance(saved.run.step, Classifier) and saved.run.step.mirror:  # another judge than the same weights without
         digest = hashlib.sha256(f"{digest} mirror".encode()).hexdigest()
     name = f"{saved.run.name}_{'+'.join(label for label, _ in algorithm.batch_spec.conditions)}"
     return Extractor(name, digest, tuple(size), resize, apply, state.replace(opt={}), channels, batch=250)

@@ -65,6 +65,28 @@ def test_a_trained_classifier(runs):
         make_extractor(f"classifier:{runs / 'gan'}")
 
 
+def test_a_judge_answers_as_it_predicts(tmp_path):
+    """With mirror images it is another judge than without; one of another step than the package's is none the worse."""
+    rng = np.random.default_rng(0)
+    data = {"image": rng.integers(0, 256, (24, 16, 16, 3), np.uint8), "kind": np.arange(24) % 3}
+    train = {"steps": 2, "batch": 8, "sample_every": 0}
+    own = ga.configure(ga.get_config("benchmarks.semi_gan:Config"), width=2, label="kind", train=train)
+    made = {"mirror": ga.configure("simple_cnn", preset="tiny", step={"mirror": True}), "own": own}
+    digests = {}
+    for name, run in made.items():
+        ga.fit(ga.configure(run, parallel={"data": 1}), tmp_path / name, data=data)
+        network, (algorithm, state) = make_extractor(f"classifier:{tmp_path / name}"), ga.load(tmp_path / name)
+        _, logits = network(data["image"])
+        expected = algorithm.use("predict").function(state, ga.to_float(data["image"]))
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
+        digests[name] = network.weights
+    config = tmp_path / "mirror" / "config.json"
+    config.write_text(config.read_text().replace('"mirror": true', '"mirror": false'))
+    plain = make_extractor(f"classifier:{tmp_path / 'mirror'}")
+    assert plain.weights != digests["mirror"]
+    assert np.abs(plain(data["image"])[1] - plain(data["image"][:, :, ::-1])[1]).max() > 1e-4
+
+
 @pytest.mark.parametrize(("name", "width"), [("lite0:32", 1280), ("vgg19:32", 512)])
 def test_published_networks(name, width, monkeypatch):
     """With weights as they are initialised: the features are those of the network on pictures of its size."""
