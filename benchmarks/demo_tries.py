@@ -1,11 +1,12 @@
 """Trains one recipe for the demo at a time, scores its pictures, and adds a row to a table of all that was tried.
 
-    python -m benchmarks.demo_tries LABEL [--options JSON] [--cpu-seconds 240] [--seed 0] [--vgg] [--runs DIR]
-        [--out benchmarks/results/demo_tries.md]
+    python -m benchmarks.demo_tries LABEL [--options JSON] [--cpu-seconds 240] [--seed 0] [--vgg]
+        [--truncation 1] [--runs DIR] [--out benchmarks/results/demo_tries.md]
 
 A recipe is data: `--options '{"model": "modgan", "critic_width": 48, "step": {"r1_gamma": 2.0}}'`, as `ga.configure`
 takes them. It trains for as many steps as fit the CPU seconds (of the process and all its threads, without
-compilation), by what steps cost at the start; `--steps` says how many instead. A run that is there is taken as it is.
+compilation), by what steps cost at the start; `--steps` says how many instead. A run that is there is taken as it is,
+so that it can be scored again with its latents at another truncation.
 
 Judges are classifiers of style and shape that saw real icons alone; they are trained once, into RUNS/judges, and the
 table says which they were. Each try leaves RUNS/LABEL_SEED, with a sheet of 64 unselected pictures to be looked at.
@@ -100,23 +101,24 @@ def judges(runs: Path) -> dict[str, tuple[Path, str]]:
     return found
 
 
-def sheet(directory: Path, seed: int = 0) -> Path:
+def sheet(directory: Path, truncation: float, seed: int = 0) -> Path:
     """64 pictures with conditions drawn as in the training data, none left out."""
     saved = read_config(directory)
-    samples = draw_samples(load(directory), saved, 64, seed)
-    return write_samples(directory / "sheet.png", samples, saved.data["class_names"], seed)
+    samples = draw_samples(load(directory), saved, 64, seed, numbers={"truncation": truncation})
+    return write_samples(directory / f"sheet_{truncation:g}.png", samples, saved.data["class_names"], seed)
 
 
-def score(directory: Path, judged: dict[str, tuple[Path, str]], vgg: bool) -> dict[str, str]:
+def score(directory: Path, judged: dict[str, tuple[Path, str]], vgg: bool, truncation: float) -> dict[str, str]:
     """The table's columns."""
-    scores = {s.name: s for s in score_run(directory, "lite0", 2000)}
+    numbers = {"truncation": truncation}
+    scores = {s.name: s for s in score_run(directory, "lite0", 2000, numbers=numbers)}
     row = {"FD lite0": f"{scores['fd_lite0'].value:.1f}"}
     row |= {name: f"{scores[f'{name}_lite0'].value:.3f}" for name in ("precision", "recall")}
     for label, (judge, _) in judged.items():
-        row[label] = f"{accuracy_score(directory, judge, 2000).value:.3f}"
+        row[label] = f"{accuracy_score(directory, judge, 2000, numbers=numbers).value:.3f}"
     row["FD VGG19, 64 px"] = "-"
     if vgg:
-        (distance,) = (s for s in score_run(directory, "vgg19:64", 1000) if s.name == "fd_vgg19_64")
+        (distance,) = (s for s in score_run(directory, "vgg19:64", 1000, numbers=numbers) if s.name == "fd_vgg19_64")
         row["FD VGG19, 64 px"] = f"{distance.value:.0f}"
     return row
 
@@ -148,6 +150,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vgg", action="store_true", help="a distance over VGG19 as well")
+    parser.add_argument("--truncation", type=float, default=1.0, help="of the latents that are drawn")
     parser.add_argument("--runs", type=Path, default=Path("runs/demo_tries"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/demo_tries.md"))
     args = parser.parse_args()
@@ -161,14 +164,14 @@ def main() -> None:
     minutes = (time.monotonic() - begun) / 60
     train_options = read_config(directory).run.train
     row = {
-        "try": args.label,
+        "try": args.label if args.truncation == 1 else f"{args.label}, truncation {args.truncation:g}",
         "seed": str(args.seed),
         "steps x batch": f"{train_options.steps} x {train_options.batch}",
         "CPU s": "not counted" if math.isnan(seconds) else f"{seconds:.0f}",
         "options": f"`{json.dumps(options)}`",
-        **score(directory, judged, args.vgg),
+        **score(directory, judged, args.vgg, args.truncation),
     }
-    print(sheet(directory))
+    print(sheet(directory, args.truncation))
     add_row(args.out, row, judged)
     print(f"{row} in {minutes:.1f} minutes", flush=True)
 

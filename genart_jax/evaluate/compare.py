@@ -96,8 +96,8 @@ def _alike(
 ) -> tuple[list[Score], tuple[str, ...]]:
     """One score of each run, all with the same contract, and what differs although it is allowed to."""
     for key in allow:
-        if key not in choices[0][0].contract:
-            raise UserError(f"--allow {key}: a contract has {', '.join(choices[0][0].contract)}")
+        if key not in (known := {name: None for other in choices for s in other for name in s.contract}):
+            raise UserError(f"--allow {key}: a contract has {', '.join(known)}")
     strict = lambda s: json.dumps({k: v for k, v in s.contract.items() if k not in allow}, sort_keys=True)
     shared = [s for s in choices[0] if all(any(strict(o) == strict(s) for o in other) for other in choices)]
     if not shared:

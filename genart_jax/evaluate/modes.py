@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +19,25 @@ from genart_jax.train.checkpoint import read_config
 
 
 def stacked_modes(
-    directory: str | Path, classifier: str | Path, num: int = 10_000, seed: int = 0, ema: bool = True
+    directory: str | Path,
+    classifier: str | Path,
+    num: int = 10_000,
+    seed: int = 0,
+    ema: bool = True,
+    numbers: Mapping[str, float] | None = None,
 ) -> list[Score]:
     """Modes found and KL(found || wanted) of a run on stacked:DIR, by a classifier that was trained on idx:DIR.
 
     A mode is a class a channel. The wanted distribution is that of independent channels with the classes' shares in the
     classifier's training set. The same figures of as many real stacks say what the classifier's own errors cost.
+    `numbers`, as in `score_run`, say how pictures are drawn.
 
     Raises:
       UserError: the run's pictures do not have three channels, or the classifier sees other pictures.
     """
     network = make_extractor(f"classifier:{classifier}")
     judge = read_config(classifier)
-    trained = open_run(directory, ema=ema)
+    trained = open_run(directory, ema=ema, numbers=numbers)
     shape = trained.model.algorithm.batch_spec.image_shape
     if network.channels != 1 or shape != (*network.size, 3):
         wanted = "x".join(map(str, (*network.size, 3)))

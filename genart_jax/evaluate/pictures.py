@@ -26,7 +26,7 @@ from genart_jax.evaluate.extractors import Extractor
 from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.values import Array
 from genart_jax.train.checkpoint import Model, Saved, load, member_directory, read_config
-from genart_jax.use.sample import Samples, draw_in_parts, draw_samples, joined
+from genart_jax.use.sample import Samples, chosen_numbers, draw_in_parts, draw_samples, joined
 
 _PART = 5000  # pictures
 _BATCHES = 500  # pictures: a multiple of all extractors' batches
@@ -42,6 +42,8 @@ class Trained(NamedTuple):
     saved: Saved
     model: Model
     source: Source
+    numbers: Mapping[str, float] = {}
+    """What its pictures are drawn with, such as truncation, where that is not the model's default."""
 
 
 class Features(NamedTuple):
@@ -52,15 +54,20 @@ class Features(NamedTuple):
     condition: dict[str, Array]
 
 
-def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -> Trained:
+def open_run(
+    directory: str | Path, data: str | None = None, ema: bool = True, numbers: Mapping[str, float] | None = None
+) -> Trained:
     """A run, its model (without moving averages where `ema` is False) and the data it was trained on, or other data.
 
+    With `numbers`, its pictures are drawn with them; see `sample.draw_samples`.
+
     Raises:
-      UserError: no run there, or its data is not to be had, has changed or does not fit.
+      UserError: no run there, its data is not to be had, has changed or does not fit, or numbers that it does not take.
     """
     saved = read_config(directory)
     model = load(directory)
     algorithm, state = model
+    chosen = chosen_numbers(model, saved, numbers)
     options = saved.run.data
     if data is not None:
         height, width, channels = algorithm.batch_spec.image_shape[-3:]
@@ -79,12 +86,12 @@ def open_run(directory: str | Path, data: str | None = None, ema: bool = True) -
             here = ", ".join(source.class_names.get(name, ())) or "none"
             raise UserError(f"{source.name}: the model knows {name} as {', '.join(names)}; here are {here}")
     used = Model(algorithm, state if ema else state.replace(ema={}), saved, model.run, model.sha256)
-    return Trained(member_directory(directory, None), saved, used, source)
+    return Trained(member_directory(directory, None), saved, used, source, chosen)
 
 
 def draw(trained: Trained, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:
     """Generated pictures, uint8; see `sample.draw_samples`."""
-    return draw_samples(trained.model, trained.saved, num, seed, given)
+    return draw_samples(trained.model, trained.saved, num, seed, given, trained.numbers)
 
 
 def draw_features(
@@ -99,7 +106,7 @@ def draw_features(
     size = least * max(1, _AT_ONCE // math.prod(shape) // least)
     parts: list[Features] = []
     waiting: list[Samples] = []
-    for samples in draw_in_parts(trained.model, trained.saved, num, seed, given):
+    for samples in draw_in_parts(trained.model, trained.saved, num, seed, given, trained.numbers):
         waiting.append(samples)
         if sum(len(some.images) for some in waiting) >= 2 * size:
             whole = joined(waiting)

@@ -69,7 +69,7 @@ class Score:
         error += f" [caution: {self.caveat}]" if self.caveat else ""
         shown = {name: value for name, value in self.details.items() if not isinstance(value, Mapping)}
         details = "".join(f", {name.replace('_', ' ')} {_short(value)}" for name, value in shown.items())
-        averaged = "EMA" if c["ema"] else "no EMA"
+        averaged = ", ".join(["EMA" if c["ema"] else "no EMA", *filter(None, [c.get("drawn")])])
         conditions = c["conditions"] if c["conditions"] != AS_DATA else f"conditions {AS_DATA}"
         conditions = conditions if self.model["conditions"] else "unconditional"
         made = f"{c['num_fake']} generated (seed {self.seeds['samples']}, {averaged}, {conditions})"
@@ -94,6 +94,7 @@ def contract_of(
     """What a score is made of, as far as it decides about the score's value."""
     names = trained.saved.data["class_names"]
     words = [f"{name}={class_word(names[name], value)}" for name, value in sorted((given or {}).items())]
+    drawn = ", ".join(f"{name} {value:g}" for name, value in sorted(trained.numbers.items()))
     return {
         "extractor": extractor.name,
         "weights": extractor.weights,
@@ -106,7 +107,7 @@ def contract_of(
         "num_fake": num_fake,
         "conditions": ", ".join(words) or AS_DATA,
         "ema": bool(trained.model.state.ema),
-    }
+    } | ({"drawn": drawn} if num_fake and drawn else {})
 
 
 def score_run(
@@ -120,6 +121,7 @@ def score_run(
     tell: Callable[[str], None] = lambda text: None,
     reference: Statistics | None = None,
     also: Collection[str] = (),
+    numbers: Mapping[str, float] | None = None,
 ) -> list[Score]:
     """Scores of a run's pictures over one extractor; they are also written to RUN/scores.json.
 
@@ -134,6 +136,7 @@ def score_run(
       tell: called with a line of what is done.
       reference: a file of statistics, to which there is a Frechet distance besides.
       also: scores that take longer: of `ALSO`.
+      numbers: what pictures are drawn with besides, such as truncation; see `draw_samples`.
 
     Raises:
       UserError: a run that makes no pictures, too few pictures, an extractor without its weights, or a reference that
@@ -141,7 +144,7 @@ def score_run(
     """
     network = make_extractor(extractor) if isinstance(extractor, str) else extractor
     pairs = make_perceptual("vgg19") if "perceptual" in also else None
-    trained = open_run(directory, ema=ema)
+    trained = open_run(directory, ema=ema, numbers=numbers)
     network = fitted(network, trained.model.algorithm.batch_spec.image_shape)
     part = pictures.split_of(trained.source, split)
     num_real = _enough(num, part, split)
@@ -209,13 +212,18 @@ def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[st
 
 
 def accuracy_score(
-    directory: str | Path, classifier: str | Path, num: int = 1000, seed: int = 0, ema: bool = True
+    directory: str | Path,
+    classifier: str | Path,
+    num: int = 1000,
+    seed: int = 0,
+    ema: bool = True,
+    numbers: Mapping[str, float] | None = None,
 ) -> Score:
     """The share of a model's pictures in which a classifier sees the condition that they were made for.
 
-    Conditions are drawn as they occur in the training data. The standard error is that of a binomial share. The score
-    is written to RUN/scores.json; its contract has the classifier's SHA-256, its detail `real` the share of real
-    pictures of the test split in which that classifier is right.
+    Conditions are drawn as they occur in the training data, and pictures with `numbers`, as in `score_run`. The
+    standard error is that of a binomial share. The score is written to RUN/scores.json; its contract has the
+    classifier's SHA-256, its detail `real` the share of real pictures of the test split in which it is right.
 
     Raises:
       UserError: the classifier does not fit the model.
@@ -223,7 +231,7 @@ def accuracy_score(
     judge = open_run(classifier)
     network = make_extractor(f"classifier:{classifier}")
     label, classes = judge.model.algorithm.batch_spec.only_condition("--classifier")
-    trained = open_run(directory, ema=ema)
+    trained = open_run(directory, ema=ema, numbers=numbers)
     if trained.saved.data["class_names"].get(label) != judge.saved.data["class_names"][label]:
         raise UserError(f"the classifier sees {label}, which {directory} was not trained on with the same classes")
     network = fitted(network, trained.model.algorithm.batch_spec.image_shape)

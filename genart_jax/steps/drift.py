@@ -31,11 +31,11 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
       UserError: microbatches, no temperature, or no cells.
     """
     made = Drifting(roles, config, axis_name)
-    latents, shown = uses.latents(made.generator.latent_dim), uses.condition(made.spec)
+    latents, shown = uses.latents(made.generator.latent_dim), (uses.condition(made.spec), *made.generator.options)
     return made.algorithm(
         uses.table(
-            decode=(made.decode, (latents, shown)),
-            sample=(made.sample, (uses.KEY, uses.NUM, shown)),
+            decode=(made.decode, (latents, *shown)),
+            sample=(made.sample, (uses.KEY, uses.NUM, *shown)),
         )
     )
 
@@ -130,14 +130,16 @@ class Drifting(Family):
         drawn = self.generator.draw(self._keys(key, num))
         return self.generator.show(networks.averaged(state), drawn["z"], drawn.get("keys"), condition, 1.0)
 
-    def decode(self, state: State, latents: jax.Array, condition: Told = None) -> jax.Array:
-        """Pictures of given latents."""
+    def decode(self, state: State, latents: jax.Array, condition: Told = None, truncation: float = 1.0) -> jax.Array:
+        """Pictures of given latents; `truncation` as in `generators`."""
         wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
-        return self.generator.show(networks.averaged(state), latents, None, wanted, 1.0)
+        return self.generator.show(networks.averaged(state), latents, None, wanted, truncation)
 
-    def sample(self, state: State, key: jax.Array, num: int, condition: Told = None) -> jax.Array:
-        """Pictures of drawn latents."""
+    def sample(
+        self, state: State, key: jax.Array, num: int, condition: Told = None, truncation: float = 1.0
+    ) -> jax.Array:
+        """Pictures of drawn latents; `truncation` as in `generators`."""
         key = random.stream(key, "sample")
         drawn = self.generator.draw(lambda name: random.example_keys(random.stream(key, name), num))
         wanted = common.wanted_condition(self.spec, condition, num, key)
-        return self.generator.show(networks.averaged(state), drawn["z"], drawn.get("keys"), wanted, 1.0)
+        return self.generator.show(networks.averaged(state), drawn["z"], drawn.get("keys"), wanted, truncation)

@@ -353,7 +353,7 @@ class Adversarial(Family):
         return self.generator.show(networks.averaged(state), z, keys, condition, truncation)
 
     def decode(self, state: State, latents: jax.Array, condition: Told = None, truncation: float = 1.0) -> jax.Array:
-        """Pictures of given latents. `truncation` scales a style's distance from the mean style (1: as it is)."""
+        """Pictures of latents. `truncation` scales them, or their styles' distance from the mean (1: no change)."""
         wanted = common.wanted_condition(self.spec, condition, latents.shape[0], None)
         return self.drawn(state, self._show(state, latents, None, wanted, truncation))
 

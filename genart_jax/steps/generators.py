@@ -72,7 +72,7 @@ class MovingModule(Protocol):
 class Plain:
     """A generator that makes pictures of a latent and conditions at once."""
 
-    options: tuple[Input, ...] = ()
+    options: tuple[Input, ...] = (Input("truncation", "number", low=0.0, high=1.5, default=1.0),)
     """What those who draw pictures may choose."""
     drawn: tuple[Input, ...] = ()
     """What they may choose besides where latents are drawn, too: `draw` takes it."""
@@ -92,8 +92,11 @@ class Plain:
     def show(
         self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float | jax.Array
     ) -> jax.Array:
-        """Pictures as they are sampled, without changing anything."""
-        (images, _), _ = networks.apply(self.roles, at, "generator", z, condition)
+        """Pictures as they are sampled, without changing anything.
+
+        `truncation` scales z: less variety, and less that fails (Kingma & Dhariwal 2018, arXiv:1807.03039).
+        """
+        (images, _), _ = networks.apply(self.roles, at, "generator", truncation * z, condition)
         return images
 
 
@@ -108,7 +111,7 @@ class Truncated(Plain):
         """Pictures as they are sampled, of latents that are truncated first."""
         module = self.roles["generator"].module
         assert isinstance(module, TruncatedModule)
-        return super().show(at, module.truncated(z, truncation), keys, condition, truncation)
+        return super().show(at, module.truncated(z, truncation), keys, condition, 1.0)
 
 
 class Noisy(Plain):
@@ -128,15 +131,13 @@ class Noisy(Plain):
     def show(
         self, at: Variables, z: jax.Array, keys: jax.Array | None, condition: Condition, truncation: float | jax.Array
     ) -> jax.Array:
-        """Pictures as they are sampled, without changing anything."""
-        (images, _), _ = networks.apply(self.roles, at, "generator", z, condition, keys=keys)
+        """Pictures as they are sampled, without changing anything; `truncation` scales z, and not the noise."""
+        (images, _), _ = networks.apply(self.roles, at, "generator", truncation * z, condition, keys=keys)
         return images
 
 
 class Styled(Plain):
     """A generator of two halves, a `StyleModule`."""
-
-    options = (Input("truncation", "number", low=0.0, high=1.5, default=1.0),)
 
     def __init__(self, roles: Networks, latent_dim: int, mixing: float) -> None:
         super().__init__(roles, latent_dim)

@@ -89,12 +89,7 @@ def draw_in_parts(
     if num < 1:
         raise UserError(f"num {num}: wanted at least 1")
     check_condition(given, algorithm.batch_spec)
-    known = {one.name: one.default for one in use.of_kind("number")}
-    if unknown := (numbers or {}).keys() - known.keys():
-        raise UserError(
-            f"{saved.run.name} takes no {min(unknown)} to sample; it takes {', '.join(known) or 'no number'}"
-        )
-    options = {name: value for name, value in (numbers or {}).items() if value != known[name]}
+    options = chosen_numbers(model, saved, numbers)
     whole = -(-num // BATCH) * BATCH
     condition = draw_conditions(algorithm.batch_spec.conditions, saved.data["condition_table"], whole, seed, given)
     sample = _compiled(use.function, tuple(options.items()))
@@ -104,6 +99,24 @@ def draw_in_parts(
         images = to_uint8(sample(state, random.stream(key, "batch", index), BATCH, part))
         rest = num - index * BATCH
         yield Samples(images[:rest], {name: value[:rest] for name, value in part.items()})
+
+
+def chosen_numbers(model: Model, saved: Saved, numbers: Mapping[str, float] | None) -> dict[str, float]:
+    """Those of the numbers that pictures are drawn with, such as truncation, that are not the model's defaults.
+
+    Raises:
+      UserError: one that the model does not take, or out of range.
+    """
+    if not numbers:
+        return {}
+    known = {one.name: one for one in model.algorithm.use("sample", saved.run.name).of_kind("number")}
+    for name, value in numbers.items():
+        if name not in known:
+            raise UserError(f"{saved.run.name} takes no {name} to sample; it takes {', '.join(known) or 'no number'}")
+        if not known[name].low <= value <= known[name].high:
+            wanted = f"a number from {known[name].low:g} to {known[name].high:g}"
+            raise UserError(f"{name}: got {value:g}, wanted {wanted}")
+    return {name: value for name, value in numbers.items() if value != known[name].default}
 
 
 def extend_samples(

@@ -242,7 +242,10 @@ def test_mistakes_with_runs(runs, capsys, tmp_path):
     assert "has not learnt to do without" in wrong(capsys, "evaluate", run, "--condition", "style=none")
     assert "wanted at least 1" in wrong(capsys, "sample", run, "--num", "0")
     assert "FILE.png" in wrong(capsys, "sample", run, "--out", "x.gif")
-    assert "takes no truncation" in wrong(capsys, "sample", run, "--truncation", "0.5")
+    assert "truncation: got 2, wanted a number from 0 to 1.5" in wrong(capsys, "sample", run, "--truncation", "2")
+    assert "truncation: got 2, wanted a number from 0 to 1.5" in wrong(capsys, "evaluate", run, "--truncation", "2")
+    assert "dcgan takes no guidance" in wrong(capsys, "evaluate", run, "--guidance", "2")
+    assert "takes no truncation" in wrong(capsys, "sample", runs / "conv_vae", "--truncation", "0.5")
     assert "has no use 'sample'; it has predict" in wrong(capsys, "sample", runs / "simple_cnn")
     assert "has no use 'predict'" in wrong(capsys, "evaluate", run, "--classifier", runs / "conv_vae")
 

@@ -294,12 +294,28 @@ def test_conditions_and_averages_are_part_of_the_contract(runs):
     assert contract["conditions"] == "style=noto"
     assert contract["ema"] is False
     assert contract["split"] == "test"
+    assert "drawn" not in contract
     with pytest.raises(ga.UserError, match="split"):
         score_run(runs / "gan", "pixels:4", 40, split="validation")
     with pytest.raises(ga.UserError, match="at least 10"):
         score_run(runs / "gan", "pixels:4", 4)
     with pytest.raises(ga.UserError, match="has no use 'sample'"):
         score_run(runs / "classifier", "pixels:4", 40)
+
+
+def test_how_pictures_are_drawn_is_part_of_the_contract(runs):
+    """Scores of fewer kinds of pictures are others, and say so; they are not held beside those of all."""
+    one = {s.name: s for s in score_run(runs / "gan", "pixels:4", 40, numbers={"truncation": 0.0})}["fd_pixels_4"]
+    all_of_them = {s.name: s for s in score_run(runs / "gan", "pixels:4", 40, numbers={"truncation": 1.0})}[
+        "fd_pixels_4"
+    ]
+    assert one.contract == all_of_them.contract | {"drawn": "truncation 0"}
+    assert one.value > all_of_them.value
+    assert "EMA, truncation 0, " in one.line()
+    judged = [accuracy_score(runs / "gan", runs / "classifier", 100, numbers=n) for n in (None, {"truncation": 0.0})]
+    assert [s.contract.get("drawn") for s in judged] == [None, "truncation 0"]
+    with pytest.raises(ga.UserError, match="takes no guidance"):
+        score_run(runs / "gan", "pixels:4", 40, numbers={"guidance": 2.0})
 
 
 def test_accuracy_of_samples(runs):

@@ -168,8 +168,8 @@ def test_mixing_and_path_length_need_a_mapping():
             zoo.tiny("dcgan", step=step)
     algorithm = zoo.tiny("dcgan")
     state = jax.eval_shape(algorithm.init, KEY, zoo.batch(algorithm.batch_spec, 2))
-    with pytest.raises(ga.UserError, match="takes key, num, condition; got truncation"):
-        algorithm.sample(state, KEY, 2, truncation=0.5)
+    with pytest.raises(ga.UserError, match="takes key, num, condition, truncation; got frames"):
+        algorithm.sample(state, KEY, 2, frames=5.0)
     algorithm = zoo.tiny("stylegan2", step={"critic_batch": "joint", "path_weight": 0.0})
     batch = zoo.batch(algorithm.batch_spec, 3)
     with pytest.raises(ga.UserError, match="no groups of 2"):

@@ -46,6 +46,17 @@ def test_what_is_drawn_is_what_samples_show(name):
     np.testing.assert_array_equal(decoded, sampled)
 
 
+@pytest.mark.parametrize("name", ["mlp_gan", "drift", "sngan"])
+def test_truncation_scales_the_latents(name):
+    algorithm = zoo.tiny(name, conditions=())
+    state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, 2))
+    latents = jax.random.normal(KEY, (3, *algorithm.uses["decode"].of_kind("latents")[0].shape))
+    decode = jax.jit(lambda latents, truncation: algorithm.decode(state, latents, truncation=truncation))
+    np.testing.assert_allclose(decode(latents, 0.5), decode(latents / 2, 1.0), atol=1e-6)
+    spread = lambda truncation: jnp.std(algorithm.sample(state, KEY, 4, truncation=truncation), axis=0).mean()
+    assert jax.jit(spread)(0.25) < 0.7 * jax.jit(spread)(1.0)
+
+
 def test_pictures_are_made_of_mapped_styles():
     algorithm = zoo.tiny("stylegan2")
     state = zoo.start(algorithm, KEY, zoo.full_batch(algorithm, 2))

@@ -48,6 +48,12 @@ class Options:
     """Real pictures for scores: train or test."""
     condition: tuple[str, ...] = ()
     """Words such as style=noto for scores; the others are drawn as in the training data."""
+    truncation: float | None = None
+    """Of GANs: pictures for scores are drawn with it, as in genart sample; the scores say so."""
+    temperature: float | None = None
+    """Of priors over codes, likewise."""
+    guidance: float | None = None
+    """Of priors over codes, likewise."""
     ema: bool = True
     """Sample with the moving averages of the parameters, where there are any."""
     member: int | None = None
@@ -58,6 +64,12 @@ class Options:
     """Of a VAE, a bound by so many draws of the latents of 1,000 test pictures (Burda et al. 2016), besides."""
     json: bool = False
     """As JSON."""
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What pictures are drawn with, by name."""
+        said = {name: getattr(self, name) for name in ("truncation", "temperature", "guidance")}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 def _check(options: Options, from_pictures: bool, features: bool, without_target: bool) -> None:
@@ -79,8 +91,8 @@ def _by_classifier(run: str, options: Options, source: str) -> list[Score]:
 
     assert options.classifier is not None
     if source.startswith("stacked:"):
-        return stacked_modes(run, options.classifier, options.num or 10_000, options.seed, options.ema)
-    return [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema)]
+        return stacked_modes(run, options.classifier, options.num or 10_000, options.seed, options.ema, options.numbers)
+    return [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema, options.numbers)]
 
 
 def _of_videos(run: str, options: Options) -> list[Score]:
@@ -133,7 +145,7 @@ def _of_sets(run: str, options: Options, network: Extractor, given: Mapping[str,
 
     reference = None if options.reference is None else read_statistics(options.reference)
     num, seed, split = options.num or 2000, options.seed, options.split
-    return score_run(run, network, num, seed, split, options.ema, given, tell, reference, options.also)
+    return score_run(run, network, num, seed, split, options.ema, given, tell, reference, options.also, options.numbers)
 
 
 def _of_latents(run: str, options: Options, figures: Json) -> list[Score]:
@@ -166,10 +178,12 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.train import parallel
     from genart_jax.train.checkpoint import load, member_directory, read_config
     from genart_jax.types import check_condition
+    from genart_jax.use.sample import chosen_numbers
 
     keep_programs()
     run = str(member_directory(run, options.member))
-    saved, algorithm = read_config(run), load(run).algorithm
+    saved, model = read_config(run), load(run)
+    algorithm = model.algorithm
     # What is wrong is said before the work begins.
     if options.classifier is not None:
         make_extractor(f"classifier:{options.classifier}")
@@ -188,6 +202,9 @@ def run(args: Sequence[str]) -> None:
     _check(options, from_pictures, network is not None, without_target)
     given = parse_conditions(options.condition, saved.data["class_names"])
     check_condition(given, algorithm.batch_spec)
+    if options.numbers and is_video(shape):
+        raise UserError(f"--{min(options.numbers)}: of videos, scores are of those that are drawn without it")
+    chosen_numbers(model, saved, options.numbers)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
     scores = _of_latents(run, options, figures)

@@ -28,7 +28,8 @@ class Options:
     """Words such as style=noto shape=food; the others are drawn as in the training data. style=none hides it, if the
     model was trained with step.condition-dropout."""
     truncation: float = 1.0
-    """Below 1: styles pulled towards their mean by this factor, less varied and more typical (needs a mapping)."""
+    """Of GANs. Below 1, pictures are less varied and more typical: latents, or styles about their mean, are scaled by
+    this factor; of biggan, drawn from this share of their distribution."""
     temperature: float | None = None
     """Of priors over codes: below 1, the likelier codes are drawn more often still; None: as the run says."""
     guidance: float | None = None
