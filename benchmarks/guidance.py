@@ -25,7 +25,7 @@ from genart_jax.evaluate import pictures
 from genart_jax.evaluate.extractors import Extractor, fitted, make_extractor
 from genart_jax.evaluate.measures import measure
 from genart_jax.evaluate.pictures import Trained, open_run
-from genart_jax.train.checkpoint import Model
+from genart_jax.use.sample import chosen_numbers
 
 RESULTS = Path(__file__).parent / "results" / "guidance.md"
 JUDGES = {"style": "icons_style", "shape": "icons_shape"}
@@ -35,8 +35,8 @@ SHOWN, SIDE, LETTERS = 16, 64, 14
 
 def drawing(trained: Trained, guidance: float, temperature: float) -> Trained:
     """The same model, which draws otherwise."""
-    run = ga.configure(trained.saved.run, step={"guidance": guidance, "temperature": temperature})
-    return trained._replace(model=Model(ga.build(run), trained.model.state))
+    numbers = {"guidance": guidance, "temperature": temperature}
+    return trained._replace(numbers=chosen_numbers(trained.model, trained.saved, numbers))
 
 
 def figures(trained: Trained, num: int, networks: Mapping[str, Extractor]) -> dict[str, float]:

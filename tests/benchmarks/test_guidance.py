@@ -14,9 +14,8 @@ def test_another_way_to_draw_is_the_same_model(tmp_path, small_data):  # noqa: F
     fit("code_prior", run)
     trained = Trained(run, ga.read_config(run), ga.load(run), None)
     other = guidance.drawing(trained, 2.0, 0.5)
-    assert other.model.state is trained.model.state
-    numbers = {one.name: one.default for one in other.model.algorithm.use("sample").of_kind("number")}
-    assert numbers == {"temperature": 0.5, "guidance": 2.0}
+    assert other.model is trained.model
+    assert other.numbers == {"temperature": 0.5, "guidance": 2.0}
     picture = guidance.sheet(trained, [1.0, 3.0], 1.0)
     assert picture.size == (guidance.SHOWN * guidance.SIDE, 2 * (guidance.SIDE + guidance.LETTERS + 4))
     first, second = np.split(np.asarray(picture), 2)
@@ -33,5 +32,5 @@ def test_a_line_of_each():
 def test_what_is_no_prior_is_said(tmp_path, capsys):
     assert guidance.main([str(tmp_path / "none"), "--out", str(tmp_path / "out.md")]) == 2
     assert capsys.readouterr().err.startswith("guidance: ")
-    with pytest.raises(ga.UserError, match="has no option"):
+    with pytest.raises(ga.UserError, match="takes no guidance"):
         guidance.drawing(open_run("icons"), 2.0, 1.0)
