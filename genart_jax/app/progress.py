@@ -11,7 +11,7 @@ import numpy as np
 from rich import progress
 
 from genart_jax.app.words import collapsed
-from genart_jax.config import Run
+from genart_jax.config import Gan, Run
 from genart_jax.runtime import packaged
 from genart_jax.runtime.values import Json
 from genart_jax.runtime.watch import clock
@@ -131,6 +131,8 @@ class Progress:
         if values["samples"]:
             words = " ".join(f"{name}={names[0]}" for name, names in list(values["class_names"].items())[:2])
             commands.insert(0, f"genart sample {directory}{member}" + (f" --condition {words}" if words else ""))
+            if self._run and isinstance(self._run.step, Gan):
+                commands.insert(1, f"genart sample {directory}{member} --truncation 0.7  # less varied, better drawn")
         else:
             commands.insert(1, f"cat {directory / 'summary.json'}")
         for name in packaged.longer(summary["model"], self._run.data.source, values["step"]) if self._run else ():

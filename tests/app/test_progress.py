@@ -71,3 +71,4 @@ def test_what_was_trained_longer_and_comes_with_the_package_is_named(steps, said
         told("end", end | {"summary": {"model": "modgan", "test": {}}})
     lines = capsys.readouterr().out.splitlines()
     assert ("  genart sample icons  # comes with the package, trained for longer" in lines) == said
+    assert f"  genart sample {tmp_path} --truncation 0.7  # less varied, better drawn" in lines
