@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.peers.common import ConditionEmbed, Context, Ema
-from genart_jax.config import UserError
+from benchmarks.peers import adversarial
+from benchmarks.peers.common import ConditionEmbed, Context
 
 
 def stages(shape: list[int]) -> tuple[int, int, int]:
@@ -79,88 +79,13 @@ class Critic(nn.Module):
         return score
 
 
-class Step:
+class Step(adversarial.Step):
     """One step a call; R1 in every call whose index is a multiple of its period."""
 
-    def __init__(self, context: Context) -> None:
-        gan = context.run.step
-        known = gan.loss in ("non_saturating", "relativistic")
-        if not known or gan.d_steps != 1 or gan.g_steps != 1 or gan.condition_dropout:
-            raise UserError(
-                "--against torch: only non-saturating and relativistic losses, one update each, all conditions shown"
-            )
-        self.context, self.gan, self.count = context, gan, 0
-        self.period = gan.r1_every if gan.r1_gamma else 1
-        self.generator = context.place(Generator(context.run.model, context))
-        self.critic = context.place(Critic(context.run.model))
-        self.modules = {"generator": self.generator, "critic": self.critic}
-        for module in self.modules.values():
+    def made(self, model: Any, context: Context) -> tuple[nn.Module, nn.Module]:
+        """Both networks."""
+        made = Generator(model, context), Critic(model)
+        for module in made:
             for p in module.parameters():
                 nn.init.normal_(p, 0.0, 0.02)
-        self.optimizers = (
-            context.optimizer(self.generator.parameters()),
-            context.optimizer(self.critic.parameters(), gan.critic_learning_rate),
-        )
-        self.ema = Ema([self.generator], gan.ema_decay)
-        self.generate = context.compile(self._generate)
-        self.critic_loss, self.generator_loss = (
-            context.compile(self._critic_loss),
-            context.compile(self._generator_loss),
-        )
-
-    def _generate(self, z: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        with self.context.autocast():
-            return self.generator(z, condition)
-
-    def _critic_loss(
-        self, real: torch.Tensor, fake: torch.Tensor, condition: dict[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        with self.context.autocast():
-            if self.gan.critic_batch == "separate":
-                on_real, on_fake = self.critic(real, condition), self.critic(fake, condition)
-            else:
-                both = {name: torch.cat([value, value]) for name, value in condition.items()}
-                on_real, on_fake = self.critic(torch.cat([real, fake]), both).chunk(2)
-        if self.gan.loss == "relativistic":
-            loss = functional.softplus(on_fake - on_real).mean()
-        else:
-            loss = functional.softplus(-on_real).mean() + functional.softplus(on_fake).mean()
-        return loss, on_real.detach().mean(), on_fake.detach().mean()
-
-    def _generator_loss(
-        self, real: torch.Tensor, fake: torch.Tensor, condition: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        with self.context.autocast():
-            if self.gan.loss == "relativistic":
-                with torch.no_grad():
-                    on_real = self.critic(real, condition)
-                return functional.softplus(on_real - self.critic(fake, condition)).mean()
-            return functional.softplus(-self.critic(fake, condition)).mean()
-
-    def _penalty(self, real: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        """R1; not compiled, as torch.compile has no second derivatives."""
-        real = real.detach().requires_grad_()
-        with self.context.autocast():
-            scores = self.critic(real, condition)
-        (gradient,) = torch.autograd.grad(scores.sum(), real, create_graph=True)
-        return gradient.square().flatten(1).sum(1).mean()
-
-    def __call__(self, index: int) -> None:
-        """One step."""
-        real, condition, gan = self.context.images, self.context.condition, self.gan
-        for optimizer in self.optimizers:
-            self.context.schedule(optimizer, self.count)
-            optimizer.zero_grad(set_to_none=True)
-        z = torch.randn(len(real), self.context.run.model.latent_dim, device=real.device)
-        fake = self.generate(z, condition)
-        loss, self.real_score, self.fake_score = self.critic_loss(real, fake.detach(), condition)
-        loss.backward()
-        if gan.r1_gamma and index % self.period == 0:
-            (0.5 * gan.r1_gamma * gan.r1_every * self._penalty(real, condition)).backward()
-        self.optimizers[1].step()
-        self.critic.requires_grad_(False)
-        self.generator_loss(real, fake, condition).backward()
-        self.critic.requires_grad_(True)
-        self.optimizers[0].step()
-        self.ema.update(self.count)
-        self.count += 1
+        return made
