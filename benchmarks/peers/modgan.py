@@ -52,6 +52,7 @@ class Critic(nn.Module):
         self.out = nn.Linear((features[-1] + (self.group > 1)) * height * width, 1)
         self.embed = ConditionEmbed(c.conditions, features[-1], 0.02)
         self.patches = nn.Conv2d(features[2], 1, 1) if c.patches else None
+        self.patch_embed = ConditionEmbed(c.conditions if c.patches and c.patch_conditions else (), features[2], 0.02)
 
     def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> Scores:
         """(batch,), or {"image": (batch,), "patches": (batch, height / 4, width / 4)}."""
@@ -65,7 +66,9 @@ class Critic(nn.Module):
         score = projected(score, pooled, self.embed(condition))
         if self.patches is None:
             return score
-        return {"image": score, "patches": self.patches(stages[1].float())[:, 0].float()}
+        places = stages[1].float()
+        patches = projected(self.patches(places)[:, 0].float(), places, self.patch_embed(condition))
+        return {"image": score, "patches": patches}
 
 
 class Step(adversarial.Step):
@@ -77,6 +80,6 @@ class Step(adversarial.Step):
         Raises:
           UserError: options that this peer does not have.
         """
-        if model.patch_conditions or context.run.train.batch % model.minibatch_group:
-            raise UserError("--against torch: modgan's patches know no conditions there, and a batch is whole groups")
+        if context.run.train.batch % model.minibatch_group:
+            raise UserError("--against torch: a batch of modgan is whole groups there")
         return Generator(model, context), Critic(model)

@@ -123,8 +123,11 @@ def critic_blocks(
 
 
 def projected(score: torch.Tensor, features: torch.Tensor, vectors: list[torch.Tensor]) -> torch.Tensor:
-    """Scores (batch,) with the products of features (batch, n) with each condition's vector."""
-    return score + (sum(vectors) * features).sum(1) if vectors else score
+    """Scores (batch, ...) with the products of features (batch, n, ...) with each condition's vector (batch, n)."""
+    if not vectors:
+        return score
+    vector: torch.Tensor = torch.stack(vectors).sum(0)
+    return score + (vector.reshape(*vector.shape, *[1] * (features.ndim - 2)) * features).sum(1)
 
 
 class ProjectionCritic(nn.Module):

@@ -82,6 +82,7 @@ def modgan(params, modules):
         put(d[f"down_{i}"], layer)
     embedded(d["embed"], critic.embed)
     put(d["patches"], critic.patches)
+    embedded(d["patch_embed"], critic.patch_embed)
     _, height, width = generator.shape
     kernel = np.array(d["out"]["kernel"])[:, 0].reshape(height, width, -1)
     copy(critic.out.weight, kernel.transpose(2, 0, 1))
@@ -174,7 +175,7 @@ def settle(modules):
 
 CASES = {
     "mlp_gan": (mlp_gan, {}),
-    "modgan": (modgan, {"step.loss": "relativistic"}),
+    "modgan": (modgan, {"step.loss": "relativistic", "patch_conditions": True}),
     "wgan_gp": (residual(conditional), {}),
     "sagan": (residual(conditional), {}),
     "biggan": (residual(shared), {}),
