@@ -62,11 +62,12 @@ class Clock:
 
 
 def recipe(options: dict[str, Any], seed: int, steps: int | None) -> Run:
-    """The configuration of a try; what it saves and draws on the way is left out."""
+    """The configuration of a try; what it saves and draws on the way is left out, unless its options say so."""
     options = dict(options)
+    told = {"sample_every": 0, "save_every": 3000} | options.get("train", {})
     run = ga.configure(options.pop("model", "modgan"), preset=options.pop("preset", "default"), **options)
     length: dict[str, Any] = {} if steps is None else {"steps": steps}
-    return ga.configure(run, train={"seed": seed, "sample_every": 0, "save_every": 3000, **length})
+    return ga.configure(run, train={**told, "seed": seed, **length})
 
 
 def train(options: dict[str, Any], directory: Path, seed: int, budget: float, steps: int | None) -> float:
