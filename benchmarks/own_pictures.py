@@ -29,6 +29,8 @@ from genart_jax.data.open import Dataset
 
 RESULTS = Path(__file__).parent / "results" / "own_pictures.md"
 LITE0 = "asset:efficientnet_lite0"
+SIDE = 128
+"""Pixels to which the published network's pictures are enlarged at most."""
 WAYS: dict[str, dict[str, Any]] = {
     "from nothing": {"model": "simple_cnn", "train": {"steps": 300, "batch": 32}},
     "probe": {"model": "efficientnet_lite0", "preset": "probe", "train": {"steps": 150, "batch": 32}},
@@ -50,6 +52,9 @@ def trained(way: str, data: Dataset, label: str, seed: int, directory: Path) -> 
     if not result.is_file():
         options = dict(WAYS[way])
         train = {"seed": seed, "sample_every": 0, "save_every": 0} | options.pop("train")
+        if options.get("preset"):  # the published network is for larger pictures
+            side = data.spec.image_shape[0]
+            options |= {"enlarge": max(1, SIDE // side), "data": {"image_size": (side,)}}
         run = ga.configure(options.pop("model"), label=label, train=train, **options)
         before = _cpu()
         ga.fit(run, directory, init_from=LITE0 if options.get("preset") else None, data=data)
