@@ -57,6 +57,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "portraits": {
         "model": "efficientnet_lite0",
+        "preset": "probe",
+        "init_from": "asset:efficientnet_lite0",
+        "source": "portraits",
+        "conditions": ("race",),
+        "enlarge": 3,
+        "data": {"flip": True, "image_size": (64,)},
+        "step": {"balance": 1.0},
+    },
+    "portraits_finetuned": {
+        "model": "efficientnet_lite0",
         "preset": "finetune",
         "init_from": "asset:efficientnet_lite0",
         "source": "portraits",
