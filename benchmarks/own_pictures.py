@@ -33,7 +33,7 @@ SIDE = 128
 """Pixels to which the published network's pictures are enlarged at most."""
 WAYS: dict[str, dict[str, Any]] = {
     "from nothing": {"model": "simple_cnn", "train": {"steps": 300, "batch": 32}},
-    "probe": {"model": "efficientnet_lite0", "preset": "probe", "train": {"steps": 150, "batch": 32}},
+    "probe": {"model": "efficientnet_lite0", "preset": "probe", "train": {"steps": 300, "batch": 32}},
     "finetune": {"model": "efficientnet_lite0", "preset": "finetune", "train": {"steps": 150, "batch": 32}},
 }
 

@@ -369,6 +369,9 @@ def pretrained(name: str, algorithm: Algorithm) -> State:
 _MAY_DIFFER = re.compile(r"\['(embed|\w+_embed|offsets|out)'\]|\['painter'\]\['\w+_norm'\]")
 """Parts that a fine-tuned model may begin anew: what belongs to classes of conditions (or styles), and last layers."""
 
+_NEW_CLASSES = re.compile(r"\['classifier'\].*\['out'\]")
+"""A classifier's last layer for other classes begins at zero: what it draws at random would stay there as noise, where
+few pictures leave most directions of the features untrained."""
 
 _PICTURES = re.compile(r"\['pixels'\]")
 """Parameters (height, width, ...) that are themselves a picture: taken from another size by resizing."""
@@ -384,8 +387,9 @@ def take_parameters(state: State, init_from: str, name: str = "") -> tuple[State
     """`state` with parameters, statistics and averages of another run, and the paths of what was not taken.
 
     Where that run has no moving averages, they begin as its parameters. Optimizer and step stay fresh, and so do what
-    belongs to classes of conditions and last layers, where their shapes differ, and a network that the same model has
-    not there (published weights may come without a critic). `name` is this model's, for the error.
+    belongs to classes of conditions and last layers, where their shapes differ (a classifier's then begins at zero),
+    and a network that the same model has not there (published weights may come without a critic). `name` is this
+    model's, for the error.
 
     Raises:
       UserError: no run there, or one of another model, or anything else has another shape.
@@ -404,7 +408,7 @@ def take_parameters(state: State, init_from: str, name: str = "") -> tuple[State
             return _placed(jax.image.resize(found[where], leaf.shape, "linear"), leaf)
         if _MAY_DIFFER.search(where) or (there == name and path[0].key not in other.params):
             left.extend([where] if part == "params" else [])
-            return leaf
+            return _placed(np.zeros(leaf.shape, leaf.dtype), leaf) if _NEW_CLASSES.match(where) else leaf
         model = f"--init-from {init_from}: that is a run of {there}"
         if name and there != name:
             raise UserError(f"{model}, not of {name}")
