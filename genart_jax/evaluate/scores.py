@@ -152,7 +152,6 @@ def score_run(
     seconds = estimate(trained, network, num, pictures.unseen(network, trained.source, split, num_real, 2))
     about = "" if seconds is None else f", at most about {clock(seconds)}"
     tell(f"{network.name} sees {num:,} generated and {reals:,} real pictures{about}")
-    tell(f"features of {num} generated pictures: {network.name}")
     fake = pictures.draw_features(trained, network, num, seed, given)
     to_reference = {} if reference is None else _to_reference(network, reference, fake)
     tell(f"features of {num_real} real pictures: {network.name}")

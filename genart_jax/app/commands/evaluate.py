@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from genart_jax.evaluate.extractors import Extractor
     from genart_jax.evaluate.scores import Score
     from genart_jax.runtime.values import Json
+    from genart_jax.train.checkpoint import Model, Saved
 
 USAGE = "evaluate RUN [--extractor NAME] ..."
 SUMMARY = "figures, and scores of a run's pictures"
@@ -82,6 +83,16 @@ def _check(options: Options, from_pictures: bool, features: bool, without_target
         raise UserError(f"--draws {options.draws}: wanted 0 or more")
     if not features and not from_pictures and (options.reference or set(options.also) - {"disentanglement"}):
         raise UserError("--reference and --also need pictures and an --extractor, such as lite0")
+
+
+def _check_numbers(numbers: Mapping[str, float], model: Model, saved: Saved) -> None:
+    """Raises UserError where pictures cannot be drawn with them."""
+    from genart_jax.data.media import is_video
+    from genart_jax.use.sample import chosen_numbers
+
+    if numbers and is_video(model.algorithm.batch_spec.image_shape):
+        raise UserError(f"--{min(numbers)}: of videos, scores are of those that are drawn without it")
+    chosen_numbers(model, saved, numbers)
 
 
 def _by_classifier(run: str, options: Options, source: str) -> list[Score]:
@@ -178,7 +189,6 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.train import parallel
     from genart_jax.train.checkpoint import load, member_directory, read_config
     from genart_jax.types import check_condition
-    from genart_jax.use.sample import chosen_numbers
 
     keep_programs()
     run = str(member_directory(run, options.member))
@@ -202,9 +212,7 @@ def run(args: Sequence[str]) -> None:
     _check(options, from_pictures, network is not None, without_target)
     given = parse_conditions(options.condition, saved.data["class_names"])
     check_condition(given, algorithm.batch_spec)
-    if options.numbers and is_video(shape):
-        raise UserError(f"--{min(options.numbers)}: of videos, scores are of those that are drawn without it")
-    chosen_numbers(model, saved, options.numbers)
+    _check_numbers(options.numbers, model, saved)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
     figures = evaluate_run(run, options.data, options.seed)
     scores = _of_latents(run, options, figures)
