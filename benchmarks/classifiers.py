@@ -79,10 +79,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 NOTES = {
     "avatars": "Faces have 51 kinds of hair. What is confused, by a look at sixty mistakes on what was held out: hair "
-    "under hats, heads that are shaved or nearly, and the fades of one cut, which differ by a few pixels at a side of 64.",
-    "portraits": "Portraits are 214 to train on, of 15 races, and 24 to test, of other figures: one of these is 4 points. "
-    "`portraits` trains the last layer of the published network, on pictures three times as large, with classes weighed; "
-    "`portraits_finetuned` trains all of it. The first was chosen by the 21 portraits that were held out.",
+    "under hats, heads that are shaved or nearly, and the fades of one cut, which differ by a few pixels at a side "
+    "of 64.",
+    "portraits": "Portraits are 214 to train on, of 15 races, and 24 to test, of other figures: one is 4 points. "
+    "`portraits` trains the last layer of the published network, on pictures three times as large, with classes "
+    "weighed; `portraits_finetuned` trains all of it. The first was chosen by the 21 portraits that were held out.",
     "plates": "On plates PyTorch's copy is ahead from the curve's first point on. A possible reason, not tested: its "
     "first kernels are smaller, which before BatchNorm works as a larger learning rate.",
 }
