@@ -43,6 +43,15 @@ RESULTS = Path(__file__).parent / "results" / "classifiers.md"
 CHARACTERS = tuple(f"char_{i}" for i in range(1, 8))
 RECIPES: dict[str, dict[str, Any]] = {
     "fashion": {"source": "fashion_mnist", "preset": "fashion"},
+    "fashion_long": {
+        "source": "fashion_mnist",
+        "preset": "fashion",
+        "features": (48, 96, 192),
+        "again": 2,
+        "data": {"flip": True, "crop": 2, "cutout": 8},
+        "step": {"mirror": True},
+        "train": {"steps": 12_500},
+    },
     "mnist": {"source": "mnist", "preset": "digits"},
     "icons": {"source": "emoji", "preset": "icons", "conditions": ("style", "shape", "color")},
     "icons_finetuned": {
