@@ -12,7 +12,7 @@ The loss is relativistic with a lazy R1 penalty (Huang et al. 2024, arXiv:2501.0
 
 Presets:
 
-- `default`: `genart train modgan`. Some 12 CPU minutes; what it reaches, at which truncation, and what was tried on the
+- `default`: `genart train modgan`. Some 14 CPU minutes; what it reaches, at which truncation, and what was tried on the
   way, is in benchmarks/results/demo_tries.md.
 - `tiny`: for tests.
 """
