@@ -2,9 +2,9 @@
 
 A generator may offer its two halves, `mapping(z, condition, train, truncation) -> styles (batch, layers, features)` and
 `synthesis(styles, keys) -> (images, aux)`, with one key an example for what it draws (None: fixed noise). Then styles
-can be mixed, the path length regularised, and samples truncated. One that is a `NoisyModule` draws noise as well;
-a `TruncatedModule` says how its latents are truncated. One of videos, a `MovingModule`, has noise for each frame in its
-latents, and so makes videos of any length.
+can be mixed, the path length regularised, and samples truncated about the mean style. Of others truncation scales the
+latents, unless a `TruncatedModule` says how. One that is a `NoisyModule` draws noise as well. One of videos, a
+`MovingModule`, has noise for each frame in its latents, and so makes videos of any length.
 """
 
 from __future__ import annotations
