@@ -60,7 +60,7 @@ class Seen(NamedTuple):
         Raises:
           UserError: there is none of that name.
         """
-        return _named(self.outputs(images)[1], name, self.says)
+        return _named(self.outputs(images)[1], name, "this network")
 
     def stages(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the intermediates of one picture, from the first to the last."""
