@@ -18,6 +18,7 @@ from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array, Json
 from genart_jax.runtime.watch import watched
+from genart_jax.train.checkpoint import Model
 from genart_jax.types import Algorithm, Batch, State
 
 _BATCH = 64
@@ -52,12 +53,12 @@ def by_draws(
     return total - math.log(draws), mean
 
 
-def importance_bound(directory: str | Path, draws: int, num: int = 1000, seed: int = 0) -> Json:
+def importance_bound(directory: str | Path | Model, draws: int, num: int = 1000, seed: int = 0) -> Json:
     """The bound of a run's model on `num` test pictures, a choice that is always the same: `iw_elbo` in nats and
     `iw_bits_per_dim`, and beside them `iw_elbo_of_one`, the evidence lower bound of these pictures.
 
     Args:
-      directory: the run.
+      directory: the run, or its model as `ga.load(RUN, step)` gives it.
       draws: of latents for each picture; 1 is the evidence lower bound, with noise.
       num: pictures, if there are as many.
       seed: of the draws.

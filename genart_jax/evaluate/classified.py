@@ -22,6 +22,7 @@ from genart_jax.runtime.packaged import results
 from genart_jax.runtime.values import Array
 from genart_jax.runtime.watch import watched
 from genart_jax.steps.classifier import TOP
+from genart_jax.train.checkpoint import Model
 from genart_jax.types import to_float
 
 _BATCH = 250
@@ -37,7 +38,7 @@ class Classified(NamedTuple):
 
 
 def score_classifier(
-    directory: str | Path, ema: bool = True, tell: Callable[[str], None] = lambda text: None
+    directory: str | Path | Model, ema: bool = True, tell: Callable[[str], None] = lambda text: None
 ) -> Classified:
     """Scores of a classifier's run on all of its test split, also written to RUN/scores.json.
 
@@ -60,7 +61,7 @@ def score_classifier(
         matrix = confusion.update(confusion.empty(probabilities.shape[1]), probabilities, own)
         words = trained.saved.data["class_names"][name]
         found |= _measures(name, probabilities, own, matrix, words)
-        files[name] = results(directory) / f"confusion_{name}.png"
+        files[name] = results(trained.directory) / f"confusion_{name}.png"
         draw(matrix, words, f"{name}: rows are true, columns seen; {test.size} test pictures").save(files[name])
         right, known = right & (probabilities.argmax(axis=1) == own), known & (own >= 0)
     if len(files) > 1 and known.any():
@@ -68,7 +69,7 @@ def score_classifier(
         found["joint_accuracy"] = Measured(share, np.sqrt(share * (1 - share) / number), "binomial", {"of": number})
     contract = contract_of(trained, AsTheyAre(spec.image_shape[:-1]), "test", test.size, 0, None)
     scores = make_scores(trained, contract, found, 0)
-    write_scores(directory, scores)
+    write_scores(trained.directory, scores)
     return Classified(scores, files)
 
 

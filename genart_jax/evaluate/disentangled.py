@@ -16,13 +16,14 @@ from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_sc
 from genart_jax.metrics import disentanglement
 from genart_jax.runtime.values import Array
 from genart_jax.steps import posteriors
+from genart_jax.train.checkpoint import Model
 
 _LEAST = 100
 """Pictures below which counts say nothing."""
 
 
 def score_latents(
-    directory: str | Path,
+    directory: str | Path | Model,
     num: int = 5000,
     seed: int = 0,
     ema: bool = True,
@@ -64,7 +65,7 @@ def score_latents(
     shape = algorithm.batch_spec.image_shape
     contract = contract_of(trained, AsTheyAre((shape[-3], shape[-2])), "test", len(rows), 0, None)
     scores = make_scores(trained, contract | {"factors": sorted(factors)}, found, seed)
-    write_scores(directory, scores)
+    write_scores(trained.directory, scores)
     return scores
 
 

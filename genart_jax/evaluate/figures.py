@@ -11,12 +11,13 @@ from genart_jax.evaluate import aggregate, lossless
 from genart_jax.evaluate.pictures import choose_rows, open_run, read_rows
 from genart_jax.runtime.values import Json
 from genart_jax.train import parallel
+from genart_jax.train.checkpoint import Model
 from genart_jax.train.evaluation import make_evaluator
 
 _COMPRESSED = 1000  # test pictures, of which lossless files are made
 
 
-def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0) -> Json:
+def evaluate_run(directory: str | Path | Model, source: str | None = None, seed: int = 0) -> Json:
     """The model's own figures on the test split of its data, or of another source.
 
     Beside a VAE's bits a dimension of 8-bit levels stand those of PNG and of lossless WebP, of up to 1,000 pictures,
@@ -37,7 +38,7 @@ def evaluate_run(directory: str | Path, source: str | None = None, seed: int = 0
     figures |= aggregate.of_run(trained, seed)
     return {
         "model": trained.saved.run.name,
-        "run": str(directory),
+        "run": str(trained.directory),
         "id": trained.saved.data.get("id"),
         "step": int(state.step),
         "data": trained.source.name,

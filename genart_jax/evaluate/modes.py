@@ -15,11 +15,11 @@ from genart_jax.evaluate.pictures import open_run
 from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
 from genart_jax.metrics.diversity import modes
 from genart_jax.runtime.values import Array
-from genart_jax.train.checkpoint import read_config
+from genart_jax.train.checkpoint import Model, read_config
 
 
 def stacked_modes(
-    directory: str | Path,
+    directory: str | Path | Model,
     classifier: str | Path,
     num: int = 10_000,
     seed: int = 0,
@@ -41,7 +41,9 @@ def stacked_modes(
     shape = trained.model.algorithm.batch_spec.image_shape
     if network.channels != 1 or shape != (*network.size, 3):
         wanted = "x".join(map(str, (*network.size, 3)))
-        raise UserError(f"{directory} makes pictures of {shape}; modes are counted with a grey classifier, on {wanted}")
+        raise UserError(
+            f"{trained.directory} makes pictures of {shape}; modes are counted with a grey classifier, on {wanted}"
+        )
     table = np.array(judge.data["condition_table"])  # rows of a label and its count
     table = table[table[:, 0] >= 0]  # the unlabelled, in tables of old runs
     share = np.bincount(table[:, 0], table[:, 1], len(judge.data["class_names"]["label"])) / table[:, 1].sum()
@@ -62,7 +64,7 @@ def stacked_modes(
     }  # fmt: skip
     contract = contract_of(trained, network, "train", len(real), num, None)
     scores = make_scores(trained, contract, measured, seed)
-    write_scores(directory, scores)
+    write_scores(trained.directory, scores)
     return scores
 
 

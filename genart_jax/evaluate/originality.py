@@ -25,6 +25,7 @@ from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.packaged import results
 from genart_jax.runtime.values import Array, Json
+from genart_jax.train.checkpoint import Model
 from genart_jax.types import Algorithm, Condition, State, to_float
 from genart_jax.use.sample import Samples
 
@@ -39,7 +40,7 @@ _MEMBERSHIP = (("real_score", 1), ("elbo", 1), ("bits_per_dim", -1), ("bits_per_
 
 
 def originality(
-    directory: str | Path,
+    directory: str | Path | Model,
     extractor: str | Extractor | None = "lite0",
     num: int = 500,
     seed: int = 0,
@@ -56,7 +57,7 @@ def originality(
     distances from held-out pictures to the training set.
 
     Args:
-      directory: the run.
+      directory: the run, or its model as `ga.load(RUN, step)` gives it.
       extractor: see `extractors`; None: pixels alone.
       num: generated pictures.
       seed: of them.
@@ -76,7 +77,7 @@ def originality(
         tell(f"features of {len(train.images)} training and {len(test.images)} test pictures: {network.name}")
     spaces = _spaces(network, trained.source, rows, (train, test, fake))
     report: Json = {
-        "model": {"name": trained.saved.run.name, "run": str(directory), "step": int(trained.model.state.step)},
+        "model": {"name": trained.saved.run.name, "run": str(trained.directory), "step": int(trained.model.state.step)},
         "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
         "seed": seed,
         "held_out": len(test.images),
@@ -93,7 +94,7 @@ def originality(
     report["membership"] = membership(trained, train, test, seed)
     report["findings"] = findings(report)
     report["pictures"] = _neighbours_of(found, rows["train"])
-    last, path = list(found)[-1], results(directory)
+    last, path = list(found)[-1], results(trained.directory)
     about = trained.model.provenance if provenance else None
     save(card.draw(found[last], train, fake, shown, last), path / "originality.png", about)
     (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")

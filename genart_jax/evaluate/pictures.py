@@ -25,7 +25,7 @@ from genart_jax.evaluate import shipped
 from genart_jax.evaluate.extractors import Extractor
 from genart_jax.runtime.cache import cache_directory
 from genart_jax.runtime.values import Array
-from genart_jax.train.checkpoint import Model, Saved, load, member_directory, read_config
+from genart_jax.train.checkpoint import Model, Saved, load
 from genart_jax.use.sample import Samples, chosen_numbers, draw_in_parts, draw_samples, joined
 
 _PART = 5000  # pictures
@@ -55,7 +55,7 @@ class Features(NamedTuple):
 
 
 def open_run(
-    directory: str | Path, data: str | None = None, ema: bool = True, numbers: Mapping[str, float] | None = None
+    directory: str | Path | Model, data: str | None = None, ema: bool = True, numbers: Mapping[str, float] | None = None
 ) -> Trained:
     """A run, its model (without moving averages where `ema` is False) and the data it was trained on, or other data.
 
@@ -64,9 +64,11 @@ def open_run(
     Raises:
       UserError: no run there, its data is not to be had, has changed or does not fit, or numbers that it does not take.
     """
-    saved = read_config(directory)
-    model = load(directory)
+    model = directory if isinstance(directory, Model) else load(directory)
     algorithm, state = model
+    saved, place = model.saved, model.run
+    if saved is None or place is None:
+        raise UserError("this model does not know its data and configuration; take one of ga.load(RUN)")
     chosen = chosen_numbers(model, saved, numbers)
     options = saved.run.data
     if data is not None:
@@ -77,7 +79,7 @@ def open_run(
             options = dataclasses.replace(options, frames=algorithm.batch_spec.image_shape[0])
     source = open_source(options)
     if data is None and not same_data(source, saved.data):
-        raise UserError(f"{source.name} has changed since {directory} was trained; name a source with --data")
+        raise UserError(f"{source.name} has changed since {place} was trained; name a source with --data")
     spec = algorithm.batch_spec
     if source.image_shape != spec.image_shape:
         raise UserError(f"{source.name} has pictures of {source.image_shape}, the model is for {spec.image_shape}")
@@ -86,7 +88,7 @@ def open_run(
             here = ", ".join(source.class_names.get(name, ())) or "none"
             raise UserError(f"{source.name}: the model knows {name} as {', '.join(names)}; here are {here}")
     used = Model(algorithm, state if ema else state.replace(ema={}), saved, model.run, model.sha256)
-    return Trained(member_directory(directory, None), saved, used, source, chosen)
+    return Trained(place, saved, used, source, chosen)
 
 
 def draw(trained: Trained, num: int, seed: int, given: Mapping[str, int] | None = None) -> Samples:

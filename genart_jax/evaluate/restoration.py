@@ -23,6 +23,7 @@ from genart_jax.metrics.features import error_of_mean
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array
+from genart_jax.train.checkpoint import Model
 from genart_jax.train.show import examples
 from genart_jax.types import Algorithm, to_float, to_uint8
 
@@ -71,7 +72,7 @@ def measures(target: Array, made: Array, border: int) -> dict[str, Array]:
 
 
 def score_translation(
-    directory: str | Path,
+    directory: str | Path | Model,
     num: int = 256,
     seed: int = 0,
     ema: bool = True,
@@ -85,7 +86,7 @@ def score_translation(
     enlarges), `worst` that of the picture that comes out worst.
 
     Args:
-      directory: the run.
+      directory: the run, or its model as `ga.load(RUN, step)` gives it.
       num: test pictures, if there are as many.
       seed: of how they are degraded.
       ema: with the moving averages of the parameters, where there are any.
@@ -124,7 +125,7 @@ def score_translation(
         tell(f"features of what is wanted and of what is made: {features.name}")
         contract = contract_of(trained, features, "test", num, num, None) | {"task": _task(trained)}
         scores += make_scores(trained, contract, as_sets(features, target, shown["input"], shown["output"]), seed)
-    write_scores(directory, scores)
+    write_scores(trained.directory, scores)
     return scores
 
 

@@ -25,7 +25,7 @@ from genart_jax.evaluate.statistics import Statistics
 from genart_jax.metrics import accuracy
 from genart_jax.runtime.packaged import results
 from genart_jax.runtime.watch import clock
-from genart_jax.train.checkpoint import seals
+from genart_jax.train.checkpoint import Model, seals
 
 FILE = "scores.json"
 ALSO = ("memorisation", "perceptual")
@@ -111,7 +111,7 @@ def contract_of(
 
 
 def score_run(
-    directory: str | Path,
+    directory: str | Path | Model,
     extractor: str | Extractor = "lite0",
     num: int = 2000,
     seed: int = 0,
@@ -126,7 +126,7 @@ def score_run(
     """Scores of a run's pictures over one extractor; they are also written to RUN/scores.json.
 
     Args:
-      directory: the run.
+      directory: the run, or its model as `ga.load(RUN, step)` gives it.
       extractor: see `extractors`.
       num: generated pictures, and real ones, if the split has as many.
       seed: of the generated pictures.
@@ -168,7 +168,7 @@ def score_run(
         contract = contract_of(trained, pairs.of(shown), split, num_real, num, given)
         made = pictures.draw(trained, num, seed, given).images
         scores += make_scores(trained, contract, pair_diversity(pairs, shown, made), seed)
-    write_scores(directory, scores)
+    write_scores(trained.directory, scores)
     return scores
 
 
@@ -211,7 +211,7 @@ def make_scores(trained: Trained, contract: dict[str, Any], measured: Mapping[st
 
 
 def accuracy_score(
-    directory: str | Path,
+    directory: str | Path | Model,
     classifier: str | Path,
     num: int = 1000,
     seed: int = 0,
@@ -232,7 +232,9 @@ def accuracy_score(
     label, classes = judge.model.algorithm.batch_spec.only_condition("--classifier")
     trained = open_run(directory, ema=ema, numbers=numbers)
     if trained.saved.data["class_names"].get(label) != judge.saved.data["class_names"][label]:
-        raise UserError(f"the classifier sees {label}, which {directory} was not trained on with the same classes")
+        raise UserError(
+            f"the classifier sees {label}, which {trained.directory} was not trained on with the same classes"
+        )
     network = fitted(network, trained.model.algorithm.batch_spec.image_shape)
     made = pictures.draw_features(trained, network, num, seed)
     assert made.logits is not None  # a classifier's
@@ -241,7 +243,7 @@ def accuracy_score(
     contract = contract_of(trained, network, "none", 0, num, None)
     measured = Measured(figures.value, figures.standard_error, "binomial", details)
     (score,) = make_scores(trained, contract, {f"accuracy_{network.name}": measured}, seed)
-    write_scores(directory, [score])
+    write_scores(trained.directory, [score])
     return score
 
 

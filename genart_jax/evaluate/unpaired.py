@@ -14,13 +14,14 @@ from genart_jax.evaluate.pictures import open_run
 from genart_jax.evaluate.restoration import as_sets, shown_of
 from genart_jax.evaluate.scores import Score, contract_of, make_scores, write_scores
 from genart_jax.runtime.values import Array
+from genart_jax.train.checkpoint import Model
 
 _WAYS = {"": ("input", "output"), "_back": ("second input", "second output")}
 """End of a score's name -> the labels of what goes in and of what comes out."""
 
 
 def score_unpaired(
-    directory: str | Path,
+    directory: str | Path | Model,
     network: Extractor,
     num: int = 2000,
     seed: int = 0,
@@ -33,7 +34,7 @@ def score_unpaired(
     Names that end in `_back` are of the second map. The detail `input` is the same figure of what went in.
 
     Args:
-      directory: the run.
+      directory: the run, or its model as `ga.load(RUN, step)` gives it.
       network: what makes features.
       num: pictures of each kind, if there are as many.
       seed: of what is drawn.
@@ -62,7 +63,7 @@ def score_unpaired(
         contract = contract_of(trained, network, split, min(num, real.size), num_fake, None)
         contract |= {"made_of": "test", "data": name.rpartition("/")[2]}
         scores += make_scores(trained, contract, {f"{score}{end}": one for score, one in found.items()}, seed)
-    write_scores(directory, scores)
+    write_scores(trained.directory, scores)
     return scores
 
 

@@ -32,6 +32,7 @@ from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array
 from genart_jax.steps.generators import MovingModule
 from genart_jax.steps.posteriors import ExtendingModule
+from genart_jax.train.checkpoint import Model
 from genart_jax.types import to_float, to_uint8
 
 GROUPS, OF_EACH = 16, 8
@@ -44,7 +45,7 @@ GIVEN = 2
 
 
 def score_videos(
-    directory: str | Path,
+    directory: str | Path | Model,
     num: int = 512,
     seed: int = 0,
     ema: bool = True,
@@ -62,7 +63,7 @@ def score_videos(
     last of these and a line through both.
 
     Args:
-      directory: the run.
+      directory: the run, or its model as `ga.load(RUN, step)` gives it.
       num: generated videos, and real ones where the split has as many.
       seed: of the generated videos.
       ema: sample with the moving averages of the parameters, where there are any.
@@ -75,7 +76,7 @@ def score_videos(
     trained = open_run(directory, ema=ema)
     shape = trained.model.algorithm.batch_spec.image_shape
     if not is_video(shape) or trained.model.algorithm.sample is None:
-        raise UserError(f"{directory} makes no videos")
+        raise UserError(f"{trained.directory} makes no videos")
     if num < _LEAST:
         raise UserError(f"--num {num}: scores of videos need at least {_LEAST}")
     network = None if judge is None else _judge(judge, shape)
@@ -98,7 +99,7 @@ def score_videos(
         contract = contract_of(trained, network, "test", len(real), num, None)
         found = kept(network, real, fake) | found_again(network, real, fake)
         scores += make_scores(trained, contract, found, seed)
-    write_scores(directory, scores)
+    write_scores(trained.directory, scores)
     return scores
 
 

@@ -16,7 +16,7 @@ from genart_jax.app import figures, plots
 from genart_jax.app.cli import main
 from genart_jax.app.histories import Line, aligned, comparable, lines_of, names_of, read_history
 from genart_jax.app.report import report
-from genart_jax.evaluate.scores import Score
+from genart_jax.evaluate.scores import Score, read_scores
 from tests.data.test_idx import write
 
 FAST = ["--preset", "tiny", "--steps", "2", "--parallel.data", "1"]
@@ -68,6 +68,24 @@ def test_evaluate_compare_and_plot(runs, capsys):
     files = capsys.readouterr().out.split()
     assert {"both/losses.png", "both/scores.png", "both/samples_0.png"} <= {*files}
     assert files[-1] == "both/report.html"
+
+
+def test_scores_of_an_earlier_checkpoint(tmp_path, capsys):
+    """They are of that state, and lie beside the newest's as a curve over steps."""
+    assert main(["train", "dcgan", "--run", "gan", *FAST, "--train.save-every", "1"]) == 0
+    score = ["evaluate", "gan", "--extractor", "pixels:4", "--num", "40"]
+    assert main([*score, "--step", "1"]) == main(score) == 0
+    found = {s.model["step"]: s for s in read_scores("gan") if s.name == "fd_pixels_4"}
+    again = {s.name: s for s in ga.score_run(ga.load("gan", 1), "pixels:4", 40)}["fd_pixels_4"]
+    assert [*found] == [1, 2]
+    assert found[1].value == again.value != found[2].value
+    assert [found[i].model["state"] for i in (1, 2)] == [ga.load("gan", i).sha256 for i in (1, 2)]
+    assert "scores_over_steps" in [drawn.name for drawn in figures.draw(lines_of(["gan"]))]
+    capsys.readouterr()
+    mistakes = {"7": "no checkpoint of step 7", "best": "train it with --train.best", "old": "a number or"}
+    for step, words in mistakes.items():
+        assert main([*score, "--step", step]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_scores_of_other_contracts_are_refused(runs, capsys, tmp_path):

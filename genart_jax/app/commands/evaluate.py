@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from genart_jax.app.arguments import parse, peel, wants_help
+from genart_jax.app.arguments import checkpoint_word, parse, peel, wants_help
 from genart_jax.app.extractor import default_extractor, note, tell
 from genart_jax.config import UserError
 from genart_jax.runtime.cache import keep_programs
@@ -57,6 +57,8 @@ class Options:
     """Of priors over codes, likewise."""
     ema: bool = True
     """Sample with the moving averages of the parameters, where there are any."""
+    step: str = ""
+    """Which checkpoint: its step, or best (by train.best); empty: the newest. Scores keep the step that they are of."""
     member: int | None = None
     """Which member of a sweep; its scores are written into its own directory, RUN/members/N."""
     seed: int = 0
@@ -95,7 +97,7 @@ def _check_numbers(numbers: Mapping[str, float], model: Model, saved: Saved) -> 
     chosen_numbers(model, saved, numbers)
 
 
-def _by_classifier(run: str, options: Options, source: str) -> list[Score]:
+def _by_classifier(run: Model, options: Options, source: str) -> list[Score]:
     """Modes of stacked digits, or the share of pictures that show what they were made for."""
     from genart_jax.evaluate import accuracy_score
     from genart_jax.evaluate.modes import stacked_modes
@@ -106,7 +108,7 @@ def _by_classifier(run: str, options: Options, source: str) -> list[Score]:
     return [accuracy_score(run, options.classifier, options.num or 1000, options.seed, options.ema, options.numbers)]
 
 
-def _of_videos(run: str, options: Options) -> list[Score]:
+def _of_videos(run: Model, options: Options) -> list[Score]:
     """What videos have besides; a classifier of videos judges them whole, and one of pictures frame by frame."""
     from genart_jax.evaluate.videos import score_videos
 
@@ -137,7 +139,7 @@ def _print(figures: Json, scores: list[Score], files: Mapping[str, Path], as_jso
         print(file)
 
 
-def _of_pictures(run: str, options: Options, network: Extractor | None, without_target: bool) -> list[Score]:
+def _of_pictures(run: Model, options: Options, network: Extractor | None, without_target: bool) -> list[Score]:
     """Of a model from pictures to pictures: against what is wanted of each, or, over features, of all of them."""
     from genart_jax.evaluate.perceptual import make_perceptual
     from genart_jax.evaluate.restoration import score_translation
@@ -149,7 +151,7 @@ def _of_pictures(run: str, options: Options, network: Extractor | None, without_
     return score_translation(run, options.num or 256, options.seed, options.ema, distance, tell, network)
 
 
-def _of_sets(run: str, options: Options, network: Extractor, given: Mapping[str, int]) -> list[Score]:
+def _of_sets(run: Model, options: Options, network: Extractor, given: Mapping[str, int]) -> list[Score]:
     """Of pictures that a model draws, as a set."""
     from genart_jax.evaluate.scores import score_run
     from genart_jax.evaluate.statistics import read_statistics
@@ -159,7 +161,7 @@ def _of_sets(run: str, options: Options, network: Extractor, given: Mapping[str,
     return score_run(run, network, num, seed, split, options.ema, given, tell, reference, options.also, options.numbers)
 
 
-def _of_latents(run: str, options: Options, figures: Json) -> list[Score]:
+def _of_latents(run: Model, options: Options, figures: Json) -> list[Score]:
     """What a VAE's latents say of known factors, if it is asked for; a bound by draws of them goes to the figures."""
     from genart_jax.evaluate.bounds import importance_bound
     from genart_jax.evaluate.disentangled import score_latents
@@ -192,7 +194,7 @@ def run(args: Sequence[str]) -> None:
 
     keep_programs()
     run = str(member_directory(run, options.member))
-    saved, model = read_config(run), load(run)
+    saved, model = read_config(run), load(run, checkpoint_word(options.step))
     algorithm = model.algorithm
     # What is wrong is said before the work begins.
     if options.classifier is not None:
@@ -214,20 +216,20 @@ def run(args: Sequence[str]) -> None:
     check_condition(given, algorithm.batch_spec)
     _check_numbers(options.numbers, model, saved)
     tell(f"on {parallel.describe(parallel.all_devices()[:1])}: figures on the test split")
-    figures = evaluate_run(run, options.data, options.seed)
-    scores = _of_latents(run, options, figures)
+    figures = evaluate_run(model, options.data, options.seed)
+    scores = _of_latents(model, options, figures)
     if algorithm.sample is not None and is_video(shape):
-        scores += _of_videos(run, options)
+        scores += _of_videos(model, options)
     elif options.classifier is not None:
-        scores += _by_classifier(run, options, saved.run.data.source)
+        scores += _by_classifier(model, options, saved.run.data.source)
     files: dict[str, Path] = {}
     if algorithm.predict is not None and options.data is None:
-        classified = score_classifier(run, options.ema, tell)
+        classified = score_classifier(model, options.ema, tell)
         scores, files = classified.scores, classified.files
     if from_pictures and (network is not None or not sets):
-        scores += _of_pictures(run, options, network, without_target)
+        scores += _of_pictures(model, options, network, without_target)
     elif network is not None:
-        scores = [*_of_sets(run, options, network, given), *scores]
+        scores = [*_of_sets(model, options, network, given), *scores]
     _print(figures, scores, files, options.json)
     if sets and not options.json:
         note(options.extractor, word)
