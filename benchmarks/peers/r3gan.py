@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.peers.common import ConditionEmbed, Context, average
+from benchmarks.peers import adversarial
+from benchmarks.peers.common import ConditionEmbed, Context
 from benchmarks.peers.stylegan2 import levels
-from genart_jax.config import UserError
 
 SLOPE = 0.2
 
@@ -139,26 +139,16 @@ class Critic(nn.Module):
         return (x * sum(vectors)).sum(1) * (x.shape[1] * len(vectors)) ** -0.5
 
 
-class Step:
-    """One step a call; both penalties in every call whose index is a multiple of their period."""
+class Step(adversarial.Step):
+    """One step a call, with numbers along their cosines; both penalties when their period is due."""
 
     def __init__(self, context: Context) -> None:
-        run = context.run
-        gan = run.step
-        terms = [re.fullmatch(r"(r[12])=([\d.e-]+)(?:@(\d+))?", term) for term in gan.critic_terms]
-        self.terms = {m[1]: (float(m[2]), int(m[3] or 1)) for m in terms if m}
-        usual = gan.loss == "relativistic" and gan.critic_batch == "joint" and gan.augment == "none"
-        if not usual or len(self.terms) != len(terms) or gan.d_steps != 1 or gan.g_steps != 1 or gan.condition_dropout:
-            raise UserError("--against torch: r3gan as its default preset has it, without augmentation")
-        self.context, self.gan, self.count = context, gan, 0
-        self.period = math.lcm(*[every for _, every in self.terms.values()], 1)
-        self.generator, self.critic = context.place(Generator(run.model)), context.place(Critic(run.model))
-        self.modules = {"generator": self.generator, "critic": self.critic}
-        self.optimizers = (context.optimizer(self.generator.parameters()), context.optimizer(self.critic.parameters()))
-        self.ema = average([self.generator], gan, run.train.batch)
-        self.generate, self.critic_loss, self.generator_loss = (
-            context.compile(f) for f in (self._generate, self._critic_loss, self._generator_loss)
-        )
+        super().__init__(context)
+        self.terms = dict(self.critic_terms)
+
+    def made(self, model: Any, context: Context) -> tuple[nn.Module, nn.Module]:
+        """Both networks."""
+        return Generator(model), Critic(model)
 
     def _scheduled(self, name: str, value: float) -> float:
         """A number along its cosine, where it has one over the whole run."""
@@ -168,52 +158,13 @@ class Step:
                 return float(match[1]) + (float(match[2]) - float(match[1])) * share
         return value
 
-    def _generate(self, z: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        with self.context.autocast():
-            images: torch.Tensor = self.generator(z, condition)
-        return images
-
-    def _critic_loss(self, real: torch.Tensor, fake: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        both = {name: torch.cat([value, value]) for name, value in condition.items()}
-        with self.context.autocast():
-            on_real, on_fake = self.critic(torch.cat([real, fake]), both).chunk(2)
-        return functional.softplus(on_fake - on_real).mean()
-
-    def _generator_loss(
-        self, real: torch.Tensor, fake: torch.Tensor, condition: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        with self.context.autocast():
-            with torch.no_grad():
-                on_real = self.critic(real, condition)
-            return functional.softplus(on_real - self.critic(fake, condition)).mean()
-
-    def _penalty(self, images: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
-        """|grad D|^2; not compiled, as torch.compile has no second derivatives."""
-        images = images.detach().requires_grad_()
-        with self.context.autocast():
-            scores = self.critic(images, condition)
-        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-        return gradient.square().flatten(1).sum(1).mean()
-
     def __call__(self, index: int) -> None:
         """One step."""
-        real, condition = self.context.images, self.context.condition
         for optimizer in self.optimizers:
             group = optimizer.param_groups[0]
             group["lr"] = self._scheduled("learning_rate", self.context.run.optimizer.learning_rate)
             group["betas"] = (group["betas"][0], self._scheduled("b2", group["betas"][1]))
-            optimizer.zero_grad(set_to_none=True)
-        z = torch.randn(len(real), self.context.run.model.latent_dim, device=real.device)
-        fake = self.generate(z, condition)
-        self.critic_loss(real, fake.detach(), condition).backward()
         for name, (weight, every) in self.terms.items():
-            if index % every == 0:
-                value = self._penalty(real if name == "r1" else fake, condition)
-                (self._scheduled(name, weight) * every * value).backward()
-        self.optimizers[1].step()
-        self.critic.requires_grad_(False)
-        self.generator_loss(real, fake, condition).backward()
-        self.critic.requires_grad_(True)
-        self.optimizers[0].step()
-        self.ema.update(self.count)
-        self.count += 1
+            times = every or 1
+            self.critic_terms[name] = times * self._scheduled(name, weight / times), every
+        super().__call__(index)
