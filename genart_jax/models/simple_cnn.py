@@ -216,7 +216,8 @@ PRESETS = {
     "normed": _trained(Data(crop=2), 3000, 64),
     "icons": _trained(Data(flip=True, crop=2), 20_000, 64, _WIDER, _MIXED),
     "plates": dataclasses.replace(
-        _trained(Data(crop=4), 3000, 64, _LINE), optimizer=dataclasses.replace(_ADAM, warmup_steps=200)
+        _trained(Data(crop=4), 3000, 64, _LINE),
+        optimizer=dataclasses.replace(_ADAM, learning_rate=3e-3, warmup_steps=200),
     ),
     "fashion": _trained(Data(flip=True), 5700, 128),
     "digits": _trained(Data(crop=2), 2200, 128),
