@@ -178,11 +178,15 @@ def _classes(words: Array) -> tuple[Array, tuple[str, ...]]:
     return numbers.astype(np.int32), tuple(map(str, names))
 
 
+def job() -> Json:
+    """What a set of faces is drawn from."""
+    return {"each": _EACH, "skin": _SKIN, "hair": list(_HAIR.values()), "parts": _PARTS, "glasses": _GLASSES,
+            "clothes": _CLOTHES}  # fmt: skip
+
+
 def _make_faces(shop: Workshop, size: int) -> Made:
     _modules(shop, (_FACESJS, *_FACESJS_NEEDS))
-    job = {"each": _EACH, "skin": _SKIN, "hair": list(_HAIR.values()), "parts": _PARTS, "glasses": _GLASSES,
-           "clothes": _CLOTHES}  # fmt: skip
-    words = _pieces(shop, _FACES, shop.some(_NUMBER), job, size)
+    words = _pieces(shop, _FACES, shop.some(_NUMBER), job(), size)
     identity = words["identity"].astype(np.int32)
     arrays: dict[str, Array] = {"image": words["image"], "identity": identity}
     arrays |= {name: words[name].astype(np.int32) for name in ("skin", "hair_color")}
