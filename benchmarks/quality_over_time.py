@@ -5,13 +5,14 @@
 
 A run keeps its checkpoints where it says so: `genart train modgan --train.save-every 30000 --train.keep 12`. Scores are
 those of `genart evaluate --step`, of 2,000 pictures with conditions as in the training data. Minutes are those of the
-run's log. Beside FILE.md go FILE.png, the curves (it needs matplotlib), and FILE_samples.png, the same eight latents at
-each checkpoint.
+run's log. Beside FILE.md go FILE.json, whose steps are not scored again, FILE.png, the curves (it needs matplotlib),
+and FILE_samples.png, the same eight latents at each checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -139,12 +140,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = read_rows(args.run / "metrics.jsonl")
     with open_checkpoints(args.run, read_config(args.run)) as checkpoints:
         steps = sorted(checkpoints.steps())
-    found: dict[int, Row] = {}
-    for step in steps:
-        row = scored(ga.load(args.run, step), args.classifiers, args.vgg, numbers)
-        found[step] = {"minutes": minutes(rows, step)} | row
-        print(step, found[step], flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    kept = args.out.with_suffix(".json")
+    found: dict[int, Row] = (
+        {int(step): row for step, row in json.loads(kept.read_text()).items()} if kept.exists() else {}
+    )
+    for step in steps:
+        if step not in found:
+            row = scored(ga.load(args.run, step), args.classifiers, args.vgg, numbers)
+            found[step] = {"minutes": minutes(rows, step)} | row
+            kept.write_text(json.dumps(found, indent=1) + "\n")
+        print(step, found[step], flush=True)
     args.out.write_text(table(args.run, found, numbers, args.out))
     plot(found, args.out.with_suffix(".png"))
     picture(args.run, steps, numbers).save(args.out.with_stem(f"{args.out.stem}_samples").with_suffix(".png"))
