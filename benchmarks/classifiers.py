@@ -88,8 +88,13 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 NOTES = {
     "avatars": "Faces have 51 kinds of hair. What is confused, by a look at sixty mistakes on what was held out: hair "
-    "under hats, heads that are shaved or nearly, and the fades of one cut, which differ by a few pixels at a side "
-    "of 64.",
+    "under hats, heads that are shaved or nearly, and the fades of one cut, which differ by a few pixels at a "
+    "side of 64. Of 1,000 faces that were drawn once more with every other kind of hair (`python -m "
+    "benchmarks.hair`) 1.5 % are the same pixel by pixel with another kind, and 2.9 % within 16 of 256 "
+    "levels: no classifier names more than 98.6 % of the kinds right, or 97.9 % where it does not see so "
+    "little. Also tried with seed 0, by the hair of what was held out (94.0 % above): 6,000 steps, mirrored "
+    "pictures and the mean of both predictions, 93.1; pictures that are not shifted, 94.5; these with a "
+    "hidden layer and Adam, 93.2.",
     "portraits": "Portraits are 214 to train on, of 15 races, and 24 to test, of other figures: one is 4 points. "
     "`portraits` trains the last layer of the published network, on pictures three times as large, with classes "
     "weighed; `portraits_finetuned` trains all of it. The first was chosen by the 21 portraits that were held out.",
