@@ -28,7 +28,8 @@ from genart_jax.train.log import read_rows
 from genart_jax.use.sample import draw_samples
 
 RESULTS = Path(__file__).parent / "results" / "quality_over_time.md"
-SHOWN, NUM, NUM_VGG = 8, 2000, 1000
+SHOWN, NUM, NUM_VGG, ACROSS = 8, 2000, 1000, 4
+"""Pictures of a checkpoint, generated ones of its scores, and panels of the figure in a row."""
 WANTED = 0.8
 """The share of pictures that show the style asked for, of which the page says when it was reached."""
 FIGURES = {
@@ -85,9 +86,9 @@ def table(run: Path, found: Mapping[int, Row], numbers: Mapping[str, float], out
     lines = [
         "# Pictures over the time of training",
         "",
-        f"`python -m benchmarks.quality_over_time`, of `{saved.name}`, {train.steps:,} steps of {train.batch}, seed",
-        f"{train.seed}: scores of its checkpoints, of {NUM:,} pictures each (VGG19: {NUM_VGG:,}){said}.",
-        f"Minutes are those of the training's log. {machine.about()}.",
+        f"`python -m benchmarks.quality_over_time`, of `{saved.name}`, {train.steps:,} steps of {train.batch}, seed {train.seed}:",
+        f"scores of its checkpoints, of {NUM:,} pictures each (VGG19: {NUM_VGG:,}){said}. Minutes are those of the",
+        f"training's log. {machine.about()}.",
         "",
         f"| step | {' | '.join(names)} |",
         "|---" * (len(names) + 1) + "|",
@@ -109,8 +110,11 @@ def plot(found: Mapping[int, Row], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     names = [name for name in next(iter(found.values())) if name != "minutes"]
-    figure, panels = plt.subplots(1, len(names), figsize=(3 * len(names), 2.6), layout="constrained", squeeze=False)
-    for name, axes in zip(names, panels[0], strict=True):
+    rows = -(-len(names) // ACROSS)
+    figure, panels = plt.subplots(rows, ACROSS, figsize=(3 * ACROSS, 2.5 * rows), layout="constrained", squeeze=False)
+    for axes in panels.flat[len(names) :]:
+        axes.set_axis_off()
+    for name, axes in zip(names, panels.flat, strict=False):
         axes.plot([row["minutes"] for row in found.values()], [row[name] for row in found.values()], marker="o", ms=3)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("minutes")
