@@ -86,7 +86,8 @@ def table(run: Path, found: Mapping[int, Row], numbers: Mapping[str, float], out
     lines = [
         "# Pictures over the time of training",
         "",
-        f"`python -m benchmarks.quality_over_time`, of `{saved.name}`, {train.steps:,} steps of {train.batch}, seed {train.seed}:",
+        f"`python -m benchmarks.quality_over_time`, of `{saved.name}`, {train.steps:,} steps of {train.batch}, seed"
+        f" {train.seed}:",
         f"scores of its checkpoints, of {NUM:,} pictures each (VGG19: {NUM_VGG:,}){said}. Minutes are those of the",
         f"training's log. {machine.about()}.",
         "",
