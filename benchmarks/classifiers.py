@@ -98,8 +98,9 @@ NOTES = {
     "portraits": "Portraits are 214 to train on, of 15 races, and 24 to test, of other figures: one is 4 points. "
     "`portraits` trains the last layer of the published network, on pictures three times as large, with classes "
     "weighed; `portraits_finetuned` trains all of it. The first was chosen by the 21 portraits that were held out.",
-    "plates": "On plates PyTorch's copy is ahead from the curve's first point on. A possible reason, not tested: its "
-    "first kernels are smaller, which before BatchNorm works as a larger learning rate.",
+    "plates": "At the preset's former rate of 0.001, which PyTorch's copy has here, ours reached 99.1 and 94.1 "
+    "% of what was held out: its first kernels are larger than PyTorch's, which before BatchNorm works as a smaller "
+    "rate. In trainings of 600 steps it had 91.2 and 56.7 % so, and 97.7 and 85.7 % with 0.003.",
 }
 Found = dict[str, dict[str, dict[str, Any]]]
 """Curve, figures and machine of trainings by recipe and seed."""
