@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_ON_A_PAGE = 12  # panels in two columns
 COLUMN = 3.4  # inches: a column of a paper in two columns
 _MANY = 150  # rows of a log, above which a running mean is drawn over them
 _GRIDS = 5
@@ -149,10 +150,10 @@ def _axis(name: str) -> str:
 
 
 def _panels(count: int, lines: Sequence[Line], height: float = 2.3) -> tuple[Figure, list[Axes]]:
-    """So many panels, two in a row, under one legend where there are several lines."""
+    """So many panels, two in a row (of many four), under one legend where there are several lines."""
     from matplotlib.figure import Figure
 
-    columns = min(2, count)
+    columns = min(2, count) if count <= _ON_A_PAGE else 4
     rows = -(-count // columns)
     entries = len(lines) if len(lines) > 1 else 0
     in_a_row = 1 if columns == 1 or max(len(_short(line.label)) for line in lines) > 30 else 2
