@@ -4,8 +4,9 @@
 
 Needs what `genart data build avatars` needs: Node, resvg_py, and the package facesjs, which is fetched. Each face is
 drawn with all kinds of hair that its generator gives to a face of its gender, all else equal. Kinds whose pictures are
-the same, pixel by pixel, cannot be told apart by anything: who is right as often as can be names one of them. The means
-go into the notes of `benchmarks.classifiers`.
+the same, pixel by pixel, cannot be told apart by anything: who is right as often as can be names one of them (were all
+kinds of a gender as frequent as each other, which they are but roughly). The means go into the notes of
+`benchmarks.classifiers`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ KINDS = """if (i % job.each) continue;  // the first face of each identity: the 
 def faces(folder: Path, first: int, last: int, kinds: Json | None) -> Iterator[Json]:
     """The first face of each identity from `first` to `last`, with each kind of hair; None: its own kind, undrawn."""
     assert LINE in avatars._FACES, "the set is drawn in another way now"
-    job = avatars.job() | {"first": 4 * first, "last": 4 * last, "kinds": kinds}
+    job = avatars.job()
+    job |= {"first": job["each"] * first, "last": job["each"] * last, "kinds": kinds}
     return avatars._drawn(folder, avatars._FACES.replace(LINE, KINDS), job)
 
 
