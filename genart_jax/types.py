@@ -39,8 +39,9 @@ Tree = Any
 
 Sums = dict[str, tuple[jax.Array, jax.Array]]
 """Mergeable evaluation results: name -> (weighted sum, weight). Where both are vectors, the ratio is taken per entry
-and averaged over the entries that have weight (balanced accuracy over classes, say). Where the sum is a vector and
-the weight is not, the ratio is a distribution, and the figure is its perplexity, exp(-sum p log p)."""
+and averaged over the entries that have weight (balanced accuracy over classes, say); of a name that begins with
+`least_` the smallest is taken instead. Where the sum is a vector and the weight is not, the ratio is a distribution,
+and the figure is its perplexity, exp(-sum p log p)."""
 
 
 Condition = Mapping[str, jax.Array]

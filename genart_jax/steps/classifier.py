@@ -190,12 +190,11 @@ def _figures(scores: jax.Array, labels: jax.Array, weight: jax.Array) -> Sums:
     """Of one head: scores (batch, classes), labels (batch,), weights (batch,)."""
     classes = scores.shape[-1]
     correct = 1.0 * (jnp.argmax(scores, axis=-1) == labels)
-    by_class = jax.nn.one_hot(labels, classes) * weight[:, None]
     own = jnp.take_along_axis(scores, jnp.clip(labels, 0)[:, None], axis=-1)
     sums = {
         "loss": common.weighted(optax.softmax_cross_entropy_with_integer_labels(scores, labels), weight),
         "accuracy": common.weighted(correct, weight),
-        "balanced_accuracy": (jnp.sum(correct[:, None] * by_class, axis=0), jnp.sum(by_class, axis=0)),
+        "balanced_accuracy": common.by_class(correct, labels, classes, weight),
     }
     if classes > 2 * TOP:
         sums[f"top_{TOP}_accuracy"] = common.weighted(1.0 * (jnp.sum(scores > own, axis=-1) < TOP), weight)

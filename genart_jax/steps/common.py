@@ -309,6 +309,12 @@ def weighted(values: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array
     return jnp.sum(values * weight), jnp.sum(weight)
 
 
+def by_class(values: jax.Array, labels: jax.Array, classes: int, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(weighted sums, weights), both (classes,), of one value an example; labels below 0 are no class."""
+    shown = jax.nn.one_hot(labels, classes) * weight[:, None]
+    return jnp.sum(values[:, None] * shown, axis=0), jnp.sum(shown, axis=0)
+
+
 def all_sums(sums: Sums, axis_name: str | None) -> Sums:
     """Sums over all devices."""
     return sums if axis_name is None else jax.lax.psum(sums, axis_name)

@@ -332,6 +332,9 @@ class Adversarial(Family):
         values = self._figures(critic_of(real), critic_of(fake), real, fake, weight)
         values["variety"] = per_example(jnp.abs(fake - again))
         sums = {name: common.weighted(value, weight) for name, value in values.items()}
+        if told := [(name, classes) for name, classes in self.spec.conditions if classes > 1]:
+            name, classes = min(told, key=lambda one: one[1])  # so that each has a few of the held-out pictures
+            sums["least_variety"] = common.by_class(values["variety"], condition[name], classes, weight)
         return common.all_sums(sums, self.axis_name)
 
     def _figures(

@@ -32,8 +32,8 @@ def ratios(sums: Sums) -> dict[str, float]:
             share = value[value > 0] / weight
             out[name] = float(np.exp(-np.sum(share * np.log(share))))
             continue
-        present = weight > 0
-        out[name] = float(np.mean(value[present] / weight[present])) if present.any() else math.nan
+        present, reduce = weight > 0, np.min if name.startswith("least_") else np.mean
+        out[name] = float(reduce(value[present] / weight[present])) if present.any() else math.nan
     return out
 
 

@@ -2,8 +2,9 @@
 
 Of a GAN's game is looked at: the critic's accuracy on training pictures (`critic_accuracy` of a row of training) and on
 held-out ones (`held_out/critic_accuracy`), its scores of both, the norms of gradients, and how much pictures differ
-(`held_out/variety`, of equal conditions; relative to real ones: `diversity`; of real ones: `spread`). Of a VAE, how
-many of its latents carry anything (`active`), and how many of its codes are in use (`code_use`).
+(`held_out/variety`, of equal conditions, and `held_out/least_variety` in the class where it is least; relative to real
+ones: `diversity`; of real ones: `spread`). Of a VAE, how many of its latents carry anything (`active`), and how many of
+its codes are in use (`code_use`).
 """
 
 from __future__ import annotations
@@ -77,6 +78,16 @@ GAN = (
         "two pictures of equal conditions differ by {held_out/variety:.2f} in the mean, real ones by {spread:.2f}: "
         "the latent is hardly used. Try a larger weight of R1 (--step.r1-gamma), or --step.generator-terms "
         "latent_spread=0.1",
+    ),
+    Sign(
+        "one picture in a class",
+        lambda row: (
+            row.get("held_out/least_variety", math.inf) < 0.05 * row.get("spread", 0.0)
+            and row.get("held_out/variety", 0.0) >= 0.15 * row.get("spread", 0.0)  # else the sign before says it
+        ),
+        "two pictures of equal conditions differ by {held_out/variety:.2f} in the mean, and in one class by only "
+        "{held_out/least_variety:.2f}: that class has collapsed; the samples show which. Try a larger weight of R1 "
+        "(--step.r1-gamma), --step.loss relativistic, or --step.generator-terms latent_spread=0.1",
     ),
     Sign(
         "saturation",

@@ -10,7 +10,7 @@ from genart_jax.data.source import Split
 from genart_jax.nn import random
 from genart_jax.steps import common
 from genart_jax.train import parallel
-from genart_jax.train.evaluation import make_evaluator
+from genart_jax.train.evaluation import make_evaluator, ratios
 from genart_jax.types import Algorithm, State
 
 SPEC = BatchSpec((1, 1, 1), (("row", 1000),))
@@ -27,6 +27,16 @@ def evaluate(state, batch, key):
         "count": common.weighted(jnp.ones_like(weight), weight),
         "beside": common.weighted(beside, weight),
     }
+
+
+def test_figures_by_class_are_averaged_or_the_smallest_is_taken():
+    values, labels = jnp.array([1.0, 3.0, 5.0, 9.0, 7.0]), jnp.array([0, 0, 2, -1, 2])
+    weight = jnp.array([1.0, 1.0, 1.0, 1.0, 0.0])  # the last is padding, and of class 1 there is none
+    sums = common.by_class(values, labels, 3, weight)
+    np.testing.assert_array_equal(sums[0], [4.0, 0.0, 5.0])
+    np.testing.assert_array_equal(sums[1], [2.0, 0.0, 1.0])
+    assert ratios({"mean": sums, "least_of_all": sums}) == {"mean": 3.5, "least_of_all": 2.0}
+    assert np.isnan(ratios({"least_of_none": (jnp.zeros(2), jnp.zeros(2))})["least_of_none"])
 
 
 @pytest.mark.parametrize("size", [3, 10, 64, 300])

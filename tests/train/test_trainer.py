@@ -154,6 +154,7 @@ def test_run_directory(tmp_path):
         "critic_accuracy",
         "critic_lipschitz",
         "variety",
+        "least_variety",
     }
 
 

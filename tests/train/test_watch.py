@@ -3,11 +3,13 @@
 import dataclasses
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import genart_jax as ga
 from genart_jax.data.source import Split
+from genart_jax.steps import gan
 from genart_jax.train import trainer, watch
 from genart_jax.train.log import read_rows
 from tests.train.test_trainer import fit, small_data  # noqa: F401  # a fixture
@@ -15,11 +17,12 @@ from tests.train.test_trainer import fit, small_data  # noqa: F401  # a fixture
 WELL = {
     "critic_loss": 0.6, "critic_accuracy": 0.8, "real_score": 1.0, "fake_score": -1.0, "diversity": 0.9,
     "held_out/critic_accuracy": 0.78, "held_out/real_score": 0.7, "held_out/fake_score": -1.0,
-    "held_out/variety": 0.3, "spread": 0.5,
+    "held_out/variety": 0.3, "held_out/least_variety": 0.1, "spread": 0.5,
 }  # fmt: skip
 SIGNS = {
     "collapse": {"diversity": 0.1},
     "one picture a condition": {"held_out/variety": 0.01},
+    "one picture in a class": {"held_out/least_variety": 0.01},
     "saturation": {"critic_accuracy": 0.999},
     "idle critic": {"critic_accuracy": 0.5, "held_out/critic_accuracy": 0.5},
     "overfitting": {"held_out/critic_accuracy": 0.52, "held_out/real_score": -0.8},
@@ -104,6 +107,27 @@ def test_a_run_that_goes_wrong_is_warned_of(tmp_path, monkeypatch):
     rows = [row for row in read_rows(tmp_path / "metrics.jsonl") if "held_out/variety" in row]
     assert [row["step"] for row in rows] == list(range(2, 60, 2))
     assert {"held_out/critic_accuracy", "held_out/real_score"} <= rows[0].keys()
+
+
+def test_a_class_with_one_picture_among_others_that_vary_is_warned_of(tmp_path, monkeypatch):
+    """Pictures are as grey as their latent says, but in one of five styles, where all are black."""
+    notes, opened = [], trainer.open_source
+
+    def five_styles(data):
+        whole = opened(data)
+        test = Split(whole.test.size, whole.test.arrays | {"style": np.arange(whole.test.size) % 5})
+        return dataclasses.replace(whole, test=test)
+
+    def shown(self, state, z, keys, condition, truncation):
+        grey = jnp.where(condition["style"] == 3, -1.0, jnp.tanh(z[:, 0]))
+        return jnp.broadcast_to(grey[:, None, None, None], (len(z), 16, 16, 3))
+
+    monkeypatch.setattr(trainer, "open_source", five_styles)
+    monkeypatch.setattr(gan.Adversarial, "_show", shown)
+    options = {"train": {"steps": 30, "watch_every": 2, "sample_every": 0, "save_every": 0}}
+    fit("dcgan", tmp_path, lambda event, values: notes.append(values["text"]) if event == "note" else None, **options)
+    (text,) = [text for text in notes if "one picture in a class" in text]
+    assert "in one class by only 0.00" in text
 
 
 def test_the_weight_of_r1_grows_with_pixels_over_batch():
