@@ -28,7 +28,9 @@ def squared_distances(a: Float[jax.Array, "n d"], b: Float[jax.Array, "m d"]) ->
 
 @exact
 def nearest(queries: Array, keys: Array, k: int = 1, same: bool = False) -> tuple[Floats, Floats]:
-    """Euclidean distances (n, k) ascending and indices (n, k) of each query's k nearest keys.
+    """Euclidean distances (n, k) and indices (n, k) of each query's k nearest keys, the nearest first.
+
+    Equal rows are 0 apart; in the order, what differs by rounding alone counts as equal.
 
     Args:
       queries, keys: features (n, d) and (m, d).
@@ -49,9 +51,16 @@ def nearest(queries: Array, keys: Array, k: int = 1, same: bool = False) -> tupl
         best = jnp.full((len(block), k), jnp.inf), jnp.full((len(block), k), -1)
         for j in range(0, len(keys), TILE):
             best = _closer(best, block, keys[j : j + TILE], j, i if same else -1, k)
-        distances.append(np.sqrt(best[0]))
+        # Of the pairs themselves: as |a|^2 + |b|^2 - 2 ab, equal ones can be apart by a rounding error.
+        distances.append(np.stack([_between(block, keys[best[1][:, c]]) for c in range(k)], axis=1))
         indices.append(np.asarray(best[1]))
     return np.concatenate(distances), np.concatenate(indices)
+
+
+@jax.jit
+def _between(a: jax.Array, b: jax.Array) -> jax.Array:
+    """|a_i - b_i| (n,); 0 where they are equal."""
+    return jnp.sqrt(jnp.sum(jnp.square(a - b), axis=1))
 
 
 @partial(jax.jit, static_argnums=5)

@@ -100,6 +100,13 @@ def test_duplicates_under_mirroring_and_shifts():
     assert len(list(memorisation.variants(train))) == 18
 
 
+def test_copies_are_at_no_distance_to_the_last_bit():
+    train = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 3), np.uint8)
+    match = nearest_variant(train[50:150], train, shifts=())
+    assert not match.distance.any()
+    np.testing.assert_array_equal(match.row, np.arange(50, 150))
+
+
 def test_percentiles():
     reference = np.arange(10.0)
     np.testing.assert_allclose(memorisation.percentiles(np.array([-1, 4.5, 4, 99]), reference), [0, 50, 45, 100])
