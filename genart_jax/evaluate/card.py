@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image
 from scipy import stats
@@ -14,17 +16,22 @@ CLOSE = 1.0
 """Percentile of held-out pictures' distances below which a picture is nearer to the training set than new drawings."""
 
 
-def sentence(nearest: Array) -> tuple[str, str]:
+def sentence(nearest: Array, held_out: int) -> tuple[str, str]:
     """What the card says, and in which of `COLORS`: an alarm where more are near than chance explains once in a
     thousand, doubtful where it does so less than once in twenty.
+
+    The bound is itself one of the held-out distances, the same for all pictures, so that by chance the number below it
+    has a beta-binomial distribution: wide where few were held out.
 
     Args:
       nearest: (num,), of each generated picture the percentile of its distance to the nearest training picture, among
         those of held-out pictures.
+      held_out: how many those are.
     """
     num, close = len(nearest), int(np.sum(nearest < CLOSE))
-    expected = num * CLOSE / 100
-    chance = stats.binom.sf(close - 1, num, CLOSE / 100)
+    rank = math.ceil(held_out * CLOSE / 100)  # of the held-out distance that is the bound, from the smallest
+    expected = num * rank / (held_out + 1)
+    chance = stats.betabinom.sf(close - 1, num, rank, held_out + 1 - rank)
     color = "alarm" if chance < 0.001 else "doubtful" if chance < 0.05 else "calm"
     said = f"{num - close} of {num} are no nearer to a training picture than new drawings are."
     if close:
@@ -37,9 +44,9 @@ COLORS = {"calm": "#1b6e3c", "doubtful": "#8a5a00", "alarm": "#c1272d"}
 _FRAME = "#bbbbbb"
 
 
-def draw(found: Json, train: Samples, fake: Samples, shown: int, space: str) -> Image.Image:
+def draw(found: Json, train: Samples, fake: Samples, shown: int, space: str, held_out: int) -> Image.Image:
     """What was found, in a sentence, and rows of a generated picture in a frame and its nearest in the training set,
-    each with its percentile below. What is nearer than new drawings are has a red frame.
+    each with its percentile below, among `held_out` pictures. What is nearer than new drawings are has a red frame.
     """
     order = np.argsort(found["percentile"][:, 0], kind="stable")[:shown]
     scale = max(1, 64 // fake.images.shape[1])
@@ -56,7 +63,7 @@ def draw(found: Json, train: Samples, fake: Samples, shown: int, space: str) -> 
         f"than {CLOSE:g}.",
     ]
     rows = make_grid(np.stack(cells), 1 + found["index"].shape[1], caption="\n".join(lines))
-    said, color = sentence(found["percentile"][:, 0])
+    said, color = sentence(found["percentile"][:, 0], held_out)
     return _headed(rows, said, COLORS[color])
 
 

@@ -81,7 +81,10 @@ def originality(
         "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
         "seed": seed,
         "held_out": len(test.images),
-        "caveats": _caveats(len(train.images), pictures.split_of(trained.source, "train").size),
+        "caveats": [
+            *_caveats(len(train.images), pictures.split_of(trained.source, "train").size),
+            *_alone(trained.model.algorithm),
+        ],
         "spaces": {},
     }
     found = {}
@@ -96,7 +99,7 @@ def originality(
     report["pictures"] = _neighbours_of(found, rows["train"])
     last, path = list(found)[-1], results(trained.directory)
     about = trained.model.provenance if provenance else None
-    save(card.draw(found[last], train, fake, shown, last), path / "originality.png", about)
+    save(card.draw(found[last], train, fake, shown, last, len(test.images)), path / "originality.png", about)
     (path / "originality.json").write_text(json.dumps(report, indent=1) + "\n")
     return report
 
@@ -131,6 +134,15 @@ def _rows(split: Split, shape: tuple[int, ...]) -> Array:
 def _caveats(read: int, size: int) -> list[str]:
     text = f"compared with {read} of {size} training pictures, which are streamed: copies of the others are not seen"
     return [text] if read < size else []
+
+
+def _alone(algorithm: Algorithm) -> list[str]:
+    grouped = [role for role, network in algorithm.networks.items() if network.group > 1]
+    text = (
+        "the {} compares a picture with its neighbours in a batch, and for membership sees each picture alone, as it "
+    )
+    text += "never did in training: that it tells nothing apart there says little"
+    return [text.format(role) for role in grouped]
 
 
 def _space(train: Array, test: Array, fake: Array) -> tuple[Json, Json]:
