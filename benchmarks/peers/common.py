@@ -157,12 +157,14 @@ def average(modules: Iterable[nn.Module], gan: Any, batch: int) -> Ema:
 class ConditionEmbed(nn.Module):
     """Our `nn.embed.ConditionEmbed`: a table for each condition, with a row for a hidden one."""
 
-    def __init__(self, conditions: Iterable[tuple[str, int]], features: int, stddev: float = 1.0) -> None:
+    def __init__(
+        self, conditions: Iterable[tuple[str, int]], features: int, stddev: float = 1.0, of_layer: bool = False
+    ) -> None:
         super().__init__()
         self.names = [name for name, _ in conditions]
         self.tables = nn.ModuleList([nn.Embedding(classes + 1, features) for _, classes in conditions])
-        for table in self.tables:
-            nn.init.normal_(table.weight, 0.0, stddev)
+        for table, (_, classes) in zip(self.tables, conditions, strict=True):
+            nn.init.normal_(table.weight, 0.0, stddev * classes**-0.5 if of_layer else stddev)
 
     def forward(self, condition: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         """One (batch, features) vector a condition."""

@@ -94,7 +94,7 @@ class Generator(nn.Module):
         super().__init__()
         sizes = levels(c)
         height, width, channels = sizes[0]
-        self.embed = ConditionEmbed(c.conditions, c.embed_dim)
+        self.embed = ConditionEmbed(c.conditions, c.embed_dim, of_layer=True)
         self.first = nn.Linear(c.latent_dim + len(c.conditions) * c.embed_dim, channels, bias=False)
         self.start = nn.Parameter(torch.randn(channels, height, width))
         stages: list[nn.Module] = [stack(c, channels)]
@@ -128,7 +128,9 @@ class Critic(nn.Module):
         height, width, _ = sizes[0]
         self.end = nn.Parameter(torch.randn(channels, height, width) / math.sqrt(height * width))
         self.out = nn.Linear(channels, channels if c.conditions else 1, bias=False)
-        self.embed = ConditionEmbed(c.conditions, channels)
+        self.embed = ConditionEmbed(
+            c.conditions, channels, (channels * max(1, len(c.conditions))) ** -0.5, of_layer=True
+        )
 
     def forward(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
         """(batch,)."""
@@ -136,7 +138,7 @@ class Critic(nn.Module):
         vectors = self.embed(condition)
         if not vectors:
             return x[:, 0]
-        return (x * sum(vectors)).sum(1) * (x.shape[1] * len(vectors)) ** -0.5
+        return (x * sum(vectors)).sum(1)
 
 
 class Step(adversarial.Step):

@@ -13,7 +13,8 @@ arXiv:2501.05441.
   scaled channel by channel by a linear map of z; the critic ends with its mirror image, a depthwise 4x4 layer and a
   linear one.
 - Conditions are embedded and concatenated to z in the generator, and projected on in the critic (Miyato & Koyama 2018,
-  eq. 8, divided by the root of the length as in Karras et al. 2020b). Of several, the critic takes the sum.
+  eq. 8), by linear layers initialised as the others, in the critic's by the root of its length smaller. Of several, the
+  critic takes the sum.
 - Learning rate, b2, gamma, the average's half-life and the augmentation's probability change along a cosine.
 
 Channels are `channel_base` over the side, and at most `channel_max`; that gives every published row of widths.
@@ -155,7 +156,7 @@ class Generator(nn.Module):
         c, layers = self.config, _Layers(self.config, self.dtype)
         sizes = levels(c)
         size, channels = sizes[0]
-        embed = ConditionEmbed(classes_of(c.conditions), c.embed_dim, name="embed")
+        embed = ConditionEmbed(classes_of(c.conditions), c.embed_dim, of_layer=True, name="embed")
         style = jnp.concatenate([z, *embed(condition, z.shape[0])], axis=-1)
         scale = nn.Dense(channels, use_bias=False, kernel_init=scaled(1.0), name="in")(style)
         start = self.param("start", nn.initializers.normal(1.0), (*size, channels))
@@ -196,8 +197,9 @@ class Critic(nn.Module):
         x = nn.Dense(channels if conditions else 1, use_bias=False, kernel_init=scaled(1.0), name="out")(x)
         if not conditions:
             return x[:, 0], aux
-        vectors = ConditionEmbed(conditions, channels, name="embed")(condition, images.shape[0])
-        return jnp.sum(x * sum(vectors[1:], vectors[0]), axis=-1) * (channels * len(vectors)) ** -0.5, aux
+        stddev = (channels * len(conditions)) ** -0.5
+        vectors = ConditionEmbed(conditions, channels, stddev, of_layer=True, name="classes")(condition, len(images))
+        return jnp.sum(x * sum(vectors[1:], vectors[0]), axis=-1), aux
 
 
 def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | None = None) -> dict[str, Network]:

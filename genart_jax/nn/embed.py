@@ -19,12 +19,15 @@ class ConditionEmbed(nn.Module):
       conditions: (name, number of classes) of each.
       features: length of a vector.
       stddev: of the normal initialisation.
+      of_layer: whether it is divided by the root of the number of classes, as of a linear layer that takes one-hot
+        vectors (He et al. 2015).
     """
 
     conditions: tuple[tuple[str, int], ...]
     features: int
     stddev: float = 1.0
     dtype: DTypeLike = jnp.float32
+    of_layer: bool = False
 
     @nn.compact
     def __call__(self, condition: Mapping[str, jax.Array] | None, batch: int) -> list[jax.Array]:
@@ -35,7 +38,8 @@ class ConditionEmbed(nn.Module):
         """
         out = []
         for name, classes in self.conditions:
-            table = self.param(name, nn.initializers.normal(self.stddev), (classes + 1, self.features))
+            stddev = self.stddev * classes**-0.5 if self.of_layer else self.stddev
+            table = self.param(name, nn.initializers.normal(stddev), (classes + 1, self.features))
             index = (condition or {}).get(name)
             index = jnp.full((batch,), HIDDEN) if index is None else jnp.asarray(index)
             known = (index >= HIDDEN) & (index < classes)

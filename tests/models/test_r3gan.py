@@ -26,7 +26,8 @@ def test_presets_have_the_published_numbers_of_parameters(preset):
     got = []
     for module, inputs, *_ in r3gan.networks(config).values():
         params = jax.eval_shape(lambda module=module, inputs=inputs: module.init(KEY, *inputs()))["params"]
-        hidden = sum(table.shape[1] for table in params.get("embed", {}).values())  # a class more than published
+        tables = params.get("embed", {}) | params.get("classes", {})
+        hidden = sum(table.shape[1] for table in tables.values())  # a class more than published
         got.append((sum(leaf.size for leaf in jax.tree.leaves(params)) - hidden) / 1e6)
     digits = len(wanted.split()[0].partition(".")[2])
     assert " ".join(f"{count:.{digits}f}" for count in got) == wanted
@@ -45,6 +46,15 @@ def test_a_block_starts_as_the_identity_with_scaled_kernels_behind_it():
         np.testing.assert_allclose(kernels[name].std(), wanted, rtol=0.05, err_msg=name)
     assert not kernels["project"].any()
     assert "bias" not in variables["params"]["project"]
+
+
+def test_classes_begin_as_of_linear_layers_of_one_hot_vectors():
+    """Deviations of 1 / sqrt(classes), in the critic by the root of the vector's length smaller."""
+    config = r3gan.Config((16, 16, 3), (("class", 400),), embed_dim=64, channel_base=1024, blocks=1, group_width=8)
+    for role, name, wanted in (("generator", "embed", 400**-0.5), ("critic", "classes", (400 * 256) ** -0.5)):
+        module, inputs, *_ = r3gan.networks(config)[role]
+        table = jax.jit(module.init)(KEY, *inputs())["params"][name]["class"]
+        assert float(jnp.std(table)) == pytest.approx(wanted, rel=0.03), role
 
 
 def test_numbers_fall_and_rise_along_a_cosine():
