@@ -125,12 +125,12 @@ def moves(
 def regression(x: jax.Array, drift: jax.Array, scale: jax.Array) -> jax.Array:
     """(n,): the squared distance of x / scale from where it is to be, x / scale + drift, held fixed.
 
-    A mean over features and over the leading axes of x (..., n, features). Its value is the drift's alone, so it says
-    nothing of how good samples are.
+    A mean over features and a sum over the leading axes of x (..., n, features), which are vectors with a loss each
+    (eq. 26 of the paper). Its value is the drift's alone, so it says nothing of how good samples are.
     """
     x = x / scale
-    apart = jnp.square(x - jax.lax.stop_gradient(x + drift))
-    return jnp.mean(apart, axis=(*range(x.ndim - 2), x.ndim - 1))
+    apart = jnp.mean(jnp.square(x - jax.lax.stop_gradient(x + drift)), axis=-1)
+    return jnp.sum(apart, axis=tuple(range(apart.ndim - 1)))
 
 
 def cells(maps: jax.Array, count: int) -> list[jax.Array]:

@@ -5,8 +5,9 @@ Deng, Li, Li, Du & He 2026, "Generative modeling via drifting", arXiv:2602.04770
 - The drifting field attracts a generated sample to real ones and repels it from generated ones, with weights of a
   kernel k(x, y) = exp(-|x - y| / t): V(x) = E[k(x, y+) k(x, y-) (y+ - y-)] / Z (eq. 8 to 11). It turns its sign when
   the two are swapped, so it vanishes where their distributions are equal.
-- The generator f is trained by E |phi(f(z)) - stopgrad(phi(f(z)) + V(phi(f(z))))|^2 over features phi, summed over
-  kinds of features, temperatures and cells (appendix A.5), all normalised (A.6, eq. 20 to 26; `losses.drifting`).
+- The generator f is trained by E |phi(f(z)) - stopgrad(phi(f(z)) + V(phi(f(z))))|^2 over features phi, with a loss for
+  each vector of all kinds and cells, which all count the same (appendix A.5; the mean of them in place of their sum),
+  normalised as in A.6, eq. 20 to 26 (`losses.drifting`).
 - Features here are those of EfficientNet-lite0 (role `features`, frozen) and the pixels themselves, pooled into cells.
   The paper has a masked autoencoder's, trained on the same pictures, and finds that quality hangs on them.
 - Conditions: the paper draws batches of a class. Here a condition that differs adds to a distance.

@@ -28,7 +28,7 @@ def build(roles: Networks, config: Run, axis_name: str | None = None) -> Algorit
     """The algorithm of a `generator`, by the maps of a frozen role `features`.
 
     Raises:
-      UserError: microbatches, no temperature, or no cells.
+      UserError: a batch of one picture, microbatches, no temperature, or no cells.
     """
     made = Drifting(roles, config, axis_name)
     latents, shown = uses.latents(made.generator.latent_dim), (uses.condition(made.spec), *made.generator.options)
@@ -52,6 +52,8 @@ class Drifting(Family):
             raise UserError(
                 f"train.microbatch: {config.name} compares all pictures of a batch, in no parts; set it to 0"
             )
+        if config.train.batch < 2:
+            raise UserError(f"train.batch: {config.name} compares the pictures of a batch; make it at least 2")
         if not self.options.temperatures or not self.options.cells:
             raise UserError("step.temperatures and step.cells must have at least one entry each")
         self.generator = generators.bind(config.name, roles, config.model.latent_dim, 0.0, 0.0)
@@ -98,8 +100,10 @@ class Drifting(Family):
             all_real, all_fake = self._gathered(jax.lax.stop_gradient((y, x)), 1)
             found = drifting.moves(all_real, all_fake, self.options.temperatures, (more, more))
             values.append(drifting.regression(x, self._here(found.drift, num, 1), found.scale))
-            sizes.append(jnp.mean(self._here(found.size, num, 1), axis=0))
-        return jnp.mean(jnp.stack(values), axis=0), jnp.mean(jnp.stack(sizes), axis=0)
+            sizes.append(jnp.sum(self._here(found.size, num, 1), axis=0))
+        # The paper adds the losses of all vectors: the mean of them, so that a rate suits however many there are.
+        vectors = sum(len(x) for x in fake)
+        return sum(values, start=jnp.zeros(())) / vectors, sum(sizes, start=jnp.zeros(())) / vectors
 
     def loss(self, at: Variables, scene: Scene) -> Outcome:
         """What the player plays for."""

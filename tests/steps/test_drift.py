@@ -45,7 +45,21 @@ def test_equal_pictures_drift_less_than_others():
     assert 1.3 * float(like.mean()) < float(unlike.mean())
 
 
+def test_each_vector_has_a_loss_that_counts_as_much_as_any_other():
+    """One kind of four cells and one of a single vector: the mean over the five, not over the two kinds."""
+    family, told = made(step={"temperatures": (0.5,)}), {}
+    batch = zoo.batch(family.spec, 16)["image"].reshape(16, -1)[:, :40]
+    cells = lambda x: x.reshape(8, 4, 10).transpose(1, 0, 2)
+    of = lambda real, fake: np.asarray(family._followed(real, fake, told)[0])
+    four, one = [cells(x) for x in (batch[:8], batch[8:])], [x[None, :, :7] for x in (batch[:8], batch[8:])]
+    each = [of([four[0][i : i + 1]], [four[1][i : i + 1]]) for i in range(4)] + [of(one[:1], one[1:])]
+    together = of([four[0], one[0]], [four[1], one[1]])
+    np.testing.assert_allclose(together, np.mean(each, axis=0), rtol=1e-5)
+
+
 def test_what_cannot_be_is_refused():
+    with pytest.raises(ga.UserError, match=r"^train.batch: drift compares the pictures of a batch"):
+        zoo.tiny("drift", train={"batch": 1})
     with pytest.raises(ga.UserError, match=r"^train.microbatch: drift compares all pictures of a batch"):
         zoo.tiny("drift", train={"batch": 8, "microbatch": 4})
     with pytest.raises(ga.UserError, match="at least one entry"):
