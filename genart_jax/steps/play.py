@@ -174,12 +174,12 @@ def step(game: Game, state: State, batch: Batch, key: jax.Array, due: tuple[str,
     key = random.stream(key, "step", state.step)
     is_due = {name: state.step % n == 0 if due is None else name in due for name, n in game.lazy}
 
-    def opened(state: State, index: int | jax.Array) -> Scene:
+    def prepared(index: int | jax.Array) -> tuple[Batch, jax.Array]:
         key_i = random.stream(key, "round", index) if game.make else key
-        return game.draw(state, game.prepare(common.select(batch, index, game.rounds), key_i), key_i)
+        return game.prepare(common.select(batch, index, game.rounds), key_i), key_i
 
     def early(playing: tuple[Player, ...], index: int | jax.Array, state: State) -> State:
-        scene = opened(state, index)
+        scene = game.draw(state, *prepared(index))
         scene = scene if game.chunks > 1 else _made(game, state, scene)  # in parts, each part makes its own
         return _critics(game, state, playing, scene, {})[0]
 
@@ -189,11 +189,12 @@ def step(game: Game, state: State, batch: Batch, key: jax.Array, due: tuple[str,
     for low, high in itertools.pairwise(begins):
         playing = tuple(player for player in game.critics if game.rounds - player.updates <= low)
         state = jax.lax.fori_loop(low, high, lambda i, s, playing=playing: early(playing, i, s), state)
-    scene = opened(state, last)
+    ready = prepared(last)
+    scene = game.draw(state, *ready)
     if game.make is None:
         state, metrics = _critics(game, state, game.critics, scene, is_due)
     else:
-        state, metrics = _with_maker(game, state, scene, is_due)
+        state, metrics = _with_maker(game, state, ready[0], scene, is_due)
     images = len(jax.tree.leaves(scene.batch)[0]) * _devices(game)
     ema = common.ema_update(state.ema, state.params, state.mutable, game.decay(state.step + game.age, images))
     return state.replace(step=state.step + 1, ema=ema), metrics | {name: state.extra[name] for name in game.carried}
@@ -203,8 +204,10 @@ def _devices(game: Game) -> int:
     return 1 if game.axis_name is None else int(jax.lax.axis_size(game.axis_name))
 
 
-def _with_maker(game: Game, state: State, scene: Scene, due: Mapping[str, Due]) -> tuple[State, Metrics]:
-    """The last round: all critics, then the maker; and what the maker plays on its own."""
+def _with_maker(game: Game, state: State, batch: Batch, scene: Scene, due: Mapping[str, Due]) -> tuple[State, Metrics]:
+    """The last round, of a scene that was drawn from `batch`: all critics, then the maker; and what the maker plays on
+    its own.
+    """
     maker = game.players[-1]
     if game.chunks == 1:
         params = common.varying(maker.own(state.params), game.axis_name)
@@ -218,7 +221,7 @@ def _with_maker(game: Game, state: State, scene: Scene, due: Mapping[str, Due]) 
     state, own = _update(game, state, maker, computed, scene, due)
     for index in range(1, maker.updates):
         key = random.stream(scene.key, "again", index)
-        again = game.draw(state, scene.batch, key)
+        again = game.draw(state, batch, key)
         state, own = _update(game, state, maker, _maker_alone(game, state, again), again, {})
     return state, metrics | own
 

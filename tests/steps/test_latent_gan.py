@@ -30,6 +30,16 @@ def test_players_see_the_means_of_posteriors_in_units_of_the_first_batch():
     assert after.extra["latent_scale"] == state.extra["latent_scale"]
 
 
+def test_the_generator_may_play_more_than_once_a_step():
+    """The further rounds encode pictures, not latents once more."""
+    one, two = (zoo.tiny("latent_gan", step={"g_steps": n}) for n in (1, 2))
+    batch = zoo.batch(one.batch_spec, 8)
+    state = zoo.start(one, KEY, batch)
+    after = [jax.jit(each.step)(state, batch, KEY)[0].params["generator"] for each in (one, two)]
+    moved = [zoo.norm(zoo.moved(params, state.params["generator"])) for params in after]
+    assert moved[1] > 1.2 * moved[0]
+
+
 def test_pictures_are_what_the_first_stage_decodes():
     algorithm = zoo.tiny("latent_gan")
     state = zoo.start(algorithm, KEY, zoo.batch(algorithm.batch_spec, 16))
