@@ -40,7 +40,7 @@ class SelfAttention(nn.Module):
         if self.pool:
             made |= {name: max_pool(made[name], (2, 2), (2, 2)) for name in ("keys", "values")}
         queries, keys, values = (made[name].reshape(batch, -1, features) for name, features in maps.items())
-        products = jnp.einsum("bjc,bic->bji", queries, keys).astype(jnp.float32)
+        products = jnp.einsum("bjc,bic->bji", queries, keys, preferred_element_type=jnp.float32)
         beta = nn.softmax(products, axis=-1)
         out = jnp.einsum("bji,bic->bjc", beta.astype(values.dtype), values)
         out = self.conv(out.reshape(*x.shape[:-1], -1), size, 1, "out", False)

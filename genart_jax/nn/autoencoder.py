@@ -76,7 +76,7 @@ class Attention(nn.Module):
         query, key, value = (
             nn.Dense(size, use_bias=name != "key", dtype=self.dtype, name=name)(y) for name in ("query", "key", "value")
         )
-        products = jnp.einsum("bic,bjc->bij", query * size**-0.5, key).astype(jnp.float32)
+        products = jnp.einsum("bic,bjc->bij", query * size**-0.5, key, preferred_element_type=jnp.float32)
         y = jnp.einsum("bij,bjc->bic", nn.softmax(products, axis=-1).astype(value.dtype), value)
         return x + nn.Dense(size, dtype=self.dtype, name="out")(y).reshape(x.shape)
 
