@@ -51,4 +51,5 @@ class Train:
     """Write into sample grids that they are generated, by which model and run, and the licence of its data."""
     schedules: tuple[str, ...] = ()
     """Numbers that change over the run, as NAME=FROM..TO[:cosine|:linear][@STEPS], such as b2=0.9..0.99:cosine: of the
-    optimizer learning_rate, b1, b2, and of a GAN ema_images, augment_p and its regularisers by name (their weights)."""
+    optimizer learning_rate, b1, b2, and of a GAN ema_images, augment_p and its regularisers by name (their weights; of
+    r1 that of |grad D|^2, which is half of step.r1-gamma)."""

@@ -14,6 +14,7 @@ from genart_jax.data.pipeline import evaluation_batches, prepare
 from genart_jax.evaluate import pictures
 from genart_jax.evaluate.pictures import open_run
 from genart_jax.losses.elbo import bits_per_dimension
+from genart_jax.metrics.features import error_of_mean
 from genart_jax.nn import random
 from genart_jax.runtime import compiler
 from genart_jax.runtime.values import Array, Json
@@ -90,5 +91,5 @@ def importance_bound(directory: str | Path | Model, draws: int, num: int = 1000,
         "iw_bits_per_dim": float(bits_per_dimension(jnp.float32(-mean), dimensions)),
         "iw_draws": draws,
         "iw_examples": len(values),
-        "iw_standard_error": float(values.std() / math.sqrt(len(values))),
+        "iw_standard_error": error_of_mean(values),
     }

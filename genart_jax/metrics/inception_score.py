@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from genart_jax.config import UserError
 from genart_jax.metrics.exact import Array, exact
 
 
@@ -54,8 +55,14 @@ def compute(state: State) -> float:
 
 
 def over_splits(logits: Array, splits: int = 10) -> tuple[float, float]:
-    """The score's mean over consecutive tenths of the pictures, and the standard deviation between them."""
+    """The score's mean over consecutive tenths of the pictures, and the standard deviation between them.
+
+    Raises:
+      UserError: fewer pictures than splits.
+    """
     n, classes = np.shape(logits)
+    if n < splits:
+        raise UserError(f"an Inception score over {splits} parts of {n} pictures: too few of them")
     edges = [i * n // splits for i in range(splits + 1)]
     values = [compute(update(empty(classes), logits[a:b])) for a, b in itertools.pairwise(edges)]
     return float(np.mean(values)), float(np.std(values))

@@ -29,8 +29,8 @@ class Distance(NamedTuple):
 def monge(real: Array, fake: Array, projections: int = PROJECTIONS, seed: int = 0, replicates: int = 20) -> Distance:
     """3 d times the mean over random directions u of W2(u'x, u'y)^2, with the error of a bootstrap over the generated.
 
-    In one dimension W2 pairs quantiles, which for as many x as y is sorting both. 3 d makes up for what a projection
-    shrinks a distance by. The directions stay, as they do between models.
+    In one dimension W2 pairs quantiles, which for as many x as y is sorting both. d makes up for what a projection
+    shrinks a squared distance by; the 3 is the paper's scale. The directions stay, as they do between models.
 
     Args:
       real, fake: features (m, d) and (n, d); m and n may differ.

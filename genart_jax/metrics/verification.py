@@ -38,7 +38,13 @@ def pairs(embeddings: Array, identities: Array) -> tuple[Floats, Floats]:
 
 
 def roc(same: Array, different: Array) -> Roc:
-    """The receiver operating characteristic of scores of true pairs (n,) and false ones (m,)."""
+    """The receiver operating characteristic of scores of true pairs (n,) and false ones (m,).
+
+    Raises:
+      ValueError: there are none of one kind.
+    """
+    if not len(same) or not len(different):
+        raise ValueError(f"{len(same)} pairs of one identity and {len(different)} of two: both are needed")
     scores = np.concatenate([same, different])
     true = np.concatenate([np.ones(len(same)), np.zeros(len(different))])
     order = np.argsort(-scores, kind="stable")

@@ -18,6 +18,8 @@ def test_the_area_is_the_chance_that_a_true_pair_scores_higher():
     assert min(wrong) - 0.03 < found.equal_error <= min(wrong) + 1e-9
     t = np.quantile(different, 0.9)
     assert found.accepted_at(0.1) >= np.mean(same > t)
+    with pytest.raises(ValueError, match="0 pairs of one identity and 2 of two"):
+        verification.roc(np.array([]), different[:2])
     clear = verification.roc(np.array([0.9, 0.8]), np.array([0.1, 0.2]))
     assert (clear.area, clear.equal_error) == (1.0, 0.0)
 
