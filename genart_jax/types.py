@@ -54,6 +54,9 @@ Told = Mapping[str, Classes] | None
 """Classes by name as a user gives them; words where the model knows the names of its classes. What is left out is for
 the use to fill."""
 
+_COMMANDS = ("sample", "predict", "transform")
+"""Uses that have a command of their own name."""
+
 HIDDEN = -1
 """In place of a class: not told."""
 TO_HIDE = "or train with step.condition-dropout above 0 to hide it"
@@ -272,7 +275,9 @@ class Algorithm(NamedTuple):
           UserError: the model has none of that name.
         """
         if name not in self.uses:
-            raise UserError(f"{model} has no use {name!r}; it has {', '.join(self.uses) or 'none'}")
+            commands = " or ".join(f"genart {use}" for use in _COMMANDS if use in self.uses)
+            hint = f" (by {commands})" if commands else ""
+            raise UserError(f"{model} has no use {name!r}; it has {', '.join(self.uses) or 'none'}{hint}")
         return self.uses[name]
 
     def _function(self, name: str) -> Callable[..., jax.Array] | None:

@@ -83,9 +83,9 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def peel(args: Sequence[str], command: str, what: str) -> tuple[str, list[str]]:
-    """The first argument, and the others."""
+    """The first argument, a `what`, and the others."""
     if not args or args[0].startswith("-"):
-        raise UserError(f"{command} needs {what} first: genart {command} {what.upper()} ...")
+        raise UserError(f"{command} needs a {what} first: genart {command} {what.upper()} ...")
     return args[0], list(args[1:])
 
 

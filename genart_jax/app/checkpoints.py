@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genart_jax.config import UserError
+from genart_jax.runtime import packaged
 from genart_jax.train import checkpoint, manifest
 from genart_jax.train.about import read_about
 from genart_jax.train.manifest import DamageError
@@ -90,8 +91,10 @@ def _open(run: Path) -> Checkpoints:
     """The checkpoints of a run, whose config.json may be damaged.
 
     Raises:
-      UserError: there is no run.
+      UserError: there is no run, or it is a trained model, which has no checkpoints.
     """
+    if (packaged.place(run) / packaged.WEIGHTS).is_file():
+        raise UserError(f"{run} is a trained model, not a run: it has no checkpoints")
     try:
         return checkpoint.open_checkpoints(run, checkpoint.read_config(run))
     except UserError as error:

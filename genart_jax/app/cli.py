@@ -66,7 +66,8 @@ def command(word: str) -> ModuleType:
 
 def usage() -> str:
     """A line for each command."""
-    rows = "\n".join(f"  {command(word).USAGE:<44}{command(word).SUMMARY}" for word in COMMANDS)
+    lines = [(command(word).USAGE, command(word).SUMMARY) for word in COMMANDS]
+    rows = "\n".join(f"  {left:<44}{says}" if len(left) < 44 else f"  {left}\n{'':46}{says}" for left, says in lines)
     models = ", ".join(registry.list_models())
     return f"usage: genart COMMAND ...\n\n{rows}\n\nEvery command has --help.  Models: {models}"
 

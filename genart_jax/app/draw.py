@@ -93,6 +93,10 @@ def _one(run: Path, asked: Asked) -> Iterator[Path]:
     if asked.length and media.is_volume((asked.length, *saved.run.model.image_shape[1:])):
         raise UserError(f"--length {asked.length}: a grey clip of as many frames as pixels would be a volume; one more")
     model = load(run, asked.step)
+    if asked.first is not None and "extend" not in model.algorithm.uses:
+        raise UserError(
+            f"--first is for models of videos, such as video_gan; {saved.run.name} draws pictures: leave it out"
+        )
     if asked.first is not None:
         if asked.source is not None or asked.save is not None or asked.truncation != 1.0:
             raise UserError("--first goes on from given frames: leave --from, --save and --truncation out")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from genart_jax.app.commands.explain import Options
 
 Answer = tuple[Image.Image, list[str]]
+STAGED = ("grad_cam", "grad_cam++", "dream", "visualise", "ablate", "neighbours", "map", "sanity")
+"""Methods that look at an intermediate."""
 ALONE = ("visualise", "filters", "ablate", "map")
 """Methods that are asked of a network, without a picture."""
 GENERATED = ("dream", "visualise", "ablate")
@@ -62,6 +64,12 @@ def answer(name: str, pictures: Sequence[str], options: Options) -> tuple[Answer
     if bool(pictures) == (method in ALONE):
         wanted = "no picture" if pictures else "a picture: genart explain RUN PICTURE ..."
         raise UserError(f"explain --method {method} takes {wanted}")
+    if options.stage and method not in STAGED:
+        raise UserError(f"--stage is for {', '.join(STAGED)}; leave it out, or choose one of these by --method")
+    if options.channels and method != "visualise":
+        raise UserError("--channels is for --method visualise; leave it out")
+    if options.num < 1:
+        raise UserError(f"--num {options.num}: wanted at least 1")
     asked = _open(name)
     about = asked.model.provenance if options.provenance and method in GENERATED else None
     return _answered(asked, name, pictures, options), about

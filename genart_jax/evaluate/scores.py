@@ -25,7 +25,7 @@ from genart_jax.evaluate.statistics import Statistics
 from genart_jax.metrics import accuracy
 from genart_jax.runtime.packaged import results
 from genart_jax.runtime.watch import clock
-from genart_jax.train.checkpoint import Model, seals
+from genart_jax.train.checkpoint import Model, read_config, seals
 
 FILE = "scores.json"
 ALSO = ("memorisation", "perceptual")
@@ -286,6 +286,7 @@ def _is_of(there: Mapping[int, str], model: Mapping[str, Any]) -> bool:
 def _all_scores(directory: str | Path) -> list[Score]:
     path = results(directory) / FILE
     if not path.is_file():
+        read_config(directory)  # says if there is no run
         raise UserError(f"{directory} has no scores; make them with: genart evaluate {directory}")
     try:
         entries = json.loads(path.read_text())

@@ -25,7 +25,9 @@ def of_one(model: Model, label: str) -> Model:
     run, saved = model.config, model.saved
     assert saved is not None  # or there is no configuration
     known = dict(getattr(run.model, "conditions", None) or ())
-    if model.algorithm.predict is None or label not in known:
+    if model.algorithm.predict is None:
+        raise UserError(f"--keep is for classifiers; {run.name} is none: leave it out")
+    if label not in known:
         raise UserError(f"{run.name} classifies {', '.join(known) or 'nothing'} here, not {label!r}")
     own = override(run, model={"label": label, "conditions": ((label, known[label]),)})
     names = {label: saved.data["class_names"][label]}

@@ -186,7 +186,7 @@ def wrong(capsys, *args):
         (["xyzzy"], "there are list, train"),
         (["train", "dcgam"], "did you mean dcgan"),
         (["train", "no.such.module:Config"], "no module"),
-        (["train", "--steps", "3"], "needs name first"),
+        (["train", "--steps", "3"], "needs a name first"),
         (["train", "dcgan", "--train.stepss", "3"], "--train.stepss is unknown; did you mean --train.steps?"),
         (["train", "dcgan", "--lr", "3"], "did you mean --optimizer.learning-rate"),
         (["train", "dcgan", "--batch_size", "3"], "did you mean --train.batch?"),
@@ -204,12 +204,24 @@ def wrong(capsys, *args):
         (["train", "dcgan", "--init-from", "nowhere"], "is not a run"),
         (["list", "--family", "gans"], "there are cnn, "),
         (["sample", "nowhere"], "is not a run"),
-        (["evaluate"], "needs run first"),
+        (["evaluate"], "needs a run first"),
+        (["evaluate", "icons", "--split", "valid"], "--split valid: there are train and test"),
+        (["checkpoint", "repair", "icons"], "icons is a trained model, not a run"),
+        (["predict", "icons_style", "a.png", "--top", "0"], "--top 0: wanted at least 1"),
+        (["compare", "nowhere", "nowhere2"], "nowhere is not a run"),
+        (["judge", "icons", "icons_vae", "--report", "--folder", "votes"], "nobody has judged in"),
+        (["bench", "dcgan", "--image-size", "31", "31", "3"], "set --image-size"),
+        (["bench", "dcgan", "--devices", "99"], "lower --devices"),
+        (["sample", "icons", "--first", "a.png"], "--first is for models of videos"),
+        (["transform", "dehaze", "a.png", "--back"], "--back is for models that map both ways"),
+        (["sample", "dehaze"], "it has transform (by genart transform)"),
+        (["export", "icons", "out", "--hub", "--keep", "style"], "--keep is for classifiers"),
     ],
 )
 def test_mistakes(args, words, capsys, tmp_path):
     assert words in wrong(capsys, *args)
     assert not list(tmp_path.glob("runs/*/checkpoints/*"))
+    assert not (tmp_path / "votes").exists()
 
 
 def test_mistakes_with_data(capsys, tmp_path):

@@ -69,6 +69,9 @@ def test_where_a_picture_comes_from_can_be_left_out(runs, tmp_path):
         (["cnn", "--method", "ablate"], "ablate needs a generator; there are classifier"),
         (["cnn", "none.png"], "none.png"),
         (["gan", "0.png", "--role", "generator"], "no network of pictures"),
+        (["cnn", "0.png", "--stage", "stage_0"], "--stage is for grad_cam"),
+        (["cnn", "0.png", "--channels", "3"], "--channels is for --method visualise"),
+        (["cnn", "0.png", "--num", "0"], "--num 0: wanted at least 1"),
         (["cnn", "0.png", "--out", "x.jpg"], "name FILE.png"),
     ],
 )

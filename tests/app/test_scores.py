@@ -228,7 +228,7 @@ def test_scores_over_steps_and_other_contracts(runs, tmp_path):
     [
         (["compare", "a"], "at least two"),
         (["compare", "a", "b"], "has no scores"),
-        (["plot"], "needs run first"),
+        (["plot"], "needs a run first"),
         (["plot", "nowhere"], "is not a run"),
         (["plot", "icons"], "without the log of its training, so there is nothing to plot"),
         (["plot", "nowhere", "--out", "x.png"], "name a folder"),

@@ -55,10 +55,14 @@ def run(args: Sequence[str]) -> None:
 
     results = []
     for name in names or registry.list_models():
-        run = bench.resolved(
-            name, options.preset, options.image_size, options.batch, options.precision, options.devices
-        )
-        results.append(figures := bench.measure(run, options.rounds))
+        try:
+            run = bench.resolved(
+                name, options.preset, options.image_size, options.batch, options.precision, options.devices
+            )
+            figures = bench.measure(run, options.rounds)
+        except UserError as error:
+            raise UserError(_renamed(str(error))) from None
+        results.append(figures)
         if not options.json:
             low, middle, high = (1e3 * t for t in figures["step_seconds"])
             shape = "x".join(map(str, run.model.image_shape))
@@ -69,3 +73,14 @@ def run(args: Sequence[str]) -> None:
                   f" {figures['memory']['peak_bytes'] / 2**20:.0f} MiB")  # fmt: skip
     if options.json:
         print(json.dumps(results, indent=2))
+
+
+def _renamed(message: str) -> str:
+    """A mistake with the options of this command in place of those of `genart train`."""
+    for there, here in (
+        ("--data.image-size", "--image-size"),
+        ("lower --parallel.data or .model", "lower --devices"),
+        ("train.batch", "--batch"),
+    ):
+        message = message.replace(there, here)
+    return message

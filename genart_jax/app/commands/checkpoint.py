@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genart_jax.app.arguments import wants_help
 from genart_jax.config import UserError
 from genart_jax.runtime.paths import expanded
 
@@ -15,7 +14,7 @@ SUMMARY = "what a run has saved, and mending it"
 def run(args: Sequence[str]) -> None:
     """The command."""
     words = "ls (what there is), verify (is it whole?) or repair (set damage aside, restore config.json)"
-    if wants_help(args):
+    if {"-h", "--help"} & set(args):
         print(f"usage: genart checkpoint ls|verify|repair RUN\n\n{words}")
         return
     if len(args) != 2 or args[0] not in ("ls", "verify", "repair"):

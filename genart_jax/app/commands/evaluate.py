@@ -81,6 +81,10 @@ def _check(options: Options, from_pictures: bool, features: bool, without_target
         raise UserError("this model makes pictures of pictures: of --also, it has perceptual alone, and no --reference")
     if without_target and features and options.also:
         raise UserError("--also perceptual: there is nothing that each picture should become; leave it out")
+    if options.split not in ("train", "test"):
+        raise UserError(f"--split {options.split}: there are train and test")
+    if options.num is not None and options.num < 1:
+        raise UserError(f"--num {options.num}: wanted at least 1")
     if options.draws < 0:
         raise UserError(f"--draws {options.draws}: wanted 0 or more")
     if not features and not from_pictures and (options.reference or set(options.also) - {"disentanglement"}):

@@ -40,7 +40,7 @@ def run(args: Sequence[str]) -> None:
     if wants_help(args):
         parse(Options, ["--help"], prog, text)
     run, rest = peel(args, "export", "run")
-    out, rest = peel(rest, "export RUN", "out")
+    out, rest = peel(rest, "export RUN", "folder")
     options: Options = parse(Options, rest, prog, text)
 
     if options.keep and not options.hub:

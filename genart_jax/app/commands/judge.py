@@ -66,8 +66,14 @@ def run(args: Sequence[str]) -> None:
     from genart_jax.app.judge.votes import Votes
 
     folder = expanded(options.folder)
+    how = f"genart judge {' '.join(words)} --folder {options.folder}"
+    nobody = UserError(f"nobody has judged in {folder} yet: {how} opens the page, or name another --folder")
+    if options.report and not folder.exists():
+        raise nobody
     votes = Votes(folder)
     try:
+        if options.report and not votes.all(options.ask):
+            raise nobody
         items = prepare(folder, words, options.num, options.seed)
         if options.report:
             _report(votes, words, options)

@@ -33,7 +33,7 @@ def run(args: Sequence[str]) -> None:
     text = "Losses, norms, scores and samples of runs, a figure for each kind, and a report in one HTML file."
     options: Options = parse(Options, rest, "genart plot RUN ...", text)
     if not runs:
-        raise UserError("plot needs run first: genart plot RUN ...")
+        raise UserError("plot needs a run first: genart plot RUN ...")
 
     from genart_jax.app import plots
 

@@ -34,6 +34,8 @@ def run(args: Sequence[str]) -> None:
     if not pictures:
         raise UserError(f"predict needs pictures: genart predict {name} PICTURE ...")
     options: Options = parse(Options, rest, prog, text)
+    if options.top < 1:
+        raise UserError(f"--top {options.top}: wanted at least 1")
 
     from genart_jax.use.predict import classify, load_classifier
 

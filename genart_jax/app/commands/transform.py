@@ -60,6 +60,8 @@ def run(args: Sequence[str]) -> None:
     saved = described(name)
     model = load(name)
     mask = options.mask and expanded(options.mask)
+    if options.back and "back" not in model.algorithm.uses:
+        raise UserError(f"--back is for models that map both ways, such as cyclegan; {saved.run.name} does not")
     job = Job(options.scale, options.strength, mask, options.compare, options.seed, options.back)
     model.algorithm.use(job.use, f"{name}, a run of {saved.run.name},")
     written, out = 0, options.out and expanded(options.out)
