@@ -45,3 +45,16 @@ def test_attention_is_that_of_its_equations(shrink_values, pool):
         np.testing.assert_allclose(weights[i], beta, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(got[i], want, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(weights.sum(-1), 1.0, rtol=1e-5)
+
+
+def test_products_of_bfloat16_are_not_rounded_before_the_softmax():
+    """Attention follows from the maps as they are: a product of 40 rounded to eight bits would move it by a tenth."""
+    maps = {name: 4 * jax.random.normal(jax.random.key(i), (1, 4, 4, 2), jnp.bfloat16) for i, name in enumerate("qk")}
+    conv = lambda x, features, size, name, bias: {"queries": maps["q"], "keys": maps["k"]}.get(name, x)
+    layer = SelfAttention(conv, shrink=8, shrink_values=1)
+    x = jnp.zeros((1, 4, 4, 16), jnp.bfloat16)
+    variables = layer.init(jax.random.key(0), x)
+    beta = np.asarray(layer.apply(variables, x)[1][0], np.float64)
+    q, k = (np.asarray(m, np.float64).reshape(16, 2) for m in (maps["q"], maps["k"]))
+    wanted = np.exp(q @ k.T)
+    np.testing.assert_allclose(beta, wanted / wanted.sum(1, keepdims=True), atol=1e-4)
