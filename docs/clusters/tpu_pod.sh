@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # TPU=my-slice ZONE=europe-west4-b docs/clusters/tpu_pod.sh MODEL [options of genart train]
-# The same command on every host of the slice; JAX finds the others by itself. Copy a checkout there and install from
-# it first, beginning in the checkout:
+# The same command on every host of the slice; JAX finds the others by itself. First copy a fresh checkout there, from
+# within it, and install it:
 #   gcloud compute tpus tpu-vm scp --recurse "$PWD" "$TPU":genart --zone "$ZONE" --worker=all
 #   gcloud compute tpus tpu-vm ssh "$TPU" --zone "$ZONE" --worker=all --command 'cd genart && pip install ".[tpu]"'
 set -euo pipefail
