@@ -77,7 +77,7 @@ ga.make_grid(images, columns=12, scale=2)
 # %% [markdown]
 # After 400 steps of a small network these are blots: colours are right, and something of an outline, and no more. That is what
 # a quarter of a minute buys. A model of the same kind comes with the package; it is four times as wide and was trained for
-# 18,000 steps, eight minutes on two cores. The same latents in each of the five styles, one a row:
+# 18,000 steps. The same latents in each of the five styles, one a row:
 
 # %%
 import jax.numpy as jnp

@@ -11,7 +11,7 @@ Presets, with what benchmarks/results/quality.md measured (two seeds, 2 CPU core
 - `default`: `genart train conv_vae`. 10 minutes on a busy machine; 7.69 bits a dimension on the art set's test split,
   by the evidence lower bound.
 - `residual`: `genart train conv_vae --preset residual`. One residual block at each resolution, and mixtures of logistic
-  distributions for 8-bit levels. 5 minutes on one CPU core; 2.98 bits a dimension (benchmarks/results/vaes.md).
+  distributions for 8-bit levels. 3 minutes on one CPU core; 2.98 bits a dimension (benchmarks/results/vaes.md).
 - `volumes`: `genart train conv_vae --preset volumes --data shapes3d`. Solid or not, by a Bernoulli likelihood, given
   the classes; `genart evaluate` gives the IoU of reconstructions: 0.89 (two seeds;
   benchmarks/results/volumes.md).

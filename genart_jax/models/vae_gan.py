@@ -8,7 +8,8 @@ the critic's own. Encoder and decoder are those of `nn.autoencoder` around a den
 Presets:
 
 - `default`: `genart train vae_gan`, after `genart assets fetch vgg19`. Small, for 32 px art on a CPU. After
-  400 steps of 16, three CPU minutes, 16.3 dB of test icons (benchmarks/results/vaes.md).
+  2,000 steps of 16, told style, shape and colour, with `--step.critic-start 200`: 13 CPU minutes, 18.7 dB of test icons
+  (benchmarks/results/vaes.md).
 - `tiny`: for tests.
 """
 

@@ -9,8 +9,8 @@ This is the first stage: it draws nothing by itself. `code_prior` is trained on 
 
 Presets:
 
-- `default`: `genart train vqgan`, after `genart assets fetch vgg19`. Small, for 32 px art on a CPU. After 400
-  steps of 16, three CPU minutes, 15.3 dB of test icons (benchmarks/results/vaes.md).
+- `default`: `genart train vqgan`, after `genart assets fetch vgg19`. Small, for 32 px art on a CPU. After
+  2,000 steps of 16 with `--step.critic-start 200`: 13 CPU minutes, 18.0 dB of test icons (benchmarks/results/vaes.md).
 - `tiny`: for tests.
 """
 

@@ -1,8 +1,8 @@
 """Builds the site: `python -m scripts.site [OUT]`, by default into build/site. Warnings are errors; no network is used.
 
 Pages are laid out as in the repository (docs/, notebooks/, benchmarks/results/), so that links between them are the
-same there and here. Beside them lie the pages that are generated: one a model, and the public names that no page of the
-reference has by hand.
+same there and here, but for the few that `links` knows. Beside them lie the pages that are generated: one a model, and
+the public names that no page of the reference has by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import main as sphinx
 
-from scripts.site import models, reference
+from scripts.site import links, models, reference
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "build" / "site_source"
@@ -36,6 +36,9 @@ def gather() -> None:
                     shutil.copyfile(path, target)
     for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copyfile(ROOT / name, SOURCE / name)
+    for page in [*SOURCE.rglob("*.md")]:
+        text = links.on_site(page.read_text(encoding="utf-8"), page.relative_to(SOURCE).as_posix())
+        page.write_text(text, encoding="utf-8")
     for name in ("index.md", "conf.py"):
         (SOURCE / "docs" / name).rename(SOURCE / name)
     index = (SOURCE / "index.md").read_text(encoding="utf-8")
