@@ -19,7 +19,8 @@ Presets:
 
 - `default`: `genart train fastgan`. For 32 px art on a CPU; benchmarks/results/gans.md has what 1,200 of its steps came
   to.
-- `few`: `genart train fastgan --preset few`. The same on a hundred pictures, without conditions. Not measured here.
+- `few`: `genart train fastgan --preset few`. The same on a hundred pictures (`--data.limit 0`: on all), without
+  conditions. Not measured here.
 - `256`: about the published widths at 256 px, for a GPU. Not measured here.
 - `tiny`: for tests.
 """
