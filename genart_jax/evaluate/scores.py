@@ -284,7 +284,7 @@ def _is_of(there: Mapping[int, str], model: Mapping[str, Any]) -> bool:
 
 
 def _all_scores(directory: str | Path) -> list[Score]:
-    path = results(directory) / FILE
+    path = results(directory, make=False) / FILE
     if not path.is_file():
         read_config(directory)  # says if there is no run
         raise UserError(f"{directory} has no scores; make them with: genart evaluate {directory}")

@@ -37,13 +37,16 @@ def longer(model: str, source: str, steps: int) -> list[str]:
     return found
 
 
-def results(run: str | Path) -> Path:
-    """Where what is made of a model is written: its directory; of one of the package, the folder NAME-results here."""
+def results(run: str | Path, make: bool = True) -> Path:
+    """Where what is made of a model is written: its directory; of one of the package, the folder NAME-results here,
+    which is made where it is to be written to.
+    """
     path = place(run)
     if path.absolute().parent != root():
         return path
     here = Path(f"{path.name}-results")
-    here.mkdir(exist_ok=True)
+    if make:
+        here.mkdir(exist_ok=True)
     return here
 
 

@@ -214,7 +214,7 @@ def wrong(capsys, *args):
         (["bench", "dcgan", "--devices", "99"], "lower --devices"),
         (["sample", "icons", "--first", "a.png"], "--first is for models of videos"),
         (["transform", "dehaze", "a.png", "--back"], "--back is for models that map both ways"),
-        (["sample", "dehaze"], "it has transform (by genart transform)"),
+        (["sample", "dehaze"], "overview (by genart transform)"),
         (["export", "icons", "out", "--hub", "--keep", "style"], "--keep is for classifiers"),
     ],
 )

@@ -227,7 +227,8 @@ def test_scores_over_steps_and_other_contracts(runs, tmp_path):
     ("args", "words"),
     [
         (["compare", "a"], "at least two"),
-        (["compare", "a", "b"], "has no scores"),
+        (["compare", "a", "b"], "a is not a run"),
+        (["compare", "icons", "icons_vae"], "icons has no scores"),
         (["plot"], "needs a run first"),
         (["plot", "nowhere"], "is not a run"),
         (["plot", "icons"], "without the log of its training, so there is nothing to plot"),
