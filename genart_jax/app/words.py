@@ -40,6 +40,7 @@ FIGURES: Mapping[str, str] = {
     "iw_elbo_of_one": "elbo of the same pictures, by the same draws one by one",
     "iw_elbo": "lower bound by many draws of the latents: nearer to the log likelihood than elbo",
     "kl": "nats that the latents carry, a picture",
+    "least_variety": "as variety, in the class where it is least; 0: that class is one picture",
     "loss": "mean over the examples; lower is better",
     "mse": "mean squared error of reconstructed pixels in [-1, 1]; lower is better",
     "mutual_information": "nats that a latent tells of which picture it is of, at most the log of their number",

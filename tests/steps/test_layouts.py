@@ -106,7 +106,7 @@ def test_parameters_losses_and_gradient_norms_are_equal(family_model, layout):
         state, metrics = step(state, zoo.full_batch(algorithm, BATCH, seed=i), KEY, algorithm.due(0))
         if i == 0:
             # `least`: the strength of a layer's noise starts at 0, and its gradient nearly cancels.
-            assert zoo.relative(expected.params, state.params, least=1e-4) < 1e-5
+            assert zoo.relative(expected.params, state.params, least=1e-4) < 2e-5
             # The change itself, too: a gradient that is eight times too large hides behind large parameters.
             moved = (zoo.moved(first.params, after.params) for after in (expected, state))
             assert zoo.relative(*moved) < 1e-2
