@@ -198,7 +198,9 @@ class Critic(nn.Module):
         if not conditions:
             return x[:, 0], aux
         stddev = (channels * len(conditions)) ** -0.5
-        vectors = ConditionEmbed(conditions, channels, stddev, of_layer=True, name="classes")(condition, len(images))
+        vectors = ConditionEmbed(conditions, channels, stddev, of_layer=True, name="class_embed")(
+            condition, len(images)
+        )
         return jnp.sum(x * sum(vectors[1:], vectors[0]), axis=-1), aux
 
 

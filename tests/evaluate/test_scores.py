@@ -218,7 +218,7 @@ def test_scores_are_kept_by_contract(tmp_path):
     (tmp_path / "scores.json").write_text("[{}]")
     with pytest.raises(ga.UserError, match="damaged"):
         read_scores(tmp_path)
-    with pytest.raises(ga.UserError, match="genart evaluate"):
+    with pytest.raises(ga.UserError, match="nowhere is not a run"):
         read_scores(tmp_path / "nowhere")
 
 

@@ -26,7 +26,7 @@ def test_presets_have_the_published_numbers_of_parameters(preset):
     got = []
     for module, inputs, *_ in r3gan.networks(config).values():
         params = jax.eval_shape(lambda module=module, inputs=inputs: module.init(KEY, *inputs()))["params"]
-        tables = params.get("embed", {}) | params.get("classes", {})
+        tables = params.get("embed", {}) | params.get("class_embed", {})
         hidden = sum(table.shape[1] for table in tables.values())  # a class more than published
         got.append((sum(leaf.size for leaf in jax.tree.leaves(params)) - hidden) / 1e6)
     digits = len(wanted.split()[0].partition(".")[2])
@@ -51,7 +51,7 @@ def test_a_block_starts_as_the_identity_with_scaled_kernels_behind_it():
 def test_classes_begin_as_of_linear_layers_of_one_hot_vectors():
     """Deviations of 1 / sqrt(classes), in the critic by the root of the vector's length smaller."""
     config = r3gan.Config((16, 16, 3), (("class", 400),), embed_dim=64, channel_base=1024, blocks=1, group_width=8)
-    for role, name, wanted in (("generator", "embed", 400**-0.5), ("critic", "classes", (400 * 256) ** -0.5)):
+    for role, name, wanted in (("generator", "embed", 400**-0.5), ("critic", "class_embed", (400 * 256) ** -0.5)):
         module, inputs, *_ = r3gan.networks(config)[role]
         table = jax.jit(module.init)(KEY, *inputs())["params"][name]["class"]
         assert float(jnp.std(table)) == pytest.approx(wanted, rel=0.03), role

@@ -136,13 +136,13 @@ def test_the_command(capsys):
         ("dcgan --preset nothing", "model 'dcgan' has no preset 'nothing'; there are default, "),
         ("dcgan --prset tiny", "option --prset is unknown; did you mean --preset?"),
         ("dcgan --rounds 0", "--rounds must be at least 1, not 0"),
-        ("dcgan --batch 0", "train.batch must be at least 1, not 0"),
+        ("dcgan --batch 0", "--batch must be at least 1, not 0"),
         ("dcgan --image-size 8", "--image-size takes (depth or frames,) height, width and channels, not 1 numbers"),
         ("mlp_vae --image-size 0 8 3", "--image-size 0 8 3: each must be at least 1"),
         ("dcgan --image-size 5 5 3", "image_shape (5, 5, 3): sides must be 16 to 128"),
         ("dcgan --precision half", "invalid choice 'half' for argument '--precision'"),
         ("mlp_vae --devices 99", "99 x 1 devices wanted, 8 found"),
-        ("mlp_vae --preset tiny --batch 8 --devices 3", "train.batch 8 does not divide among 3 devices"),
+        ("mlp_vae --preset tiny --batch 8 --devices 3", "--batch 8 does not divide among 3 devices"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(wrong, words, capsys):
