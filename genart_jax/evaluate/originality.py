@@ -81,10 +81,7 @@ def originality(
         "contract": contract_of(trained, network or make_extractor("pixels"), "train", len(train.images), num, None),
         "seed": seed,
         "held_out": len(test.images),
-        "caveats": [
-            *_caveats(len(train.images), pictures.split_of(trained.source, "train").size),
-            *_alone(trained.model.algorithm),
-        ],
+        "caveats": _caveats(len(train.images), trained),
         "spaces": {},
     }
     found = {}
@@ -131,18 +128,18 @@ def _rows(split: Split, shape: tuple[int, ...]) -> Array:
     return np.sort(pictures.choose_rows(split, most)) if most < split.size else np.arange(split.size)
 
 
-def _caveats(read: int, size: int) -> list[str]:
-    text = f"compared with {read} of {size} training pictures, which are streamed: copies of the others are not seen"
-    return [text] if read < size else []
-
-
-def _alone(algorithm: Algorithm) -> list[str]:
-    grouped = [role for role, network in algorithm.networks.items() if network.group > 1]
-    text = (
-        "the {} compares a picture with its neighbours in a batch, and for membership sees each picture alone, as it "
+def _caveats(read: int, trained: Trained) -> list[str]:
+    size, out = pictures.split_of(trained.source, "train").size, []
+    if read < size:
+        out = [
+            f"compared with {read} of {size} training pictures, which are streamed: copies of the others are not seen"
+        ]
+    alone = (
+        "compares a picture with its neighbours in a batch, and for membership sees each picture alone, as it never did"
     )
-    text += "never did in training: that it tells nothing apart there says little"
-    return [text.format(role) for role in grouped]
+    alone += " in training: that it tells nothing apart there says little"
+    grouped = [role for role, network in trained.model.algorithm.networks.items() if network.group > 1]
+    return [*out, *(f"the {role} {alone}" for role in grouped)]
 
 
 def _space(train: Array, test: Array, fake: Array) -> tuple[Json, Json]:

@@ -1,6 +1,7 @@
 """A generator that copies its training set is caught by each test, an honest one by none."""
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from genart_jax.evaluate.originality import example_scores, originality
 from genart_jax.train.checkpoint import Model, read_config
 from genart_jax.types import Algorithm, State, to_float
 from genart_jax.use.sample import Samples
+from tests import zoo
 
 
 def discs(seed, n):
@@ -178,3 +180,11 @@ def test_a_real_run(runs):
     assert (runs / "stacked" / "originality.png").exists()
     with pytest.raises(ga.UserError, match="has no use 'sample'"):
         originality(runs / "classifier", None, 30)
+
+
+def test_a_critic_that_compares_neighbours_is_a_caveat():
+    source = Source("discs", *[Split(4, {})] * 2, {"image": Field((16, 16, 3))}, {}, "few")
+    of = lambda name: pictures.Trained(Path(), None, Model(zoo.tiny(name), None), source)
+    assert not module._caveats(4, of("dcgan"))
+    (caveat,) = module._caveats(4, of("modgan"))
+    assert caveat.startswith("the critic compares a picture with its neighbours")
