@@ -101,7 +101,7 @@ def test_mistakes(make, tmp_path):
         compare_runs([a])
     with pytest.raises(ga.UserError, match="no score that all runs have"):
         compare_runs([a, other])
-    with pytest.raises(ga.UserError, match="has no scores"):
+    with pytest.raises(ga.UserError, match="is not a run"):
         compare_runs([a, tmp_path])
     with pytest.raises(ga.UserError, match="a contract has"):
         compare_runs([a, a], allow=["weather"])

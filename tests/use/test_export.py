@@ -240,7 +240,7 @@ def test_mistakes(runs, tmp_path, capsys):
     run = str(runs("mlp_vae"))
     for args, words in [
         (["export", run, str(tmp_path)], "already there"),
-        (["export", run], "needs out"),
+        (["export", run], "needs a folder first"),
         (["export", str(tmp_path / "none"), str(tmp_path / "x")], "none"),
         (["export", run, str(tmp_path / "x"), "--platforms", "abacus"], "abacus"),
         (["export", run, "/proc/x/y"], "cannot be written"),
