@@ -28,7 +28,8 @@ def test_reach_is_as_far_as_it_sees(widths, blocks, gated):
     images = np.concatenate([images, np.roll(images, (1, 1), (1, 2))])
     made = np.asarray(jax.jit(module.apply)(random_parameters(module, images), images))
     for first, middle in ((0, side // 2), (2, side // 2 + 1)):
-        rows, columns = np.nonzero((made[first] != made[first + 1])[..., 0])
+        # Some processors round equal pictures of a batch differently.
+        rows, columns = np.nonzero((np.abs(made[first] - made[first + 1]) > 1e-6 * np.abs(made).max())[..., 0])
         farthest = max(np.abs(rows - middle).max(), np.abs(columns - middle).max())
         assert farthest <= unet.reach(widths, blocks)
         assert farthest > unet.reach(widths, blocks) / 4
