@@ -50,6 +50,7 @@ def models() -> list[str]:
 def row(model: str, seed: int, directory: Path) -> Row:
     """A model's line with one seed."""
     used = train({"model": model}, directory, seed, 0.0, ga.get_config(model, "default").train.steps)
+    timed = used == used  # not of a run that was there already
     options, summary = read_config(directory).run.train, json.loads((directory / "summary.json").read_text())
     scores = {s.name: s.value for s in score_run(directory, "lite0", 2000)}
     scores |= {s.name: s.value for s in score_run(directory, "vgg19:64", 1000)}
@@ -57,8 +58,8 @@ def row(model: str, seed: int, directory: Path) -> Row:
         "model": model,
         "seed": seed,
         "steps x batch": f"{options.steps:,} x {options.batch}",
-        "CPU min": used / 60,
-        "images/s": options.steps * options.batch / used,
+        "CPU min": used / 60 if timed else None,
+        "images/s": options.steps * options.batch / used if timed else None,
         "FD lite0": scores["fd_lite0"],
         "KD lite0": scores["kd_lite0"],
         "precision": scores["precision_lite0"],
@@ -73,7 +74,7 @@ def row(model: str, seed: int, directory: Path) -> Row:
 def cell(name: str, found: Row) -> str:
     """A figure as the table has it."""
     value = found.get(name)
-    if value is None or value != value:
+    if value is None:
         return "-"
     if name in ("FD lite0", "KD lite0", "precision", "recall") and found["model"] in SEEN:
         return f"({value:.3g})"
