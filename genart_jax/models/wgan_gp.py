@@ -12,7 +12,8 @@ conditional BatchNorm and the critic projections, as `sngan`: score = psi(phi(x)
 
 Presets:
 
-- `default`: `genart train wgan_gp`. Smaller networks and larger steps. Not measured yet.
+- `default`: `genart train wgan_gp`. Smaller networks and larger steps;
+  benchmarks/results/gallery.md has what it comes to.
 - `paper`: `genart train wgan_gp --preset paper`. The residual networks for 32x32, with the linear decay of the learning
   rate from 2e-4 to 0 that goes with them in the appendix. Not measured here.
 - `tiny`: for tests.
