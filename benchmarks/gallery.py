@@ -74,7 +74,7 @@ def row(model: str, seed: int, directory: Path) -> Row:
 def cell(name: str, found: Row) -> str:
     """A figure as the table has it."""
     value = found.get(name)
-    if value is None:
+    if value is None or value != value:
         return "-"
     if name in ("FD lite0", "KD lite0", "precision", "recall") and found["model"] in SEEN:
         return f"({value:.3g})"
