@@ -79,7 +79,10 @@ def test_a_device_that_is_not_there(tmp_path):
 
 
 def test_first_answers_are_quick():
-    """In processor time, as tests may share the machine; relative to Python itself, as machines differ."""
+    """In processor time, as tests may share the machine; relative to Python itself, as machines differ.
+
+    Processor time, too, grows while others fill the caches: a command may be tried again.
+    """
 
     def seconds(*command):
         times = []
@@ -90,14 +93,17 @@ def test_first_answers_are_quick():
             times.append(after.children_user + after.children_system - before.children_user - before.children_system)
         return min(times)
 
-    slow = max(1.0, seconds("-c", "pass") / 0.03)
+    def quick(args, limit):
+        slow = max(1.0, seconds("-c", "pass") / 0.03)  # now, as a machine's speed changes
+        return seconds("-m", "genart_jax", *args) < limit * slow
+
     for args, limit in (
         (["list"], 1.0),
         (["--help"], 1.0),
         (["train", "--help"], 1.0),
         (["train", "dcgan", "--help"], 2.5),
     ):
-        assert seconds("-m", "genart_jax", *args) < limit * slow, args
+        assert any(quick(args, limit) for _ in range(3)), args
 
 
 def test_train_says_what_it_does(tmp_path, capsys):
