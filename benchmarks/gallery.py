@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import genart_jax as ga
 from benchmarks import machine
 from benchmarks.demo_tries import train
+from genart_jax.api import build
 from genart_jax.data.grid import make_grid
 from genart_jax.evaluate.scores import accuracy_score, score_run
 from genart_jax.train.checkpoint import load, read_config
@@ -50,8 +52,9 @@ def models() -> list[str]:
 def row(model: str, seed: int, directory: Path) -> Row:
     """A model's line with one seed."""
     used = train({"model": model}, directory, seed, 0.0, ga.get_config(model, "default").train.steps)
-    timed = used == used  # not of a run that was there already
+    timed = not math.isnan(used)  # it is of a run that was there already
     options, summary = read_config(directory).run.train, json.loads((directory / "summary.json").read_text())
+    images = options.steps * options.batch * build(read_config(directory).run).batches_per_step
     scores = {s.name: s.value for s in score_run(directory, "lite0", 2000)}
     scores |= {s.name: s.value for s in score_run(directory, "vgg19:64", 1000)}
     return {
@@ -59,7 +62,7 @@ def row(model: str, seed: int, directory: Path) -> Row:
         "seed": seed,
         "steps x batch": f"{options.steps:,} x {options.batch}",
         "CPU min": used / 60 if timed else None,
-        "images/s": options.steps * options.batch / used if timed else None,
+        "images/s": images / used if timed else None,
         "FD lite0": scores["fd_lite0"],
         "KD lite0": scores["kd_lite0"],
         "precision": scores["precision_lite0"],
@@ -102,7 +105,7 @@ def table(found: Found) -> str:
         "over VGG19 of 1,000; in brackets where a model was trained on lite0's features, which then do not judge it.",
         "`style` and `shape`: the share of pictures in which `icons_style` and `icons_shape`, which come with the",
         "package, see what was asked for. Warnings are those of training. CPU minutes compare only within one machine,",
-        "and are too many where other programs ran.",
+        "and are too many where other programs ran. Images a second are real ones over those, all of a step's batches.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         "|---" * len(COLUMNS) + "|",
