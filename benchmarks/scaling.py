@@ -22,12 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
 from benchmarks.partitioned import DEVICES, ENVIRONMENT
 from genart_jax import registry
 
 LAYOUTS = {"data parallel": lambda n: (n, 1), "fully sharded": lambda n: (1, n)}
 COMPILED = (2, DEVICES)
+PLOTTED = "data parallel"
 SHOWN = (8, 64, 256)
 WANTED = 0.9
 FRACTION = 0.4
@@ -116,7 +116,7 @@ def measure(results: dict[str, Any], name: str, limit: float, devices: Sequence[
             except subprocess.CalledProcessError as error:
                 found = {"error": (error.stderr.strip().splitlines() or ["failed"])[-1][:200]}
             row["programs"][where] = found
-            row["date"] = str(datetime.datetime.now(datetime.UTC).date())
+            row |= {"date": str(datetime.datetime.now(datetime.UTC).date()), "jax": version("jax")}
             print(name, where, {key: value for key, value in found.items() if key != "collectives"}, flush=True)
             yield
 
@@ -170,8 +170,8 @@ def table(results: Mapping[str, Any]) -> str:
             ends = [_percent(*efficiency(most["flops"], w, link)) for w in (wires[0], wires[-1])]
             cells.append(f"{', '.join(ends)}; {batch_for(most['flops'], wires[-1], link, facts['batch']):,.0f}")
         predicted.append(f"| {name} | {layout} | {' | '.join(cells)} |")
-    dates = {facts["date"] for facts in results["models"].values() if "date" in facts}
-    setting = [f"{machine.processor()}, jax {version('jax')}, {', '.join(sorted(dates))}.", ""]
+    of = lambda key: ", ".join(sorted({facts[key] for facts in results["models"].values() if key in facts}))
+    setting = [f"jax {of('jax')}, {of('date')}.", ""]
     return "\n".join([*_INTRODUCTION, *setting, *read, "", *_MODEL, *predicted, "", *_WEAK, *_weak(results)]) + "\n"
 
 
@@ -239,7 +239,7 @@ def _weak(results: Mapping[str, Any]) -> list[str]:
         rate, times = row["images_per_second"], row["processes"]
         share = f"{rate / (times * alone[row['model']]):.0%}" if row["model"] in alone else ""
         lines.append(f"| {row['model']} | {row['batch']} | {times} | {rate:,.0f} | {share} |")
-    return lines
+    return lines + (["", weak["note"]] if "note" in weak else [])
 
 
 def plot(results: Mapping[str, Any], path: Path) -> None:
@@ -250,17 +250,15 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     sizes = [2**i for i in range(9)]
-    figure, panels = plt.subplots(2, 2, figsize=(11, 8), sharex=True, sharey=True, layout="constrained")
-    names = list(results["models"])
+    figure, panels = plt.subplots(2, 2, figsize=(11, 9), sharex=True, sharey=True, layout="constrained")
+    shown = [(name, most) for name, layout, _, most, _ in rows_of(results) if layout == PLOTTED and "error" not in most]
+    colors = mpl.colormaps["tab20"].colors
     for link, axes in zip(LINKS, panels.flat, strict=True):
-        for name, layout, _, most, _ in rows_of(results):
-            if "error" in most:
-                continue
+        for i, (name, most) in enumerate(shown):
             bounds = [efficiency(most["flops"], sent(most, DEVICES, n), link) for n in sizes]
-            style: dict[str, Any] = {"color": f"C{names.index(name)}"}
-            dash = "-" if layout == "data parallel" else "--"
-            axes.plot(sizes, [low for low, _ in bounds], dash, label=f"{name}, {layout}", **style)
-            axes.plot(sizes, [high for _, high in bounds], ":", linewidth=0.8, **style)
+            style: dict[str, Any] = {"color": colors[2 * i % 20 + i // 10 % 2], "linewidth": 1.5}
+            axes.plot(sizes, [low for low, _ in bounds], ("-", "--")[i // 10 % 2], label=name, **style)
+            axes.plot(sizes, [high for _, high in bounds], ":", **style | {"linewidth": 0.8})
         axes.set_title(link.name)
         axes.set_xscale("log", base=2)
         axes.set_ylim(0, 1.02)
@@ -269,8 +267,8 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
         axes.set_xlabel("devices")
     for axes in panels[:, 0]:
         axes.set_ylabel("predicted efficiency")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
-    figure.suptitle("Weak scaling predicted: no overlap (lines), full overlap (dotted)")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=8)
+    figure.suptitle(f"Weak scaling predicted, {PLOTTED}: no overlap (lines), full overlap (dotted)")
     figure.savefig(path, dpi=70)
     plt.close(figure)
 
