@@ -252,11 +252,11 @@ def plot(results: Mapping[str, Any], path: Path) -> None:
     sizes = [2**i for i in range(9)]
     figure, panels = plt.subplots(2, 2, figsize=(11, 9), sharex=True, sharey=True, layout="constrained")
     shown = [(name, most) for name, layout, _, most, _ in rows_of(results) if layout == PLOTTED and "error" not in most]
-    colors = mpl.colormaps["tab20"].colors
+    colors = mpl.colormaps["tab20"]
     for link, axes in zip(LINKS, panels.flat, strict=True):
         for i, (name, most) in enumerate(shown):
             bounds = [efficiency(most["flops"], sent(most, DEVICES, n), link) for n in sizes]
-            style: dict[str, Any] = {"color": colors[2 * i % 20 + i // 10 % 2], "linewidth": 1.5}
+            style: dict[str, Any] = {"color": colors(2 * i % 20 + i // 10 % 2), "linewidth": 1.5}
             axes.plot(sizes, [low for low, _ in bounds], ("-", "--")[i // 10 % 2], label=name, **style)
             axes.plot(sizes, [high for _, high in bounds], ":", **style | {"linewidth": 0.8})
         axes.set_title(link.name)
