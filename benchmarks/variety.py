@@ -59,11 +59,11 @@ def ratios(directory: Path, condition: str, seed: int = 0) -> dict[str, float]:
 def row(directory: Path, condition: str) -> str:
     """A run's line of the table."""
     rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    last = next(r for r in reversed(rows) if "held_out/variety" in r)
+    latest = {name: value for r in rows for name, value in r.items()}  # a look may stand in a row of its own
     said = json.loads((directory / "summary.json").read_text()).get("warnings", [])
     figures = [f"{value:.2f}" for value in ratios(directory, condition).values()]
-    share = last["held_out/variety"] / last["spread"]
-    return f"| {directory.name} | {last['step']} | {share:.2f} | {' | '.join(figures)} | {len(said)} |"
+    share = latest["held_out/variety"] / latest["spread"]
+    return f"| {directory.name} | {latest['step']} | {share:.2f} | {' | '.join(figures)} | {len(said)} |"
 
 
 def collapsed(codes: Array, rng: np.random.Generator) -> Array:
