@@ -146,8 +146,9 @@ def table(found: Mapping[tuple[str, int, str], list[float]], args: argparse.Name
     """The page."""
     lines = [
         "# Pictures of a GAN as training pictures\n",
-        f"`python -m benchmarks.gan_augmentation`, {args.seeds} seeds, {args.gan_steps} steps of the GAN, {args.steps} "
-        f"of the classifier, {args.semi_steps} of the semi-supervised one. Test accuracy in %, with a 95 % interval "
+        f"`python -m benchmarks.gan_augmentation --runs DIR`, {args.seeds} seeds, {args.gan_steps} steps of the GAN, "
+        f"{args.steps} of the classifier, {args.semi_steps} of the semi-supervised one. Test accuracy in %, "
+        f"with a 95 % interval "
         f"over seeds; in the last column the difference to `plain`. {machine.about()}.\n",
         "| set | pictures a class | way | accuracy | to plain |\n|---|---|---|---|---|",
     ]

@@ -72,8 +72,8 @@ def _cpu() -> float:
 def table(found: dict[tuple[str, int], list[dict[str, float]]], source: str, label: str) -> str:
     """The page."""
     lines = [
-        f"# Few pictures of one's own\n\n`python -m benchmarks.own_pictures`: {label} of `{source}`, test accuracy "
-        f"in %, balanced accuracy in brackets; means over seeds, and each seed's value. {machine.about()}.\n",
+        f"# Few pictures of one's own\n\n`python -m benchmarks.own_pictures --runs DIR`: {label} of `{source}`, test "
+        f"accuracy in %, balanced accuracy in brackets; means over seeds, and each seed's value. {machine.about()}.\n",
         "| way | pictures a class | accuracy | seeds | CPU seconds of a training |\n|---|---|---|---|---|",
     ]
     for (way, number), runs in found.items():

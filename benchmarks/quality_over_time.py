@@ -39,7 +39,7 @@ Row = dict[str, float]
 
 
 def minutes(rows: Iterable[Mapping[str, float]], step: int) -> float:
-    """Minutes of training until a step, by the log, whose seconds begin anew where a run was resumed."""
+    """Minutes of training until a step, by the log; in old runs its seconds begin anew where they were resumed."""
     before = last = 0.0
     for row in rows:
         if row.get("step", 0) > step:
@@ -69,7 +69,7 @@ def reached(found: Mapping[int, Row], name: str, wanted: float = WANTED) -> str:
     before = 0.0
     for row in found.values():
         if row[name] >= wanted:
-            return f"between {before:.0f} and {row['minutes']:.0f} minutes"
+            return f"reached between {before:.0f} and {row['minutes']:.0f} minutes"
         before = row["minutes"]
     return "not reached"
 
@@ -86,7 +86,7 @@ def table(run: Path, found: Mapping[int, Row], numbers: Mapping[str, float], out
     lines = [
         "# Pictures over the time of training",
         "",
-        f"`python -m benchmarks.quality_over_time`, of `{saved.name}`, {train.steps:,} steps of {train.batch}, seed"
+        f"`python -m benchmarks.quality_over_time RUN`, of `{saved.name}`, {train.steps:,} steps of {train.batch}, seed"
         f" {train.seed}:",
         f"scores of its checkpoints, of {NUM:,} pictures each (VGG19: {NUM_VGG:,}){said}. Minutes are those of the",
         f"training's log. {machine.about()}.",
@@ -95,7 +95,7 @@ def table(run: Path, found: Mapping[int, Row], numbers: Mapping[str, float], out
         "|---" * (len(names) + 1) + "|",
         *(f"| {step:,} | {cells(row)} |" for step, row in found.items()),
         "",
-        *([f"{WANTED:.0%} {style}: {reached(found, style)}.", ""] if style else []),
+        *([f"Of pictures {style}, {WANTED:.0%}: {reached(found, style)} of training.", ""] if style else []),
         f"![Scores over minutes]({out.stem}.png)",
         "",
         f"The same latents at each checkpoint, the first above:\n\n![Samples]({out.stem}_samples.png)",

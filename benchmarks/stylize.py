@@ -44,8 +44,10 @@ def main() -> None:
     lines = [
         "# Photographs in the style of paintings",
         "",
-        f"`python -m benchmarks.stylize --size {side} --steps {args.steps}`, seed {args.seed}: seconds for a picture,",
-        f"default weights of the losses, L-BFGS, two scales. {machine.about()}.",
+        f"`python -m benchmarks.stylize --photographs DIR --paintings DIR --out DIR --size {side} --steps "
+        f"{args.steps}`,",
+        f"seed {args.seed}: seconds for a picture, default weights of the losses, L-BFGS, two scales. "
+        f"{machine.about()}.",
         "",
         "| photograph | painting | size | seconds | style loss | content loss |",
         "|---|---|---|---|---|---|",

@@ -20,6 +20,7 @@ class Autoregressive:
     may choose another."""
     guidance: Weight = 1.0
     """Codes are drawn from logits so many times as far from those without conditions as those with them are (Ho &
-    Salimans 2022): 1 is as trained; others need condition-dropout and twice the time. Samples may choose another."""
+    Salimans 2022): 1 is as trained; others need conditions that are hidden at times (either of the first
+    two options) and twice the time. Samples may choose another."""
     ema_decay: Share = 0.999
     """Decay of the moving average of the parameters, after its warm-up (0: off)."""

@@ -90,7 +90,8 @@ def spec_of(run: Run) -> BatchSpec:
     if shape is None:
         raise UserError(f"{run.name}: image_shape is not set; pass image_shape=(height, width, channels)")
     classes = classes_of(conditions)
-    hidden = tuple(name for name, _ in classes) if getattr(run.step, "condition_dropout", 0.0) > 0 else ()
+    hides = any(getattr(run.step, name, 0.0) > 0 for name in ("condition_dropout", "unconditional"))
+    hidden = tuple(name for name, _ in classes) if hides else ()
     beside = {name: getattr(run.model, f"{name}_shape") for name in _wanted(run.model)}
     for name, given in beside.items():
         if given is None:

@@ -10,7 +10,7 @@ runs/vqvae`.
 
 Presets:
 
-- `default`: `genart train code_prior --model.tokenizer runs/vqvae`. 11 minutes on one CPU core; over a `vqvae`
+- `default`: `genart train code_prior --model.tokenizer runs/vqvae`. 10 minutes on one CPU core; over a `vqvae`
   that was trained with `--train.steps 5000 --train.batch 32`, 3.30 bits a code on the art set's test split, and the
   style that was asked for in 66 % of 1,000 samples (seed 0; benchmarks/results/guidance.md).
 - `tiny`: for tests; its tokenizer is untrained.

@@ -14,8 +14,8 @@ Presets:
 
 - `default`: `genart train modgan`. Some 14 CPU minutes; what it reaches, at which truncation, and what was tried on the
   way, is in benchmarks/results/demo_tries.md.
-- `quality`: the same for 300,000 steps, 100 minutes of one core, which keeps a checkpoint for every tenth of them
-  (benchmarks/results/quality_over_time.md).
+- `quality`: the same for 300,000 steps, 107 minutes of one core, with an average over more of them; it keeps a
+  checkpoint for every tenth (benchmarks/results/quality_over_time.md).
 - `tiny`: for tests.
 """
 

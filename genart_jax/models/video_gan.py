@@ -19,7 +19,7 @@ video is the length of z: any number of motion codes can follow the content code
 Presets:
 
 - `default`: `genart train video_gan --data moving:32 --model.conditions motion style shape`. Pictures that are moved;
-  some 25 CPU minutes. benchmarks/videos.py measures it.
+  20 minutes on one core. benchmarks/videos.py measures it.
 - `drawn`: frames that are each drawn, as published, for things that change as they move: `--data clips
   --model.conditions action direction`. A short demonstration is in benchmarks/results/videos.md.
 - `tiny`: for tests.

@@ -75,7 +75,7 @@ class Prior(Family):
             name, "number", low=min(low, usual), high=max(high, usual), default=usual
         )
         temperature = number("temperature", 0.1, 2.0, self.options.temperature)
-        if not (self.spec.conditions and self.options.condition_dropout):
+        if not self.spec.hidden:
             return (temperature,)
         return temperature, number("guidance", 0.0, 10.0, self.options.guidance)
 
@@ -155,7 +155,10 @@ class Prior(Family):
         scale = self.options.guidance if guidance is None else guidance
         guided = isinstance(scale, jax.core.Tracer) or scale != 1
         if guided and not (wanted and wanted.keys() <= set(self.spec.hidden)):
-            raise UserError("guidance: wanted conditions that training hides at times, by step.condition-dropout")
+            raise UserError(
+                "guidance: wanted conditions that training hides at times, by step.condition-dropout or"
+                " step.unconditional"
+            )
         apply = functools.partial(networks.apply, self.roles, networks.averaged(state), "prior", method="next")
         empty = cast(Cached, self.roles["prior"].module).empty_cache
         if not guided:

@@ -17,11 +17,11 @@ def test_the_page_says_when_the_style_was_as_asked(brief_run, tmp_path, monkeypa
     brief_run("modgan", tmp_path / "run")
     name = quality_over_time.column("icons_style")
     found = {10: {"minutes": 2.0, "FD lite0": 90.0, name: 0.7}, 20: {"minutes": 4.0, "FD lite0": 50.0, name: 0.81}}
-    assert reached(found, name) == "between 2 and 4 minutes"
+    assert reached(found, name) == "reached between 2 and 4 minutes"
     assert reached(found, name, 0.9) == "not reached"
     page = table(tmp_path / "run", found, {"truncation": 0.7}, Path("x.md"))
     assert "| 10 | 2 | 90.0 | 0.700 |" in page
-    assert "80% as asked, by icons_style: between 2 and 4 minutes." in page
+    assert "Of pictures as asked, by icons_style, 80%: reached between 2 and 4 minutes of training." in page
     assert "truncation 0.7" in page
     assert "](x.png)" in page
 

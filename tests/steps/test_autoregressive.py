@@ -259,6 +259,12 @@ def test_samples_choose_numbers_within_their_ranges():
     assert (only.name, only.high, only.default) == ("temperature", 3.0, 3.0)
 
 
+def test_conditions_that_are_only_hidden_together_are_enough_for_guidance():
+    algorithm = zoo.tiny("code_prior", step={"condition_dropout": 0.0, "unconditional": 0.1})
+    assert algorithm.batch_spec.hidden == tuple(name for name, _ in zoo.CONDITIONS)
+    assert {one.name for one in algorithm.use("sample").of_kind("number")} == {"temperature", "guidance"}
+
+
 def test_guidance_without_hidden_conditions_is_refused():
     algorithm = zoo.tiny("code_prior", step={"condition_dropout": 0.0, "guidance": 2.0})
     state = jax.eval_shape(lambda: zoo.start(algorithm, KEY, zoo.batch(algorithm.batch_spec, 2)))
