@@ -30,10 +30,11 @@ def cores() -> int:
 
 
 def commit() -> str:
-    """The commit, with "+changes" where tracked files differ from it; "" outside a checkout."""
+    """The commit, with "+changes" where tracked files other than results differ from it; "" outside a checkout."""
     git = lambda *args: subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     try:
-        return git("rev-parse", "--short", "HEAD").strip() + ("+changes" if git("diff", "HEAD", "--stat") else "")
+        changes = git("diff", "HEAD", "--stat", "--", ".", ":!benchmarks/results")
+        return git("rev-parse", "--short", "HEAD").strip() + ("+changes" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
 
