@@ -106,6 +106,7 @@ def table(found: Found) -> str:
         "`style` and `shape`: the share of pictures in which `icons_style` and `icons_shape`, which come with the",
         "package, see what was asked for. Warnings are those of training. CPU minutes compare only within one machine,",
         "and are too many where other programs ran. Images a second are real ones over those, all of a step's batches.",
+        "A dash: not measured, as the run was there already.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         "|---" * len(COLUMNS) + "|",
