@@ -71,9 +71,9 @@ def test_a_game_that_goes_well_has_no_warnings():
     assert not said([WELL | {"step": step} for step in range(100)])
 
 
-@pytest.mark.parametrize(("least", "warned"), [(0.061, True), (0.082, True), (0.135, False), (0.26, False)])
+@pytest.mark.parametrize(("least", "warned"), [(0.061, True), (0.113, True), (0.145, False), (0.26, False)])
 def test_lines_that_tremble_are_one_picture(least, warned):
-    """The first two were seen of a fastgan whose line drawings were all one, the others of a healthy modgan."""
+    """The first two were seen of a fastgan whose line drawings were all one, the third of an mlp_gan that varies."""
     row = WELL | {"held_out/least_variety": least, "spread": 0.555}
     assert bool(said([row | {"step": step} for step in range(50, 70)])) == warned
 
