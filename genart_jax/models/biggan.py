@@ -7,9 +7,10 @@ On the networks of SAGAN (spectral normalisation in both, hinge loss, self-atten
   map (section 3.1, "shared embedding");
 - z in equal pieces, one for the first layer and one for each block, beside the embedding ("skip-z", a hierarchical
   latent space; appendix B, figure 15);
-- orthogonal initialisation, two critic updates a step, Adam(5e-5, b1 = 0, b2 = 0.999) and 2e-4 for the critic;
+- orthogonal initialisation of all layers (embeddings are normal here), two critic updates a step, Adam(5e-5, b1 = 0,
+  b2 = 0.999) and 2e-4 for the critic;
 - orthogonal regularisation of the generator, |W'W (1 - I)|^2 (eq. 3): `step.generator-terms orthogonal=1e-4`. Its
-  factor here is of the square itself;
+  factor here is of the square itself, and it takes in the embedding, which the authors leave out;
 - truncation when sampling: entries of z that are too large are drawn again (section 3.1).
 
 Where there are several conditions, the shared vector is the sum of each one's, and the critic has a projection for

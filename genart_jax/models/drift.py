@@ -10,6 +10,7 @@ Deng, Li, Li, Du & He 2026, "Generative modeling via drifting", arXiv:2602.04770
   normalised as in A.6, eq. 20 to 26 (`losses.drifting`).
 - Features here are those of EfficientNet-lite0 (role `features`, frozen) and the pixels themselves, pooled into cells.
   The paper has a masked autoencoder's, trained on the same pictures, and finds that quality hangs on them.
+- Each cell of a map is normalised for itself here, where the paper's cells of a map share their scale (A.6).
 - Conditions: the paper draws batches of a class. Here a condition that differs adds to a distance.
 - The generator is FastGAN's (Liu et al. 2021; see `nn.excitation`), where the paper has a transformer.
 

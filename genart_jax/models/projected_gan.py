@@ -11,6 +11,9 @@ Sauer, Chitta, Mueller & Geiger 2021, "Projected GANs converge faster", arXiv:21
 - The generator is FastGAN's (Liu et al. 2021; see `nn.excitation`). Hinge loss, DiffAugment in front of the features,
   Adam(2e-4, b1 = 0, b2 = 0.99).
 
+Other than in the authors' code: no BatchNorm in the critics, which halve to a side of 4 and score by 3x3 kernels;
+mixing kernels of 3x3 before the doubling; and classes beside z, where theirs scale BatchNorm.
+
 Pictures are enlarged by `enlarge` before the features, whose network was trained at 224 px. Conditions come in beside
 z, and in each critic by projection (Miyato & Koyama 2018, eq. 8). One channel is shown to the network as grey.
 

@@ -17,6 +17,8 @@ arXiv:2501.05441.
   critic takes the sum.
 - Learning rate, b2, gamma, the average's half-life and the augmentation's probability change along a cosine.
 
+Other than published: the augmentation's colour operations come as often as the others (half as often there).
+
 Channels are `channel_base` over the side, and at most `channel_max`; that gives every published row of widths.
 
 Presets:
@@ -246,9 +248,10 @@ def published(
         Gan(
             loss="relativistic", critic_terms=(f"r1={gamma / 2:g}", f"r2={gamma / 2:g}"), ema_images=average,
             ema_ramp=0.0, augment="ada", augment_schedule="constant", augment_p=augment,
+            augment_ops=("blit", "geometric", "color", "cutout"),
         ),
         Optimizer(learning_rate=2e-4, b1=0.0, b2=0.9),
-        Data(source=source),
+        Data(source=source, flip=True),
         Train(
             steps=span * 4,
             batch=batch,

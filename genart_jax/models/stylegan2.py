@@ -14,7 +14,8 @@ Presets:
   minutes on one of them (seeds 0 and 1); a Frechet distance over lite0 of 129, where its floor is 13, and the style
   that was asked for in 55 % of 2,000 samples (benchmarks/results/applied.md). It has lost variety by then
   (benchmarks/results/stylegan2.md).
-- `stylegan2-64`: the rules by which Karras et al. 2020b choose settings for any resolution. For a GPU; not run here.
+- `stylegan2-64`: the rules by which Karras et al. 2020b choose settings for any resolution, but
+  eight mapping layers in place of two. For a GPU; not run here.
 - `stylegan2-256`: their 256x256 configuration, with 24,767,458 and 24,001,089 parameters. For a GPU; not run here.
 - `cifar`: their configuration for CIFAR-10, without its augmentation. For a GPU; not run here.
 - `tiny`: for tests.

@@ -7,6 +7,8 @@ doubling by nearest neighbour in the generator, mean pooling in the critic, the 
 How the blocks are computed, and which biases are left out, is said in `nn.residual`; the last layer's would cancel in
 the difference of scores, which is all that the loss knows.
 
+Other than published: the critic for 64x64 (`pyramid`) has no LayerNorm, and means over places as that for 32x32.
+
 The paper tells the classes by an auxiliary classifier. Here, where there may be several conditions, the generator has
 conditional BatchNorm and the critic projections, as `sngan`: score = psi(phi(x)) + sum_c v_c . phi(x).
 
