@@ -66,6 +66,8 @@ class Config:
     """Most channels at any resolution."""
     skip: int = 4
     """A resolution of the generator is excited by the one so many doublings below."""
+    conditional_norm: bool = False
+    """Conditions scale and shift the generator's BatchNorm, and do not stand beside z: then z is not lost in them."""
 
 
 class Down(nn.Module):
@@ -199,7 +201,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
     sizes = levels(config)
     generator = Generator(
         sizes, (config.image_shape or ())[-1], classes_of(config.conditions), config.embed_dim, config.skip, dtype,
-        axis_name,
+        axis_name, config.conditional_norm,
     )  # fmt: skip
     latents = lambda: (jnp.zeros((2, config.latent_dim)), untold(config.conditions))
     images = lambda: (jnp.zeros((2, *(config.image_shape or ()))), untold(config.conditions))

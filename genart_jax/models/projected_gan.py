@@ -67,6 +67,8 @@ class Config:
     """Most channels at any resolution of the generator."""
     skip: int = 4
     """A resolution of the generator is excited by the one so many doublings below."""
+    conditional_norm: bool = False
+    """Conditions scale and shift the generator's BatchNorm, and do not stand beside z: then z is not lost in them."""
     critic_width: int = 64
     """Channels of the mixed features at the largest resolution; doubled with each smaller one."""
     enlarge: int = 1
@@ -189,7 +191,7 @@ def networks(config: Config, dtype: DTypeLike = jnp.float32, axis_name: str | No
 
     return {
         "generator": Network(
-            Generator(sizes, shape[-1], told, c.embed_dim, c.skip, dtype, axis_name),
+            Generator(sizes, shape[-1], told, c.embed_dim, c.skip, dtype, axis_name, c.conditional_norm),
             lambda: (jnp.zeros((2, c.latent_dim)), untold(told)),
         ),
         "features": Network(features, images, c.features or "random"),

@@ -18,7 +18,9 @@ from jax.typing import DTypeLike
 from genart_jax.nn.conv import Conv, conv, conv_transpose
 from genart_jax.nn.embed import ConditionEmbed
 from genart_jax.nn.pool import avg_pool
+from genart_jax.nn.residual import ConditionalNorm
 from genart_jax.nn.style import layer_noise
+from genart_jax.types import Condition
 
 Level = tuple[tuple[int, int], int]
 """((height, width), channels) at one resolution."""
@@ -79,15 +81,19 @@ class Gated(nn.Module):
 
     Attributes:
       up: doubles height and width by nearest neighbour before.
+      conditions: that scale and shift BatchNorm.
     """
 
     features: int
     up: bool = False
     dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
+    conditions: tuple[tuple[str, int], ...] = ()
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool, noise: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, train: bool, noise: jax.Array | None = None, condition: Condition | None = None
+    ) -> jax.Array:
         """`noise` (batch or 1, height, width) of the result's size; None: none."""
         kernel = self.param("kernel", kernel_init, (3, 3, x.shape[-1], 2 * self.features))
         if self.up:  # as one transposed convolution, whose kernel is the sum over windows of 2x2
@@ -98,6 +104,9 @@ class Gated(nn.Module):
         x = conv_transpose(x, kernel, strides=2) if self.up else conv(x, kernel)
         if noise is not None:
             x = x + (self.param("noise", nn.initializers.zeros, ()) * noise)[..., None].astype(x.dtype)
+        if self.conditions:
+            told = ConditionalNorm(self.conditions, self.dtype, self.axis_name, name="norm")
+            return glu(told(x, condition or {}, train))
         return glu(norm("norm", train, self.dtype, self.axis_name)(x))
 
 
@@ -118,6 +127,7 @@ class Generator(nn.Module):
       channels: of the pictures.
       embed_dim: length of a condition's vector beside z.
       skip: a resolution is excited by the one so many doublings below it.
+      conditional_norm: conditions scale and shift BatchNorm, and z has the first layer for itself.
     """
 
     levels: tuple[Level, ...]
@@ -127,6 +137,7 @@ class Generator(nn.Module):
     skip: int
     dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
+    conditional_norm: bool = False
     noisy: ClassVar[bool] = True
 
     @nn.compact
@@ -141,17 +152,19 @@ class Generator(nn.Module):
         options: dict[str, Any] = {"dtype": self.dtype, "axis_name": self.axis_name}
         (size, features), *rest = self.levels
         noise = layer_noise(keys, [at for at, _ in rest for _ in range(2)])
-        embed = ConditionEmbed(self.conditions, self.embed_dim, dtype=self.dtype, name="embed")
+        beside, within = ((), self.conditions) if self.conditional_norm else (self.conditions, ())
+        embed = ConditionEmbed(beside, self.embed_dim, dtype=self.dtype, name="embed")
         x = jnp.concatenate([z.astype(self.dtype), *embed(condition, z.shape[0])], axis=-1)
+        told: dict[str, Any] = options | {"conditions": within}
         dense = nn.Dense(
             size[0] * size[1] * 2 * features, use_bias=False, kernel_init=kernel_init, dtype=self.dtype, name="in"
         )
         x = dense(x).reshape(-1, *size, 2 * features)
         stages = [checkpoint_name(glu(norm("norm_0", train, **options)(x)), "stage")]
         for i, (_, features) in enumerate(rest, 1):
-            x = Gated(features, up=True, name=f"up_{i}", **options)(stages[-1], train, noise[2 * i - 2])
+            x = Gated(features, up=True, name=f"up_{i}", **told)(stages[-1], train, noise[2 * i - 2], condition)
             if i % 2:
-                x = Gated(features, name=f"conv_{i}", **options)(x, train, noise[2 * i - 1])
+                x = Gated(features, name=f"conv_{i}", **told)(x, train, noise[2 * i - 1], condition)
             if i >= self.skip:
                 x = SkipExcitation(size, self.dtype, name=f"excite_{i}")(stages[i - self.skip], x)
             stages.append(checkpoint_name(x, "stage"))

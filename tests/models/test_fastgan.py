@@ -82,3 +82,16 @@ def test_sizes(shape, good):
 def test_colour_is_refused_for_one_channel_in_plain_words():
     with pytest.raises(ga.UserError, match="'color' needs 3 channels, not 1"):
         ga.build("fastgan", image_shape=(32, 32, 1), conditions=())
+
+
+@pytest.mark.parametrize("name", ["fastgan", "projected_gan"])
+def test_conditions_may_scale_batch_norm_and_leave_the_first_layer_to_z(name):
+    algorithm = zoo.tiny(name, conditional_norm=True, optimizer=zoo.SGD)
+    batch = zoo.full_batch(algorithm, 8)
+    state = zoo.start(algorithm, KEY, batch)
+    params = state.params["generator"]
+    assert params["in"]["kernel"].shape[0] == 8  # z alone
+    draw = jax.jit(lambda state, index: algorithm.sample(state, KEY, 4, {c: index for c, _ in zoo.CONDITIONS}))
+    np.testing.assert_array_equal(draw(state, 0), draw(state, 1))  # offsets begin at 0
+    state, _ = jax.jit(algorithm.step)(state, batch, KEY)
+    assert np.abs(draw(state, 0) - draw(state, 1)).max() > 0
