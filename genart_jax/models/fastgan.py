@@ -17,8 +17,8 @@ which the paper has not, come in beside z, and in the critic by projection (Miya
 
 Presets:
 
-- `default`: `genart train fastgan`. For 32 px art on a CPU. All line drawings become one picture; what was tried
-  against it is in benchmarks/results/gans.md, scores are in benchmarks/results/gallery.md.
+- `default`: `genart train fastgan`. For 32 px art on a CPU. All line drawings become one picture, which
+  `--model.conditional-norm` mends (benchmarks/results/gans.md; scores are in benchmarks/results/gallery.md).
 - `few`: `genart train fastgan --preset few`. The same on a hundred pictures (`--data.limit 0`: on all), without
   conditions. Not measured here.
 - `256`: about the published widths at 256 px, for a GPU. Not measured here.
