@@ -22,8 +22,8 @@ A critic that has seen lite0 is not to be judged by it: its distance is that ove
 Presets:
 
 - `default`: `genart train projected_gan`, after `genart assets fetch efficientnet_lite0`. For 32 px art on a CPU.
-  17 CPU minutes; clean pictures, but one for each class (benchmarks/results/gallery.md); `--model.conditional-norm` is to
-  mend that, as in `fastgan`.
+  17 CPU minutes; clean pictures, but one for each class (benchmarks/results/gallery.md);
+  `--model.conditional-norm` is to mend that, as in `fastgan`.
 - `256`: about the published sizes at 256 px, for a GPU. Not measured here.
 - `tiny`: over a small random network, for tests.
 """
