@@ -74,9 +74,8 @@ def table(found: Mapping[str, Sequence[Mapping[str, float]]], steps: int) -> str
     lines = [
         "# Classification accuracy scores\n",
         f"`python -m benchmarks.accuracy_score --runs DIR`, {machine.about()}. `simple_cnn --preset normed`, "
-        f"{steps:,} steps "
-        "of 64 pictures of the generator, as many as there are training pictures; accuracy on real test icons "
-        "in %, the mean over seeds, the least and the most of them in brackets.\n",
+        f"{steps:,} steps of 64 pictures of the generator, as many as there are training pictures; "
+        "accuracy on real test icons in %, the mean over seeds, the least and the most of them in brackets.\n",
         f"| trained on | seeds | {' | '.join(FIGURES)} |\n|---|---|{'---|' * len(FIGURES)}",
     ]
     for name, seeds in found.items():

@@ -247,11 +247,10 @@ def table(found: Found) -> str:
     lines = [
         "# What classifiers reach\n",
         "`python -m benchmarks.classifiers --runs DIR`: `simple_cnn` where no other is named. Accuracies in %, "
-        "balanced ones "
-        "in brackets; `all` is the share of right answers over all conditions, `together` that of pictures of "
-        "which all "
-        "are right. What was held out of training is another part of the training split; the test split was looked at "
-        "once a training. `whole`: all of the training split, with settings that were chosen before.\n",
+        "balanced ones in brackets; `all` is the share of right answers over all conditions, `together` that of "
+        "pictures of which all are right. What was held out of training is another part of the training split; the "
+        "test split was looked at once a training. `whole`: all of the training split, with settings that were chosen "
+        "before.\n",
         "| set | seed | CPU minutes | held out | test | held out, by CPU minutes |\n|---|---|---|---|---|---|",
     ]
     for name, seed, one in rows:

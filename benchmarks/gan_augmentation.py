@@ -148,8 +148,7 @@ def table(found: Mapping[tuple[str, int, str], list[float]], args: argparse.Name
         "# Pictures of a GAN as training pictures\n",
         f"`python -m benchmarks.gan_augmentation --runs DIR`, {args.seeds} seeds, {args.gan_steps} steps of the GAN, "
         f"{args.steps} of the classifier, {args.semi_steps} of the semi-supervised one. Test accuracy in %, "
-        f"with a 95 % interval "
-        f"over seeds; in the last column the difference to `plain`. {machine.about()}.\n",
+        f"with a 95 % interval over seeds; in the last column the difference to `plain`. {machine.about()}.\n",
         "| set | pictures a class | way | accuracy | to plain |\n|---|---|---|---|---|",
     ]
     for (name, number, way), values in found.items():

@@ -105,10 +105,9 @@ def table(rows: dict[str, list[dict[str, float]]], test: int, identities: int, s
     """The page."""
     lines = [
         "# Identities never seen\n",
-        f"`python -m benchmarks.identities --runs DIR`: {test} drawings of {identities} identities of `avatars` "
-        f"that were "
-        f"not trained on, {steps} steps of 64; means over seeds, each in brackets. {machine.about()}.\n\nDrawn faces "
-        "alone: they are nobody's, so nothing here recognises a person.\n",
+        f"`python -m benchmarks.identities --runs DIR`: {test} drawings of {identities} identities of `avatars` that "
+        f"were not trained on, {steps} steps of 64; means over seeds, each in brackets. {machine.about()}.\n\n"
+        "Drawn faces alone: they are nobody's, so nothing here recognises a person.\n",
         "| embedding | area under the curve | equal error, % | true pairs at 1 % of false ones, % | nearest is the "
         "same, % |\n|---|---|---|---|---|",
     ]

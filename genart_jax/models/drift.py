@@ -22,7 +22,7 @@ Presets:
 - `default`: `genart train drift`, after `genart assets fetch efficientnet_lite0`. For 32 px art on a CPU. 19
   CPU minutes; on the art set sharp outlines, faces and signs, at a Frechet distance over VGG19 at 64 pixels of 1,978,
   where `modgan` is at 1,939 (seed 0; benchmarks/results/gallery.md).
-- `quality`: the same for 6,000 steps, 37 CPU minutes: 1,837 (seed 0; benchmarks/results/drift.md).
+- `quality`: the same for 6,000 steps: 1,837 after 6,045 (seed 0; benchmarks/results/drift.md).
 - `tiny`: over a small random network, for tests.
 """
 

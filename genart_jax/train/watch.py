@@ -34,8 +34,9 @@ CODES = 0.05
 """A codebook of which a smaller share is in use has collapsed."""
 ALIKE, ALIKE_IN_A_CLASS = 0.15, 0.22
 """Two pictures of equal conditions are one where they differ by a smaller share of what two real pictures do: in the
-mean, and in one class. There sharp lines of one picture that trembles are up to 0.20 of it (nine runs of `fastgan` and
-`projected_gan`, means of some looks), in seven models that vary it was never below 0.26; real classes are above 0.4."""
+mean, and in one class. There sharp lines of one picture that trembles are up to 0.20 of it (eight runs of `fastgan` and
+`projected_gan`, means of some looks), in six models that vary it was never below 0.26; classes of real icons, digits
+and avatars are above 0.4."""
 FAR = 5
 """A weight of R1 is worth a word where it is so many times larger or smaller than what is usual."""
 
